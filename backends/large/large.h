@@ -1,0 +1,39 @@
+/* large: blocks above the largest size class: runs of slots up to 1 MiB, mappings of their own above.
+ *
+ * Threads    *_mt: any; a block belongs to its caller.
+ * Errors     NULL with errno ENOMEM.
+ * Layer      5 (backends). A composition of boxes/run and boxes/huge.
+ */
+#ifndef HAK_BACKENDS_LARGE_LARGE_H_
+#define HAK_BACKENDS_LARGE_LARGE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/port/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A block of `bytes` (> 0) aligned to `align` (a power of two); `*zeroed` tells if it reads as zero. */
+void *hak_large_alloc_mt(size_t bytes, size_t align, bool *zeroed);
+/* False if no large block starts at `block`. */
+bool hak_large_free_mt(void *block);
+/* Changes the size without copying, perhaps moving the pages; NULL: not possible this way, nothing changed. */
+void *hak_large_resize_mt(void *block, size_t bytes);
+/* Usable bytes that a request of `bytes` gets. */
+size_t hak_large_good_bytes(size_t bytes);
+bool hak_large_describe(uintptr_t address, hak_block_info_t *info);
+size_t hak_large_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
+bool hak_large_has_garbage(void);
+/* Only blocks and bytes are set. */
+void hak_large_stats_mt(hak_backend_stats_t *out, uint64_t *cached_bytes);
+void hak_large_fork_take(void);
+void hak_large_fork_drop(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BACKENDS_LARGE_LARGE_H_ */

@@ -1,0 +1,269 @@
+/* Linux behind os.h. Private anonymous mappings only: they work in containers, under seccomp filters that allow an
+ * ordinary malloc, under valgrind and under user-mode emulation.
+ */
+#include "backends/os/os.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <limits.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/attr.h"
+#include "base/bits.h"
+
+#if HAK_OS_FAKE
+#include "backends/os/os_fake.h"
+#define HAK_ALLOWED(call) hak_os_fake_allows(call)
+#define HAK_CLOCK_OFFSET_MS() hak_os_fake_clock_offset_ms()
+#else
+#define HAK_ALLOWED(call) true
+#define HAK_CLOCK_OFFSET_MS() 0u
+#endif
+
+/* An address space limit below this leaves no room for the flat map and a heap beside it. */
+static const uint64_t hak_address_space_min_bytes = 1ull << 36;
+/* The default of RLIMIT_MEMLOCK is at most this; a finite higher value was set by someone who means to lock. */
+static const uint64_t hak_memlock_default_max_bytes = 8ull << 20;
+
+static struct {
+    hak_a64_t mmap, munmap, madvise, mremap, mprotect, failed;
+} hak_calls;
+
+static void hak_count(hak_a64_t *counter) { hak_add_rlx(counter, 1); /* relaxed: a statistic */ }
+
+/* Counts a failed call and gives its errno. */
+static bool hak_fail(int error) {
+    hak_count(&hak_calls.failed);
+    errno = error;
+    return false;
+}
+
+size_t hak_os_page_bytes(void) {
+    static hak_a64_t cached;
+    uint64_t bytes = hak_load_rlx(&cached); /* relaxed: every thread computes the same value */
+    if (bytes == 0) {
+        bytes = getauxval(AT_PAGESZ);
+        bytes = bytes == 0 ? 4096 : bytes;
+        hak_store_rlx(&cached, bytes);
+    }
+    return bytes;
+}
+
+static void *hak_mmap(void *hint, size_t bytes, int protection, int more_flags) {
+    hak_count(&hak_calls.mmap);
+    void *base = mmap(hint, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | more_flags, -1, 0);
+    if (base == MAP_FAILED) {
+        hak_fail(ENOMEM); /* EAGAIN, EPERM and the like also mean: no memory to be had */
+        return NULL;
+    }
+    return base;
+}
+
+void *hak_os_map(size_t bytes) {
+    if (!HAK_ALLOWED(HAK_OS_CALL_MAP)) {
+        hak_fail(ENOMEM);
+        return NULL;
+    }
+    return hak_mmap(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+}
+
+/* Cuts a mapping of `bytes + align` down to the aligned part. */
+static void *hak_trim_to(char *base, size_t bytes, size_t align) {
+    char *aligned = (char *)hak_align_up((uintptr_t)base, align);
+    size_t before = (size_t)(aligned - base);
+    size_t after = align - before;
+    if (before != 0) {
+        hak_os_unmap(base, before);
+    }
+    if (after != 0) {
+        hak_os_unmap(aligned + bytes, after);
+    }
+    return aligned;
+}
+
+/* The kernel places mappings downwards next to each other, so after the first one a mapping whose size is a multiple
+ * of `align` is usually aligned at once: one call instead of three. */
+void *hak_os_map_aligned(size_t bytes, size_t align) {
+    if (!HAK_ALLOWED(HAK_OS_CALL_MAP) || bytes > SIZE_MAX - align) {
+        hak_fail(ENOMEM);
+        return NULL;
+    }
+    bytes = hak_align_up(bytes, hak_os_page_bytes());
+    if ((bytes & (align - 1)) == 0) {
+        char *base = hak_mmap(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+        if (base == NULL || ((uintptr_t)base & (align - 1)) == 0) {
+            return base;
+        }
+        hak_os_unmap(base, bytes);
+    }
+    char *wide = hak_mmap(NULL, bytes + align, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+    return wide == NULL ? NULL : hak_trim_to(wide, bytes, align);
+}
+
+void *hak_os_reserve(size_t bytes) {
+    if (!HAK_ALLOWED(HAK_OS_CALL_RESERVE)) {
+        hak_fail(ENOMEM);
+        return NULL;
+    }
+    void *base = hak_mmap(NULL, bytes, PROT_READ, MAP_NORESERVE);
+    if (base != NULL) {
+        hak_os_no_huge(base, bytes);
+        hak_count(&hak_calls.madvise);
+        (void)madvise(base, bytes, MADV_DONTDUMP); /* advice: a core dump may be larger, no more */
+    }
+    return base;
+}
+
+bool hak_os_commit(void *base, size_t bytes) {
+    hak_count(&hak_calls.mprotect);
+    if (!HAK_ALLOWED(HAK_OS_CALL_COMMIT) || mprotect(base, bytes, PROT_READ | PROT_WRITE) != 0) {
+        return hak_fail(ENOMEM);
+    }
+    (void)madvise(base, bytes, MADV_DODUMP);
+    return true;
+}
+
+/* munmap fails only when splitting a mapping would pass vm.max_map_count. The pages are then given back and the
+ * address space stays, which costs nothing but address space. */
+void hak_os_unmap(void *base, size_t bytes) {
+    int saved = errno;
+    hak_count(&hak_calls.munmap);
+    if (munmap(base, bytes) != 0) {
+        hak_count(&hak_calls.failed);
+        (void)madvise(base, bytes, MADV_DONTNEED);
+    }
+    errno = saved;
+}
+
+bool hak_os_purge(void *base, size_t bytes) {
+    int saved = errno;
+    hak_count(&hak_calls.madvise);
+    bool done = HAK_ALLOWED(HAK_OS_CALL_PURGE) && madvise(base, bytes, MADV_DONTNEED) == 0;
+    if (!done) {
+        hak_count(&hak_calls.failed);
+    }
+    errno = saved;
+    return done;
+}
+
+bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes) {
+    int saved = errno;
+    hak_count(&hak_calls.mremap);
+    bool done = HAK_ALLOWED(HAK_OS_CALL_RESIZE) && mremap(base, old_bytes, new_bytes, 0) != MAP_FAILED;
+    errno = saved;
+    return done;
+}
+
+void *hak_os_hold_aligned(size_t bytes, size_t align) {
+    if (!HAK_ALLOWED(HAK_OS_CALL_MAP) || bytes > SIZE_MAX - align) {
+        hak_fail(ENOMEM);
+        return NULL;
+    }
+    char *wide = hak_mmap(NULL, bytes + align, PROT_NONE, MAP_NORESERVE);
+    return wide == NULL ? NULL : hak_trim_to(wide, bytes, align);
+}
+
+bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes) {
+    hak_count(&hak_calls.mremap);
+    if (!HAK_ALLOWED(HAK_OS_CALL_MOVE) ||
+        mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) == MAP_FAILED) {
+        return hak_fail(ENOMEM);
+    }
+    return true;
+}
+
+void hak_os_no_huge(void *base, size_t bytes) {
+    int saved = errno;
+    hak_count(&hak_calls.madvise);
+    (void)madvise(base, bytes, MADV_NOHUGEPAGE);
+    errno = saved;
+}
+
+bool hak_os_address_space_is_free(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        limit.rlim_cur < hak_address_space_min_bytes) {
+        return false;
+    }
+    return getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+           limit.rlim_cur <= hak_memlock_default_max_bytes;
+}
+
+bool hak_os_barrier_register(void) {
+    int saved = errno;
+    bool done = HAK_ALLOWED(HAK_OS_CALL_BARRIER) &&
+                syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    errno = saved;
+    return done;
+}
+
+void hak_os_barrier(void) {
+    int saved = errno;
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* cannot fail once registered */
+    errno = saved;
+}
+
+void hak_os_wait(const uint32_t *word, uint32_t seen, int timeout_ms) {
+    int saved = errno;
+    struct timespec timeout = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000L};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+    errno = saved;
+}
+
+void hak_os_wake(const uint32_t *word, int count) {
+    int saved = errno;
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+    errno = saved;
+}
+
+void hak_os_yield(void) { (void)sched_yield(); }
+
+uint64_t hak_os_now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* a valid clock and pointer: cannot fail */
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u + HAK_CLOCK_OFFSET_MS();
+}
+
+uint64_t hak_os_random(void) {
+    uint64_t seed = 0;
+    const void *random = (const void *)getauxval(AT_RANDOM); /* 16 bytes that the kernel made for this process */
+    if (random != NULL) {
+        memcpy(&seed, random, sizeof seed);
+    }
+    return hak_mix64(seed ^ (uintptr_t)&seed);
+}
+
+uint32_t hak_os_pid(void) { return (uint32_t)getpid(); }
+
+bool hak_os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
+
+bool hak_os_write(int fd, const char *text, size_t bytes) {
+    while (bytes != 0) {
+        ssize_t n = write(fd, text, bytes);
+        if (n > 0) {
+            text += n;
+            bytes -= (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void hak_os_calls(hak_os_calls_t *out) {
+    out->mmap = hak_load_rlx(&hak_calls.mmap);
+    out->munmap = hak_load_rlx(&hak_calls.munmap);
+    out->madvise = hak_load_rlx(&hak_calls.madvise);
+    out->mremap = hak_load_rlx(&hak_calls.mremap);
+    out->mprotect = hak_load_rlx(&hak_calls.mprotect);
+    out->failed = hak_load_rlx(&hak_calls.failed);
+}

@@ -1,0 +1,134 @@
+#include "backends/slabs/slabs.h"
+
+#include "backends/os/os.h"
+#include "base/bits.h"
+#include "boxes/adoption/adoption.h"
+#include "boxes/flush/flush.h"
+#include "boxes/free_local/free_local.h"
+#include "boxes/free_remote/free_remote.h"
+#include "boxes/pending/pending.h"
+#include "boxes/refill/refill.h"
+#include "boxes/slot_pool/slot_pool.h"
+
+enum {
+    HAK_PURGE_CALLS = 64, /* madvise calls in one pass */
+    HAK_PURGE_HEAPS = 16, /* heaps to look at in one pass */
+};
+
+static void hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+    (void)sc;
+    hak_slab_t *slab = hak_slab_of((uintptr_t)block);
+    if (mine != NULL) {
+        hak_free_remote_add(mine, slab, block);
+    } else {
+        hak_free_remote_push_mt(slab, block, block, 1);
+    }
+}
+
+static void hak_thread_exit(hak_heap_t *mine) {
+    hak_owner_lock_take_owner(&mine->lock);
+    (void)hak_pending_drain_owner(mine, UINT32_MAX);
+    (void)hak_free_local_retire_all_owner(mine);
+    hak_owner_lock_drop_owner(&mine->lock);
+}
+
+static size_t hak_purge(const hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
+    unsigned lease_ms = delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)delay_ms;
+    (void)hak_adoption_collect_mt(mine, now_ms, lease_ms, delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS);
+    return hak_slot_pool_purge_mt(now_ms, delay_ms, delay_ms == 0 ? UINT32_MAX : HAK_PURGE_CALLS, keep_bytes);
+}
+
+static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
+    hak_slab_t *slab = hak_slab_of(address);
+    if (slab == NULL) {
+        return false;
+    }
+    uint32_t bytes = hak_sc_bytes[hak_load_acq(&slab->sc)]; /* pairs with the release in hak_slab_open */
+    uintptr_t offset = address - hak_slab_base(slab);
+    if (bytes == 0 || offset / bytes >= slab->cap) {
+        return false;
+    }
+    info->block = address - offset % bytes;
+    info->bytes = bytes;
+    info->handed_out = offset / bytes < hak_load_rlx(&slab->carved); /* relaxed: only read to explain an error */
+    return true;
+}
+
+static void hak_add_superslab(hak_superslab_t *ss, void *context) {
+    hak_backend_stats_t *out = context;
+    if (hak_load_acq(&ss->mapped) == 0) { /* pairs with the release of slot_pool */
+        return;
+    }
+    for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
+        hak_slab_t *slab = &ss->slab[i];
+        unsigned sc = hak_load_acq(&slab->sc); /* pairs with the release in hak_slab_open */
+        if (sc == 0) {
+            continue;
+        }
+        uint64_t bytes = hak_sc_bytes[sc];
+        uint64_t used = hak_load_rlx(&slab->used); /* relaxed: exact when nobody works on the slab */
+        uint64_t carved = hak_load_rlx(&slab->carved);
+        out->slabs++;
+        out->blocks += used;
+        out->bytes += used * bytes;
+        out->free_bytes += (carved - used) * bytes;
+        out->uncarved_bytes += ((uint64_t)hak_sc_units(sc) << HAK_UNIT_SHIFT) - carved * bytes;
+    }
+}
+
+static void hak_stats(hak_backend_stats_t *out) { hak_slot_pool_each(hak_add_superslab, out); }
+
+/* Counts the free list and the remote list of each slab and compares them with its numbers. */
+static void hak_check_superslab(hak_superslab_t *ss, void *context) {
+    size_t *faults = context;
+    if (hak_load_acq(&ss->mapped) == 0) { /* as above */
+        return;
+    }
+    for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
+        hak_slab_t *slab = &ss->slab[i];
+        unsigned sc = hak_load_acq(&slab->sc); /* as above */
+        if (sc == 0) {
+            continue;
+        }
+        uint32_t used = hak_load_rlx(&slab->used);
+        uint32_t carved = hak_load_rlx(&slab->carved);
+        uint32_t on_list = 0;
+        for (hak_block_t *b = slab->free; b != NULL && on_list <= carved; b = hak_block_next(b)) {
+            uint32_t index = hak_slab_block_index(slab, (uintptr_t)b);
+            if (index >= carved) {
+                ++*faults;
+                break;
+            }
+            on_list++;
+        }
+        uint64_t remote = hak_load_rlx(&slab->remote) >> 48;
+        const hak_heap_t *heap = hak_slab_heap(slab);
+        *faults += used + on_list != carved;
+        *faults += carved > slab->cap || remote > used;
+        *faults += (on_list != 0 || carved < slab->cap) && !slab->listed;
+        *faults += hak_registry_tag(hak_slab_base(slab)) != (heap->tag | sc << HAK_BIN_SHIFT);
+    }
+}
+
+static size_t hak_check(void) {
+    size_t faults = hak_slot_pool_check_mt();
+    hak_slot_pool_each(hak_check_superslab, &faults);
+    return faults;
+}
+
+const hak_backend_t hak_backend_slabs = {
+    .name = "slabs",
+    .refill = hak_refill_owner,
+    .refill_one = hak_refill_one_owner,
+    .take_back = hak_flush_block_owner,
+    .take_back_remote = hak_take_back_remote,
+    .thread_flush = hak_flush_all_owner,
+    .thread_exit = hak_thread_exit,
+    .purge = hak_purge,
+    .has_garbage = hak_slot_pool_has_dirty,
+    .describe = hak_describe,
+    .stats = hak_stats,
+    .check = hak_check,
+    .fork_take = hak_slot_pool_fork_take,
+    .fork_drop = hak_slot_pool_fork_drop,
+};

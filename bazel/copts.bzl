@@ -1,0 +1,48 @@
+"""Compile flags of our own code. Third-party code never sees them, so they are not in .bazelrc."""
+
+HAK_WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wundef",
+    "-Wvla",
+]
+
+# Rejected by the C++ compiler, hence apart.
+HAK_C_WARNINGS = HAK_WARNINGS + [
+    "-Wmissing-prototypes",
+    "-Wold-style-definition",
+    "-Wshadow",
+    "-Wstrict-prototypes",
+]
+
+HAK_C_STANDARD = ["-std=c11"]
+
+HAK_CXX_STANDARD = ["-std=c++17"]
+
+# The compiler may otherwise drop a pair of malloc and free, or turn malloc and memset inside our
+# calloc into a call of calloc.
+HAK_NO_BUILTIN_MALLOC = [
+    "-fno-builtin-malloc",
+    "-fno-builtin-calloc",
+    "-fno-builtin-realloc",
+    "-fno-builtin-free",
+]
+
+# Code of the library itself:
+#   hidden           the shared library exports what bazel/exports.txt names and nothing else
+#   initial-exec     a thread-local word costs one instruction; the dynamic model would call
+#     __tls_get_addr, which
+#                    may allocate
+#   no-plt           the few calls that leave the library need no lazy binding, which may allocate
+#   frame pointer    Bazel's toolchains keep it, which costs the hit path three instructions
+HAK_LIBRARY_COPTS = HAK_NO_BUILTIN_MALLOC + [
+    "-fvisibility=hidden",
+    "-ftls-model=initial-exec",
+    "-fno-plt",
+    "-fomit-frame-pointer",
+    "-fno-semantic-interposition",
+]
+
+# gcc and clang define this for C++ by themselves.
+HAK_C_DEFINES = ["_GNU_SOURCE"]

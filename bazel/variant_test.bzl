@@ -1,0 +1,75 @@
+"""hak_variant_test: one test program, built once per variant."""
+
+load("@rules_cc//cc:defs.bzl", "cc_test")
+load(
+    ":copts.bzl",
+    "HAK_CXX_STANDARD",
+    "HAK_C_DEFINES",
+    "HAK_C_STANDARD",
+    "HAK_C_WARNINGS",
+    "HAK_NO_BUILTIN_MALLOC",
+    "HAK_WARNINGS",
+)
+
+# The variants of the root BUILD.bazel that every suite runs under.
+HAK_SUITE_VARIANTS = ["hakmem"]
+
+def hak_variant_test(
+        name,
+        srcs,
+        variants = HAK_SUITE_VARIANTS,
+        link = "override",
+        deps = [],
+        copts = [],
+        linkopts = [],
+        gtest = True,
+        size = "medium",
+        tags = [],
+        **kwargs):
+    """Declares `<name>_<variant>` for each variant, and the suite `name` of all of them.
+
+    Args:
+      name: the suite.
+      srcs: sources, all .cc or all .c.
+      variants: names from the root BUILD.bazel.
+      link: "override" if the program's own malloc is the variant; such a test is tagged no-san.
+        "api" if it calls the hak_* functions on top of the C library's malloc; such a test also
+        runs under the sanitizers.
+      deps: more libraries; no boxes, a test links boxes or a variant and never both.
+      copts: more flags, after ours.
+      linkopts: more link flags.
+      gtest: False for a program with a main of its own.
+      size: as in cc_test.
+      tags: for every test and the suite.
+      **kwargs: more attributes of cc_test.
+    """
+    if link not in ("override", "api"):
+        fail("hak_variant_test %s: link is %s, not override or api" % (name, link))
+    in_c = [src for src in srcs if src.endswith(".c")]
+    flags = HAK_C_STANDARD + HAK_C_WARNINGS if in_c else HAK_CXX_STANDARD + HAK_WARNINGS
+    if gtest:
+        deps = deps + [
+            "@gtest//:gtest",
+            "@gtest//:gtest_main",
+        ]
+    override = link == "override"
+    for variant in variants:
+        library = "//:" + variant + ("" if override else "_api")
+        cc_test(
+            name = "%s_%s" % (name, variant),
+            size = size,
+            srcs = srcs,
+            copts = flags + HAK_NO_BUILTIN_MALLOC + copts,
+            linkopts = linkopts + ["-pthread"],
+            linkstatic = True,
+            local_defines = HAK_C_DEFINES if in_c else [],
+            malloc = library if override else "//:system_malloc",
+            tags = tags + (["no-san"] if override else []),
+            deps = deps + [library],
+            **kwargs
+        )
+    native.test_suite(
+        name = name,
+        tags = [tag for tag in tags if tag == "manual"],
+        tests = ["%s_%s" % (name, variant) for variant in variants],
+    )

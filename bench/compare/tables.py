@@ -1,0 +1,85 @@
+"""Medians, ratios and the Markdown tables of compare.py. No input or output: tests feed it known numbers."""
+
+import math
+import statistics
+
+
+def median(values):
+    """The median, or None of nothing."""
+    return statistics.median(values) if values else None
+
+
+def geometric_mean(values):
+    """The geometric mean of what is not None, or None."""
+    values = [value for value in values if value is not None and value > 0]
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+def ratio(value, reference):
+    """value / reference, or None if either is missing or the reference is 0."""
+    return value / reference if value is not None and reference else None
+
+
+def best(figures, names):
+    """(name, figure) of the smallest figure among `names`, or (None, None)."""
+    known = [(figures[name], name) for name in names if figures.get(name) is not None]
+    return (min(known)[1], min(known)[0]) if known else (None, None)
+
+
+def _cell(value, form):
+    return "failed" if value is None else form % value
+
+
+def _times(value):
+    return "–" if value is None else "%.2f" % value
+
+
+def _align(lines):
+    """Pads the cells so that the Markdown can be read as plain text."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    out = []
+    for number, line in enumerate(lines):
+        cells = [line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
+        out.append("| " + " | ".join(cells) + " |")
+        if number == 0:
+            out.append("|" + "-" * (widths[0] + 2) + "|" + "|".join("-" * (w + 1) + ":" for w in widths[1:]) + "|")
+    return out
+
+
+def ratio_table(rows, allocators, figures, form):
+    """Lines of one table.
+
+    rows: names. allocators: Allocator tuples. figures: {row: {allocator name: number or None}}. form: of a figure.
+    After the figures come the best peer, and for each hakmem its ratio to that peer and to the C library's malloc;
+    below 1 is better. The last line is the geometric mean of the ratios, and under each allocator of its own ratio to
+    the C library's malloc.
+    """
+    libc = [a.name for a in allocators if a.kind == "libc"]
+    peers = [a.name for a in allocators if a.kind == "peer"]
+    subjects = [a.name for a in allocators if a.kind == "hakmem"]
+    head = ["row"] + [a.name for a in allocators] + (["best peer"] if peers else [])
+    for name in subjects:
+        head += (["%s / best" % name] if peers else []) + (["%s / %s" % (name, libc[0])] if libc else [])
+    lines = [head]
+    columns = {}
+    for row in rows:
+        figure = figures[row]
+        peer, peer_figure = best(figure, peers)
+        line = [row] + [_cell(figure.get(a.name), form) for a in allocators] + ([peer or "–"] if peers else [])
+        for name in subjects:
+            for group, reference in ((peers, peer_figure), (libc, figure.get(libc[0]) if libc else None)):
+                if group:
+                    value = ratio(figure.get(name), reference)
+                    columns.setdefault(len(line), []).append(value)
+                    line.append(_times(value))
+        lines.append(line)
+    if libc:
+        last = ["geometric mean, / %s" % libc[0]]
+        for allocator in allocators:
+            ratios = [ratio(figures[row].get(allocator.name), figures[row].get(libc[0])) for row in rows]
+            last.append(_times(geometric_mean(ratios)))
+    else:
+        last = ["geometric mean"] + ["" for _ in allocators]
+    last += [""] if peers else []
+    last += [_times(geometric_mean(columns.get(i, []))) for i in range(len(last), len(head))]
+    return _align(lines + [last])

@@ -1,0 +1,160 @@
+/* pair: one thread; what one malloc and its free cost, by size and by the order of the frees.
+ *
+ * The sizes of the mixed row and the slots of the replace rows are drawn inside the loop: the draw
+ * costs every allocator the same, a table of draws would cost cache. */
+#include "bench/common/harness.h"
+#include "bench/common/measure_inl.h"
+
+enum { P_OPS, P_SEED };
+
+static const hak_bench_param_t params[] = {
+    {"ops", "operations (a malloc and its free) of the fastest rows", 4000000, 100000, 1000,
+     UINT64_C(1) << 40},
+    {"seed", "of the random sizes and slots", 1, 1, 0, UINT64_MAX},
+};
+
+static uint64_t row_ops(const hak_bench_row_t *row, const hak_bench_run_t *run) {
+    return run->param[P_OPS] / row->arg[2];
+}
+
+/* arg: size, -, divisor of ops */
+static void run_pair(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    size_t size = row->arg[0];
+    uint64_t ops = row_ops(row, run);
+    double begin = hak_bench_now();
+
+    for (uint64_t i = 0; i < ops; i++) {
+        hak_bench_give(hak_bench_take(size, (unsigned char)i), (unsigned char)i);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = ops;
+}
+
+static uint64_t pair_bytes(const hak_bench_row_t *row, const uint64_t *param) {
+    (void)param;
+    return row->arg[0];
+}
+
+/* arg: smallest size, range, divisor of ops */
+static void run_mixed(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    hak_bench_rng_t rng = hak_bench_rng(run->param[P_SEED] + run->round);
+    uint64_t ops = row_ops(row, run);
+    double begin = hak_bench_now();
+
+    for (uint64_t i = 0; i < ops; i++) {
+        size_t size = row->arg[0] + hak_bench_below(hak_bench_next(&rng), row->arg[1]);
+        hak_bench_give(hak_bench_take(size, (unsigned char)i), (unsigned char)i);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = ops;
+}
+
+static uint64_t mixed_bytes(const hak_bench_row_t *row, const uint64_t *param) {
+    (void)param;
+    return row->arg[0] + row->arg[1];
+}
+
+/* arg: size, blocks in a burst, divisor of ops */
+static void run_burst(const hak_bench_row_t *row, hak_bench_run_t *run, bool lifo) {
+    size_t size = row->arg[0];
+    size_t count = row->arg[1];
+    uint64_t ops = row_ops(row, run);
+    unsigned char **block = hak_bench_map(count * sizeof *block);
+    uint64_t done = 0;
+    double begin = hak_bench_now();
+
+    while (done < ops) {
+        for (size_t i = 0; i < count; i++) {
+            block[i] = hak_bench_take(size, (unsigned char)i);
+        }
+        for (size_t i = 0; i < count; i++) {
+            size_t at = lifo ? count - 1 - i : i;
+            hak_bench_give(block[at], (unsigned char)at);
+        }
+        done += count;
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = done;
+    hak_bench_unmap(block, count * sizeof *block);
+}
+
+static void run_lifo(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    run_burst(row, run, true);
+}
+
+static void run_fifo(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    run_burst(row, run, false);
+}
+
+static uint64_t burst_bytes(const hak_bench_row_t *row, const uint64_t *param) {
+    (void)param;
+    return row->arg[0] * row->arg[1];
+}
+
+/* arg: slots, largest size, divisor of ops. Sizes from 16 on, each as likely. */
+static void run_replace(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    size_t slots = row->arg[0];
+    uint64_t range = row->arg[1] - 15;
+    uint64_t ops = row_ops(row, run);
+    hak_bench_rng_t rng = hak_bench_rng(run->param[P_SEED] + run->round);
+    unsigned char **block = hak_bench_map(slots * sizeof *block);
+
+    for (size_t i = 0; i < slots; i++) {
+        size_t size = 16 + hak_bench_below(hak_bench_next(&rng), range);
+        block[i] = hak_bench_take(size, (unsigned char)i);
+    }
+    double begin = hak_bench_now();
+    for (uint64_t n = 0; n < ops; n++) {
+        size_t i = hak_bench_below(hak_bench_next(&rng), slots);
+        size_t size = 16 + hak_bench_below(hak_bench_next(&rng), range);
+        hak_bench_give(block[i], (unsigned char)i);
+        block[i] = hak_bench_take(size, (unsigned char)i);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = ops;
+    for (size_t i = 0; i < slots; i++) {
+        hak_bench_give(block[i], (unsigned char)i);
+    }
+    hak_bench_unmap(block, slots * sizeof *block);
+}
+
+static uint64_t replace_bytes(const hak_bench_row_t *row, const uint64_t *param) {
+    (void)param;
+    return row->arg[0] * (row->arg[1] + 16) / 2;
+}
+
+static const hak_bench_row_t rows[] = {
+    {"pair_16", "malloc(16) and free at once", run_pair, pair_bytes, {16, 0, 1}},
+    {"pair_64", "malloc(64) and free at once", run_pair, pair_bytes, {64, 0, 1}},
+    {"pair_1k", "malloc(1 KiB) and free at once", run_pair, pair_bytes, {1024, 0, 1}},
+    {"pair_4k", "malloc(4 KiB) and free at once", run_pair, pair_bytes, {4096, 0, 2}},
+    {"pair_32k", "malloc(32 KiB) and free at once", run_pair, pair_bytes, {32768, 0, 4}},
+    {"pair_mixed", "16 B to 4 KiB, each size as likely", run_mixed, mixed_bytes, {16, 4081, 2}},
+    {"lifo_1k", "bursts of 1,000 x 64 B, freed newest first", run_lifo, burst_bytes, {64, 1000, 1}},
+    {"fifo_1k", "bursts of 1,000 x 64 B, freed oldest first", run_fifo, burst_bytes, {64, 1000, 1}},
+    {"lifo_100k", "bursts of 100,000 x 64 B, newest first", run_lifo, burst_bytes, {64, 100000, 1}},
+    {"fifo_100k", "bursts of 100,000 x 64 B, oldest first", run_fifo, burst_bytes, {64, 100000, 1}},
+    {"replace_10k",
+     "random replacement, 10,000 live of 16 B to 1 KiB",
+     run_replace,
+     replace_bytes,
+     {10000, 1024, 1}},
+    {"replace_200k",
+     "random replacement, 200,000 live of 16 B to 1 KiB",
+     run_replace,
+     replace_bytes,
+     {200000, 1024, 2}},
+};
+
+int main(int argc, char **argv) {
+    static const hak_bench_program_t program = {
+        .name = "pair",
+        .summary = "One thread: a malloc and its free, by size and by the order of the frees.",
+        .rounds = 5,
+        .params = params,
+        .param_count = sizeof params / sizeof params[0],
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0],
+    };
+    return hak_bench_main(&program, argc, argv);
+}

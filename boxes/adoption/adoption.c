@@ -1,0 +1,91 @@
+#include "boxes/adoption/adoption.h"
+
+#include "boxes/free_local/free_local.h"
+#include "boxes/pending/pending.h"
+
+enum { HAK_LOOK_AT = 8, HAK_ENTER = 2, HAK_DRAIN_SLABS = 64 };
+
+static hak_aptr_t hak_cursor; /* hak_heap_t: where the next look begins; any value is right */
+
+static hak_heap_t *hak_next_heap(void) {
+    hak_heap_t *heap = (hak_heap_t *)hak_load_acq(&hak_cursor); /* pairs with the release below */
+    if (heap == NULL) {
+        heap = hak_heap_first();
+    }
+    if (heap != NULL) {
+        hak_store_rel(&hak_cursor, (uintptr_t)heap->next_all); /* pairs with the acquire above */
+    }
+    return heap;
+}
+
+static bool hak_is_idle(const hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms) {
+    /* relaxed: hints, the lock decides */
+    return hak_load_rlx(&heap->idle) != 0 || hak_load_rlx(&heap->active_ms) + lease_ms <= now_ms;
+}
+
+/* The first of a few partial slabs that has something to give. */
+static hak_slab_t *hak_pick(hak_heap_t *heap, unsigned sc) {
+    hak_slab_t *slab = heap->partial[sc];
+    for (unsigned i = 0; slab != NULL && i < 4; i++, slab = slab->next) {
+        if (slab->free != NULL || hak_load_rlx(&slab->carved) < slab->cap) { /* relaxed: inside the lock */
+            return slab;
+        }
+    }
+    return NULL;
+}
+
+static hak_slab_t *hak_take_from(hak_heap_t *heap, hak_heap_t *mine, unsigned sc) {
+    if (!hak_owner_lock_try_guest(&heap->lock)) {
+        return NULL;
+    }
+    (void)hak_pending_drain_owner(heap, HAK_DRAIN_SLABS);
+    hak_slab_t *slab = hak_pick(heap, sc);
+    if (slab != NULL) {
+        hak_heap_unlist_owner(heap, slab);
+        hak_slab_set_heap_owner(slab, mine, mine->tag | sc << HAK_BIN_SHIFT);
+        hak_count_add(&mine->counters.adopted_slabs, 1);
+    }
+    hak_owner_lock_drop_guest(&heap->lock);
+    return slab;
+}
+
+hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_ms) {
+    unsigned entered = 0;
+    for (unsigned i = 0; i < HAK_LOOK_AT && entered < HAK_ENTER; i++) {
+        hak_heap_t *heap = hak_next_heap();
+        if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, HAK_ADOPTION_LEASE_MS)) {
+            continue;
+        }
+        bool has_partial = hak_load_rlx(&heap->idle) != 0 && hak_heap_has_partial(heap, sc);
+        if (!has_partial && !hak_pending_has_any(heap)) {
+            continue;
+        }
+        entered++;
+        hak_slab_t *slab = hak_take_from(heap, mine, sc);
+        if (slab != NULL) {
+            return slab;
+        }
+    }
+    return NULL;
+}
+
+unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms, unsigned max_heaps) {
+    unsigned retired = 0;
+    for (unsigned i = 0; i < max_heaps; i++) {
+        hak_heap_t *heap = hak_next_heap();
+        if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, lease_ms)) {
+            continue;
+        }
+        uint64_t active_ms = hak_load_rlx(&heap->active_ms); /* relaxed: a hint */
+        if (!hak_pending_has_any(heap) && hak_load_rlx(&heap->collected_ms) == active_ms) {
+            continue; /* nothing happened there since the last collection */
+        }
+        if (hak_owner_lock_try_guest(&heap->lock)) {
+            (void)hak_pending_drain_owner(heap, UINT32_MAX);
+            retired += hak_free_local_retire_all_owner(heap);
+            hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
+            hak_owner_lock_drop_guest(&heap->lock);
+        }
+    }
+    return retired;
+}

@@ -1,0 +1,73 @@
+#include "boxes/free_local/free_local.h"
+
+#include "boxes/free_remote/free_remote.h"
+#include "boxes/slot_pool/slot_pool.h"
+#include "config/hak_config.h"
+#include "core/errors/errors.h"
+
+static void hak_retire(hak_heap_t *heap, hak_slab_t *slab) {
+    hak_heap_unlist_owner(heap, slab);
+    hak_slab_close(slab);
+    hak_count_add(&heap->counters.slabs_retired, 1);
+    hak_slot_pool_give_mt(slab);
+}
+
+/* The first block came back to a full slab, or the last one to any. */
+static hak_noinline void hak_edge(hak_heap_t *heap, hak_slab_t *slab, uint32_t used) {
+    if (!slab->listed) {
+        hak_heap_list_owner(heap, slab, false);
+    }
+    bool last_of_class = slab->prev == NULL && slab->next == NULL;
+    if (used == 0 && !last_of_class && !hak_free_remote_is_queued(slab)) {
+        hak_retire(heap, slab);
+    }
+}
+
+void hak_free_local_push_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *block) {
+    uint32_t used = hak_load_rlx(&slab->used) - 1; /* relaxed: written inside the owner lock, read by statistics */
+    hak_debug_assert(used < slab->cap);
+    hak_block_link(block, slab->free);
+    slab->free = block;
+    hak_store_rlx(&slab->used, used);
+    if (hak_unlikely(!slab->listed || used == 0)) {
+        hak_edge(heap, slab, used);
+    }
+}
+
+void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *list, uint32_t count) {
+    if (list != NULL) {
+        if (slab->free != NULL) {
+            hak_block_t *tail = list; /* at most the blocks of one slab */
+            while (hak_block_next(tail) != NULL) {
+                tail = hak_block_next(tail);
+            }
+            hak_block_link(tail, slab->free);
+        }
+        slab->free = list;
+    }
+    uint32_t used = hak_load_rlx(&slab->used) - count; /* relaxed: as above */
+    hak_debug_assert(used <= slab->cap);
+    hak_store_rlx(&slab->used, used);
+    if ((!slab->listed && count != 0) || used == 0) {
+        hak_edge(heap, slab, used);
+    }
+}
+
+unsigned hak_free_local_retire_all_owner(hak_heap_t *heap) {
+    unsigned retired = 0;
+    for (unsigned word = 0; word < 2; word++) {
+        uint64_t mask = hak_load_rlx(&heap->partial_mask[word]); /* relaxed: written inside the lock */
+        for (; mask != 0; mask &= mask - 1) {
+            hak_slab_t *slab = heap->partial[word * 64 + hak_lowest_bit(mask)];
+            while (slab != NULL) {
+                hak_slab_t *next = slab->next;
+                if (hak_load_rlx(&slab->used) == 0 && !hak_free_remote_is_queued(slab)) {
+                    hak_retire(heap, slab);
+                    retired++;
+                }
+                slab = next;
+            }
+        }
+    }
+    return retired;
+}

@@ -1,0 +1,76 @@
+#include "boxes/free_remote/free_remote.h"
+
+#include "boxes/pending/pending.h"
+#include "config/hak_config.h"
+#include "core/errors/errors.h"
+
+#define HAK_QUEUED 1ull
+#define HAK_HEAD_MASK 0x0000fffffffffff0ull
+enum { HAK_COUNT_SHIFT = 48 };
+
+static hak_block_t *hak_head(uint64_t word) { return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK); }
+
+void hak_free_remote_push_mt(hak_slab_t *slab, hak_block_t *head, hak_block_t *tail, uint32_t count) {
+    uint64_t old = hak_load_rlx(&slab->remote); /* relaxed: a guess, the CAS checks it */
+    uint64_t word;
+    do {
+        hak_block_link(tail, hak_head(old));
+        word = ((old >> HAK_COUNT_SHIFT) + count) << HAK_COUNT_SHIFT | (uintptr_t)head | HAK_QUEUED;
+        /* release: publishes the links. Pairs with the acquire of take and take_unqueue.
+         * acquire: who queues the slab must see which heap has it; pairs with take_unqueue of an earlier owner. */
+    } while (!hak_cas_weak_acq_rel(&slab->remote, &old, word));
+    if ((old & HAK_QUEUED) == 0) {
+        hak_pending_push_mt(hak_slab_heap(slab), slab);
+    }
+}
+
+hak_block_t *hak_free_remote_take_owner(hak_slab_t *slab, uint32_t *count) {
+    uint64_t old = hak_load_rlx(&slab->remote); /* relaxed: a guess, the CAS checks it */
+    /* acquire: pairs with the release in push. release: keeps push's chain of publication whole. */
+    while (!hak_cas_weak_acq_rel(&slab->remote, &old, old & HAK_QUEUED)) {
+    }
+    *count = (uint32_t)(old >> HAK_COUNT_SHIFT);
+    return hak_head(old);
+}
+
+hak_block_t *hak_free_remote_take_unqueue_owner(hak_slab_t *slab, uint32_t *count) {
+    /* acquire: pairs with the release in push. release: our read of pending_next comes before the next push's write. */
+    uint64_t old = hak_swap_acq_rel(&slab->remote, 0);
+    hak_debug_assert((old & HAK_QUEUED) != 0);
+    *count = (uint32_t)(old >> HAK_COUNT_SHIFT);
+    return hak_head(old);
+}
+
+static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
+    hak_free_remote_push_mt(batch->slab, batch->head, batch->tail, batch->count);
+    hak_count_add(&mine->counters.remote_blocks, batch->count);
+    hak_count_add(&mine->counters.remote_batches, 1);
+    mine->batched_blocks -= batch->count;
+    batch->slab = NULL;
+}
+
+void hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block) {
+    hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
+    mine->batched_blocks++;
+    if (hak_likely(batch->slab == slab)) {
+        hak_block_link(block, batch->head);
+        batch->head = block;
+        if (++batch->count == HAK_BATCH_MAX_BLOCKS) {
+            hak_send(mine, batch);
+        }
+        return;
+    }
+    if (batch->slab != NULL) {
+        hak_send(mine, batch);
+    }
+    hak_block_link(block, NULL);
+    *batch = (hak_batch_t){slab, block, block, 1};
+}
+
+void hak_free_remote_flush(hak_heap_t *mine) {
+    for (unsigned i = 0; mine->batched_blocks != 0 && i < HAK_BATCH_SLOTS; i++) {
+        if (mine->batch[i].slab != NULL) {
+            hak_send(mine, &mine->batch[i]);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+#include "boxes/heap/heap.h"
+
+#include <errno.h>
+
+#include "backends/os/os.h"
+#include "config/hak_config.h"
+#include "core/errors/errors.h"
+#include "core/lock/lock.h"
+#include "core/meta/meta.h"
+
+static struct {
+    hak_lock_t lock; /* idle list, ids */
+    hak_aptr_t all;  /* hak_heap_t; pushed to under the lock, read by anyone */
+    hak_heap_t *idle;
+    hak_a64_t made, idle_count;
+} hak_heaps = {.lock = HAK_LOCK_INIT(HAK_RANK_HEAPS)};
+
+static void hak_set_partial_bit(hak_heap_t *heap, unsigned sc, bool on) {
+    hak_a64_t *word = &heap->partial_mask[sc >> 6];
+    uint64_t bit = 1ull << (sc & 63);
+    uint64_t old = hak_load_rlx(word); /* relaxed: written inside the lock */
+    hak_store_rlx(word, on ? old | bit : old & ~bit);
+}
+
+void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, bool in_front) {
+    unsigned sc = hak_load_rlx(&slab->sc); /* relaxed: fixed while the slab is open */
+    hak_slab_t *first = heap->partial[sc];
+    hak_debug_assert(!slab->listed && sc != 0);
+    if (first == NULL || in_front) {
+        slab->prev = NULL;
+        slab->next = first;
+        heap->partial[sc] = slab;
+    } else {
+        slab->prev = first;
+        slab->next = first->next;
+        first->next = slab;
+    }
+    if (slab->next != NULL) {
+        slab->next->prev = slab;
+    }
+    slab->listed = 1;
+    if (first == NULL) {
+        hak_set_partial_bit(heap, sc, true);
+    }
+}
+
+void hak_heap_unlist_owner(hak_heap_t *heap, hak_slab_t *slab) {
+    unsigned sc = hak_load_rlx(&slab->sc); /* relaxed: as above */
+    hak_debug_assert(slab->listed);
+    if (slab->prev != NULL) {
+        slab->prev->next = slab->next;
+    } else {
+        heap->partial[sc] = slab->next;
+    }
+    if (slab->next != NULL) {
+        slab->next->prev = slab->prev;
+    }
+    slab->listed = 0;
+    if (heap->partial[sc] == NULL) {
+        hak_set_partial_bit(heap, sc, false);
+    }
+}
+
+static hak_heap_t *hak_heap_new_locked(void) {
+    uint64_t id = hak_load_rlx(&hak_heaps.made) + 1; /* relaxed: written under the lock */
+    hak_heap_t *heap = id <= HAK_OWNER_MAX ? hak_meta_alloc_mt(sizeof *heap) : NULL;
+    if (heap == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    heap->tag = (uint32_t)id << HAK_TAG_OWNER_SHIFT;
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        heap->carve_step[sc] = 1;
+    }
+    heap->next_all = (hak_heap_t *)hak_load_rlx(&hak_heaps.all); /* relaxed: written under the lock */
+    hak_store_rlx(&hak_heaps.made, id);
+    hak_store_rel(&hak_heaps.all, (uintptr_t)heap); /* pairs with the acquire in hak_heap_first */
+    return heap;
+}
+
+hak_heap_t *hak_heap_acquire_mt(void) {
+    hak_lock_take(&hak_heaps.lock);
+    hak_heap_t *heap = hak_heaps.idle;
+    if (heap != NULL) {
+        hak_heaps.idle = heap->next_idle;
+        hak_count_add(&hak_heaps.idle_count, -1ull);
+    } else {
+        heap = hak_heap_new_locked();
+    }
+    if (heap != NULL) {
+        hak_store_rlx(&heap->idle, 0); /* relaxed: a hint to adoption */
+        hak_store_rlx(&heap->active_ms, hak_os_now_ms());
+    }
+    hak_lock_drop(&hak_heaps.lock);
+    return heap;
+}
+
+static void hak_push_idle_locked(hak_heap_t *heap) {
+    hak_store_rlx(&heap->idle, 1); /* relaxed: a hint to adoption */
+    heap->next_idle = hak_heaps.idle;
+    hak_heaps.idle = heap;
+    hak_count_add(&hak_heaps.idle_count, 1);
+}
+
+void hak_heap_release_mt(hak_heap_t *heap) {
+    hak_lock_take(&hak_heaps.lock);
+    hak_push_idle_locked(heap);
+    hak_lock_drop(&hak_heaps.lock);
+}
+
+hak_heap_t *hak_heap_first(void) {
+    return (hak_heap_t *)hak_load_acq(&hak_heaps.all); /* pairs with the release in hak_heap_new_locked */
+}
+
+void hak_heap_counts(uint64_t *made, uint64_t *idle) {
+    *made = hak_load_rlx(&hak_heaps.made); /* relaxed: statistics */
+    *idle = hak_load_rlx(&hak_heaps.idle_count);
+}
+
+void hak_heap_fork_take(void) {
+    hak_lock_take(&hak_heaps.lock);
+    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        hak_owner_lock_take_guest(&heap->lock);
+    }
+}
+
+void hak_heap_fork_drop_parent(void) {
+    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        hak_owner_lock_drop_guest(&heap->lock);
+    }
+    hak_lock_drop(&hak_heaps.lock);
+}
+
+/* The other threads are gone. What their caches and open batches held is lost to the child: a copy of a list that was
+ * being changed while the kernel copied the pages cannot be trusted. The batches are dropped for the same reason. */
+void hak_heap_fork_drop_child(hak_heap_t *mine) {
+    hak_owner_lock_init();
+    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        hak_lock_rank_leave(HAK_RANK_HEAP);
+        hak_owner_lock_reset(&heap->lock);
+        if (heap == mine || hak_load_rlx(&heap->idle) != 0) { /* relaxed: one thread left */
+            continue;
+        }
+        for (unsigned i = 0; i < HAK_BATCH_SLOTS; i++) {
+            heap->batch[i].slab = NULL;
+        }
+        heap->batched_blocks = 0;
+        hak_push_idle_locked(heap);
+    }
+    hak_lock_reset(&hak_heaps.lock);
+    hak_lock_rank_leave(HAK_RANK_HEAPS);
+}

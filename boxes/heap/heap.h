@@ -1,0 +1,89 @@
+/* heap: what one thread owns behind its thread cache: lists of partial slabs, batches of remote frees, counters.
+ *
+ * A heap outlives its thread. When the thread ends the heap goes, with its slabs, to the list of idle heaps, and the
+ * next new thread takes it as it is: owner ids stay valid and nothing is walked. Heaps are never freed.
+ *
+ * Owns       hak_heap_t, the list of all heaps, the list of idle ones.
+ * Threads    *_owner: the thread that has the heap, inside its owner lock, or a guest inside it. *_mt: any.
+ * Invariant  a slab is on the partial list of its class in its heap exactly if `listed`; a slab that has a free block
+ *            or room to carve is listed. At most one thread has a heap.
+ * Layer      4 (boxes). Uses boxes/slab, core/owner_lock, core/lock, core/meta.
+ */
+#ifndef HAK_BOXES_HEAP_HEAP_H_
+#define HAK_BOXES_HEAP_HEAP_H_
+
+#include "base/atomic.h"
+#include "base/attr.h"
+#include "base/size_class.h"
+#include "boxes/slab/slab.h"
+#include "core/owner_lock/owner_lock.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64 };
+
+/* Blocks of one slab that this thread freed and has not sent yet; free_remote. */
+typedef struct {
+    hak_slab_t *slab;
+    hak_block_t *head, *tail;
+    uint32_t count;
+} hak_batch_t;
+
+/* Counters written by the owner (or a guest inside the lock), read by anyone. */
+typedef struct {
+    hak_a64_t refills, refill_blocks, flushed_blocks;
+    hak_a64_t remote_blocks, remote_batches, drained_blocks, adopted_slabs;
+    hak_a64_t slabs_made, slabs_retired;
+} hak_heap_counters_t;
+
+typedef struct hak_heap {
+    hak_owner_lock_t lock;
+    uint32_t tag;                          /* owner id << HAK_TAG_OWNER_SHIFT, fixed */
+    uint32_t slow_steps;                   /* purge: counts towards the next look at the clock */
+    hak_a64_t active_ms;                   /* purge, adoption: when the owner was last seen on a slow path */
+    hak_a64_t collected_ms;                /* adoption: active_ms at the last collection */
+    hak_a64_t partial_mask[2];             /* bit per class: the list below is not empty */
+    hak_slab_t *partial[HAK_SC_COUNT];     /* first is the one to refill from */
+    uint16_t carve_step[HAK_SC_COUNT];     /* refill: blocks to carve next time */
+    hak_a32_t cached_max[HAK_SC_COUNT];    /* refill: bound of the blocks in the thread's bin */
+    hak_a32_t idle;                        /* 1 while no thread has the heap */
+    struct hak_heap *next_idle;
+    struct hak_heap *next_all;             /* fixed */
+    hak_heap_counters_t counters;
+    /* Only the thread itself, no lock. */
+    hak_batch_t batch[HAK_BATCH_SLOTS];
+    uint32_t batched_blocks;
+    /* pending: slabs of this heap with remote frees. */
+    hak_aptr_t drain_next;                 /* taken from `pending` and not looked at yet; under the lock */
+    hak_align_as(64) hak_aptr_t pending;    /* pushed to by any thread */
+} hak_heap_t;
+
+/* Puts `slab` behind the first of its class's list, or in front of all. */
+void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, bool in_front);
+void hak_heap_unlist_owner(hak_heap_t *heap, hak_slab_t *slab);
+
+static inline bool hak_heap_has_partial(const hak_heap_t *heap, unsigned sc) {
+    return (hak_load_rlx(&heap->partial_mask[sc >> 6]) >> (sc & 63) & 1u) != 0; /* relaxed: a hint to guests */
+}
+
+/* An idle heap, or a new one; the caller becomes its thread. NULL with errno ENOMEM. */
+hak_heap_t *hak_heap_acquire_mt(void);
+/* The thread leaves the heap. */
+void hak_heap_release_mt(hak_heap_t *heap);
+
+/* All heaps, newest first; follow next_all. No lock. */
+hak_heap_t *hak_heap_first(void);
+
+void hak_heap_counts(uint64_t *made, uint64_t *idle);
+
+/* Around a fork: no other thread is inside any heap. In the child all heaps but `mine` become idle. */
+void hak_heap_fork_take(void);
+void hak_heap_fork_drop_parent(void);
+void hak_heap_fork_drop_child(hak_heap_t *mine);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_HEAP_HEAP_H_ */

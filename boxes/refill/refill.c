@@ -1,0 +1,152 @@
+#include "boxes/refill/refill.h"
+
+#include "backends/os/os.h"
+#include "boxes/adoption/adoption.h"
+#include "boxes/free_local/free_local.h"
+#include "boxes/free_remote/free_remote.h"
+#include "boxes/pending/pending.h"
+#include "boxes/slot_pool/slot_pool.h"
+#include "boxes/tls_sll/tls_sll.h"
+#include "config/hak_config.h"
+#include "core/errors/errors.h"
+
+enum {
+    HAK_CARVE_BYTES = 4096, /* carve at most this much at once: what is not carved is not resident */
+    HAK_DRAIN_SLABS = 8,    /* slabs to drain in one refill */
+    HAK_FEW = 8,            /* a list shorter than this is joined with the next slab's */
+    HAK_JOIN_SLABS = 4,
+};
+
+/* A list of blocks on its way to the thread cache. */
+typedef struct {
+    hak_block_t *head;
+    uint32_t count;
+} hak_list_t;
+
+static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
+    uint64_t now_ms = hak_os_now_ms();
+    hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to others */
+    hak_slab_t *slab = hak_adoption_take_owner(mine, sc, now_ms);
+    if (slab == NULL) {
+        slab = hak_slot_pool_take_mt(hak_sc_units(sc));
+        if (slab == NULL) {
+            return NULL;
+        }
+        hak_slab_open(slab, sc);
+        hak_slab_set_heap_owner(slab, mine, mine->tag | sc << HAK_BIN_SHIFT);
+        hak_count_add(&mine->counters.slabs_made, 1);
+    }
+    hak_heap_list_owner(mine, slab, true);
+    return slab;
+}
+
+/* The slab's free list as a whole; its length is known without a walk. */
+static hak_list_t hak_take_free(hak_slab_t *slab) {
+    uint32_t carved = hak_load_rlx(&slab->carved); /* relaxed, here and below: written inside the lock */
+    hak_list_t list = {slab->free, carved - hak_load_rlx(&slab->used)};
+    if (list.head == NULL) {
+        /* What is on the remote list counts as used already, and goes on to do so. */
+        if (!hak_free_remote_is_empty(slab)) {
+            list.head = hak_free_remote_take_owner(slab, &list.count);
+        }
+        return list;
+    }
+    slab->free = NULL;
+    hak_store_rlx(&slab->used, carved);
+    return list;
+}
+
+static hak_list_t hak_carve(hak_heap_t *mine, hak_slab_t *slab, unsigned sc) {
+    uint32_t carved = hak_load_rlx(&slab->carved);
+    uint32_t most = HAK_CARVE_BYTES / hak_sc_bytes[sc];
+    uint32_t count = mine->carve_step[sc];
+    most = most == 0 ? 1 : most;
+    mine->carve_step[sc] = (uint16_t)(2 * count < most ? 2 * count : most);
+    count = count < slab->cap - carved ? count : slab->cap - carved;
+    hak_list_t list = {hak_slab_carve_owner(slab, count, NULL), count};
+    hak_store_rlx(&slab->used, hak_load_rlx(&slab->used) + count);
+    return list;
+}
+
+/* Something from the first partial slab that has anything, or from a new one. Lists are finite and each step that
+ * finds nothing shortens one; a listed slab has something but for those that were just emptied by an adoption. */
+static hak_list_t hak_take(hak_heap_t *mine, unsigned sc, bool may_open) {
+    for (;;) {
+        hak_slab_t *slab = mine->partial[sc];
+        if (slab == NULL) {
+            slab = may_open ? hak_open_slab(mine, sc) : NULL;
+            if (slab == NULL) {
+                return (hak_list_t){NULL, 0};
+            }
+        }
+        hak_list_t list = hak_take_free(slab);
+        if (list.head == NULL && hak_load_rlx(&slab->carved) < slab->cap) {
+            list = hak_carve(mine, slab, sc);
+        }
+        if (hak_load_rlx(&slab->carved) == slab->cap) {
+            hak_heap_unlist_owner(mine, slab);
+        }
+        if (list.head != NULL) {
+            return list;
+        }
+    }
+}
+
+/* Joins short lists, so that a heap of nearly full slabs does not make a trip for each block. */
+static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
+    hak_list_t list = hak_take(mine, sc, true);
+    for (int i = 1; i < HAK_JOIN_SLABS && list.count != 0 && list.count < HAK_FEW; i++) {
+        hak_slab_t *slab = mine->partial[sc];
+        if (slab == NULL || slab->free == NULL) {
+            break;
+        }
+        hak_list_t more = hak_take(mine, sc, false);
+        hak_block_t *tail = list.head; /* fewer than HAK_FEW steps */
+        while (hak_block_next(tail) != NULL) {
+            tail = hak_block_next(tail);
+        }
+        hak_block_link(tail, more.head);
+        list.count += more.count;
+    }
+    return list;
+}
+
+static void hak_note_cached(hak_heap_t *mine, unsigned sc, uint32_t count) {
+    uint32_t cap = (uint32_t)hak_tls_sll_cap(sc);
+    uint32_t bound = count > cap ? count : cap;
+    if (hak_load_rlx(&mine->cached_max[sc]) < bound) { /* relaxed: a statistic */
+        hak_store_rlx(&mine->cached_max[sc], bound);
+    }
+}
+
+hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
+    hak_owner_lock_take_owner(&mine->lock);
+    if (hak_pending_has_any(mine)) {
+        (void)hak_pending_drain_owner(mine, HAK_DRAIN_SLABS);
+    }
+    hak_list_t list = hak_take_several(mine, sc);
+    if (list.head != NULL) {
+        hak_count_add(&mine->counters.refills, 1);
+        hak_count_add(&mine->counters.refill_blocks, list.count);
+        hak_note_cached(mine, sc, list.count);
+        hak_tls_sll_fill(sc, hak_block_next(list.head), list.count - 1);
+    }
+    hak_owner_lock_drop_owner(&mine->lock);
+    return list.head;
+}
+
+hak_block_t *hak_refill_one_owner(hak_heap_t *mine, unsigned sc) {
+    hak_owner_lock_take_owner(&mine->lock);
+    hak_list_t list = hak_take(mine, sc, true);
+    if (list.head != NULL) {
+        hak_count_add(&mine->counters.refills, 1);
+        hak_count_add(&mine->counters.refill_blocks, 1);
+        hak_block_t *rest = hak_block_next(list.head);
+        if (rest != NULL) {
+            hak_slab_t *slab = hak_slab_of((uintptr_t)rest);
+            hak_free_local_push_list_owner(mine, slab, rest, list.count - 1);
+        }
+    }
+    hak_owner_lock_drop_owner(&mine->lock);
+    return list.head;
+}

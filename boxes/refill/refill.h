@@ -1,0 +1,30 @@
+/* refill: gets blocks of a class out of slabs when the thread cache is empty.
+ *
+ * Order: remote frees that wait for this heap are taken in; then the first partial slab gives its whole free list, or
+ * its remote list, or newly carved blocks in address order; a slab that has nothing is unlisted; then a slab is
+ * adopted from an idle heap; then a new one is opened. Carving starts with one block and doubles up to 4 KiB, so a
+ * small program touches little memory and a busy one makes few trips.
+ *
+ * Owns       carving: hak_slab.carved, hak_heap.carve_step.
+ * Threads    the thread that has `mine`, outside its owner lock; takes it.
+ * Errors     NULL with errno ENOMEM; nothing changed.
+ * Layer      4 (boxes). Uses boxes/tls_sll, heap, slab, pending, free_remote, adoption, slot_pool.
+ */
+#ifndef HAK_BOXES_REFILL_REFILL_H_
+#define HAK_BOXES_REFILL_REFILL_H_
+
+#include "boxes/heap/heap.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Returns one block and puts the others that it got into the thread's bin, which is empty. */
+hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc);
+/* One block and no more, for a thread that only borrows the heap. */
+hak_block_t *hak_refill_one_owner(hak_heap_t *mine, unsigned sc);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_REFILL_REFILL_H_ */

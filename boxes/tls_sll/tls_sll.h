@@ -1,0 +1,61 @@
+/* tls_sll: the thread cache: one singly linked list of free blocks per size class, in thread-local storage.
+ *
+ * malloc pops, free pushes; that is the whole hit path. `room` counts down with each push and up with each pop: when
+ * it would go below zero the list is long enough and the block goes back to its slab (boxes/flush). A list may hold
+ * blocks of any heap's slabs: only the slab says who owns it, and it is asked when the block leaves the list.
+ *
+ * The initial image is "all lists empty, tag of nobody": a new thread needs no is-initialised test. Its first malloc
+ * misses, its first free finds another owner, and both slow paths attach a heap.
+ *
+ * Owns       hak_tls.
+ * Threads    only the own thread, no lock, no atomic.
+ * Invariant  room = cap - length for each bin of a thread that has a heap.
+ * Layer      4 (boxes). Uses base, boxes/block, registry (tags).
+ */
+#ifndef HAK_BOXES_TLS_SLL_TLS_SLL_H_
+#define HAK_BOXES_TLS_SLL_TLS_SLL_H_
+
+#include "base/size_class.h"
+#include "boxes/block/block.h"
+#include "registry/registry.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    hak_block_t *head;
+    int32_t room;
+    uint32_t divisor; /* hak_sc_divisor of the class, here because the hit path has this line at hand */
+} hak_bin_t;
+
+typedef struct {
+    hak_bin_t bin[HAK_SC_COUNT];
+    uint32_t tag;          /* of the thread's heap, or HAK_TAG_NOBODY */
+    uint32_t ended;        /* 1 once the thread's destructors ran: it gets no heap any more */
+    struct hak_heap *heap; /* NULL: none */
+} hak_tls_t;
+
+hak_static_assert(offsetof(hak_tls_t, bin) == 0, "a bin's offset is taken from the struct's start");
+hak_static_assert(sizeof(hak_bin_t) == 1 << HAK_BIN_SHIFT, "the tag's lower bits are a byte offset into bin[]");
+hak_static_assert(sizeof(hak_tls_t) <= 1472, "PT_TLS must stay within 1,536 B for dlopen on glibc 2.36");
+
+/* initial-exec: one load gives the offset, no call. */
+extern hak_local __thread hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
+
+/* Blocks that a bin of the class may hold before frees go past it. */
+int32_t hak_tls_sll_cap(unsigned sc);
+
+/* The thread gets `heap`, whose tag is `tag`; all bins become empty. */
+void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag);
+/* Back to the initial image; the bins must be empty. */
+void hak_tls_sll_detach(void);
+/* Empties the bin of a class and returns its list. */
+hak_block_t *hak_tls_sll_take_all(unsigned sc);
+/* Fills an empty bin with a list of `count` blocks. */
+void hak_tls_sll_fill(unsigned sc, hak_block_t *list, uint32_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_TLS_SLL_TLS_SLL_H_ */

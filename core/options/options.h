@@ -1,0 +1,70 @@
+/* options: every setting of hakmem in one table: name, kind, default, bounds, help. Read once from HAKMEM_* in the
+ * environment, later through hak_option_get and hak_option_set.
+ *
+ * Owns       the values. A hot or slow path reads a number; nothing outside this box parses text.
+ * Threads    reads and sets: any thread. hak_options_init: by whoever comes first; later calls do nothing.
+ * Errors     a bad value in the environment: the default stays, one warning line on stderr.
+ * Layer      2 (core). Uses base, core/text, backends/os.
+ */
+#ifndef HAK_CORE_OPTIONS_OPTIONS_H_
+#define HAK_CORE_OPTIONS_OPTIONS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* In the order of the table in options.c, which docs/ENV_VARS.md is tested against. */
+typedef enum {
+    HAK_OPTION_ON_ERROR,       /* hak_on_error_t */
+    HAK_OPTION_CHECK,          /* hak_check_t */
+    HAK_OPTION_REGISTRY,       /* hak_registry_kind_t; at start only */
+    HAK_OPTION_PURGE_DELAY_MS, /* 0: purge at once */
+    HAK_OPTION_BACKGROUND,     /* 1: a thread purges for idle processes; at start only */
+    HAK_OPTION_HUGE_CACHE_MB,  /* most that freed huge mappings may hold */
+    HAK_OPTION_THP,            /* 1: leave huge pages to the system's setting; 0: none in superslabs */
+    HAK_OPTION_STATS,          /* hak_stats_option_t: print at exit; at start only */
+    HAK_OPTION_HELP,           /* 1: print the table at start; at start only */
+    HAK_OPTION_COUNT
+} hak_option_id_t;
+
+typedef enum { HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT, HAK_ON_ERROR_IGNORE } hak_on_error_t;
+typedef enum { HAK_CHECK_DEFAULT, HAK_CHECK_INTERIOR } hak_check_t;
+typedef enum { HAK_REGISTRY_AUTO, HAK_REGISTRY_FLAT, HAK_REGISTRY_TWO_LEVEL } hak_registry_kind_t;
+typedef enum {
+    HAK_STATS_OPTION_OFF,
+    HAK_STATS_OPTION_TEXT, /* "1" or "text" */
+    HAK_STATS_OPTION_SUMMARY,
+    HAK_STATS_OPTION_JSON,
+    HAK_STATS_OPTION_OPENMETRICS
+} hak_stats_option_t;
+
+/* Constant-initialised with the defaults, so that reads before hak_options_init are valid. */
+extern hak_a64_t hak_option_values[HAK_OPTION_COUNT];
+
+static inline uint64_t hak_option(hak_option_id_t id) {
+    return hak_load_rlx(&hak_option_values[id]); /* relaxed: options are independent of each other */
+}
+
+/* Parses HAKMEM_* of `environment` (NULL: the process's own, if the C library has set it up). Does nothing if a call
+ * before found an environment, or if the program is privileged (AT_SECURE). Allocates nothing. */
+void hak_options_init(char *const *environment);
+
+/* As in hakmem.h: hak_option_get, hak_option_set. */
+int hak_options_get_text(const char *name, char *value, size_t bytes);
+int hak_options_set_text(const char *name, const char *value);
+
+/* Called after a run-time option changed, with the lock of no box held; NULL: nobody. */
+void hak_options_on_change(void (*notify)(hak_option_id_t id));
+
+/* Prints the table: name, default, current value, help. */
+void hak_options_write_help(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_CORE_OPTIONS_OPTIONS_H_ */

@@ -1,0 +1,195 @@
+/* The table and how its rows read and print. Each default stands once, in the enum below: the
+ * values that other boxes read must be right before any code of ours has run, so they are constant
+ * data too.
+ */
+#include <string.h>
+
+#include "core/options/options_internal.h"
+
+enum {
+    HAK_DEFAULT_PURGE_DELAY_MS = 500,
+    HAK_DEFAULT_HUGE_CACHE_MB = 64,
+    HAK_MAX_PURGE_DELAY_MS = 24 * 60 * 60 * 1000,
+    HAK_MAX_HUGE_CACHE_MB = 1 << 20
+};
+
+hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
+    [HAK_OPTION_PURGE_DELAY_MS] = {HAK_DEFAULT_PURGE_DELAY_MS},
+    [HAK_OPTION_HUGE_CACHE_MB] = {HAK_DEFAULT_HUGE_CACHE_MB},
+};
+
+static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
+                                                       {"report", HAK_ON_ERROR_REPORT},
+                                                       {"ignore", HAK_ON_ERROR_IGNORE},
+                                                       {NULL, 0}};
+static const hak_option_word_t hak_check_words[] = {
+    {"default", HAK_CHECK_DEFAULT}, {"interior", HAK_CHECK_INTERIOR}, {NULL, 0}};
+static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUTO},
+                                                       {"flat", HAK_REGISTRY_FLAT},
+                                                       {"two_level", HAK_REGISTRY_TWO_LEVEL},
+                                                       {NULL, 0}};
+static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
+                                                    {"1", HAK_STATS_OPTION_TEXT},
+                                                    {"text", HAK_STATS_OPTION_TEXT},
+                                                    {"summary", HAK_STATS_OPTION_SUMMARY},
+                                                    {"json", HAK_STATS_OPTION_JSON},
+                                                    {"openmetrics", HAK_STATS_OPTION_OPENMETRICS},
+                                                    {NULL, 0}};
+static const hak_option_word_t hak_switch_words[] = {{"0", 0},     {"1", 1},    {"off", 0},
+                                                     {"on", 1},    {"no", 0},   {"yes", 1},
+                                                     {"false", 0}, {"true", 1}, {NULL, 0}};
+
+const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
+    [HAK_OPTION_ON_ERROR] =
+        {.name = "on_error",
+         .help =
+             "After a misuse such as a double free: abort, report and go on, or go on silently.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_on_error_words},
+    [HAK_OPTION_CHECK] =
+        {.name = "check",
+         .help = "interior: every free also checks that the pointer is the start of a block.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_check_words},
+    [HAK_OPTION_REGISTRY] =
+        {.name = "registry",
+         .help = "Map from addresses to blocks: flat is fastest, two_level needs little address "
+                 "space; auto chooses by the limits of the process.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_AT_START,
+         .words = hak_registry_words},
+    [HAK_OPTION_PURGE_DELAY_MS] =
+        {.name = "purge_delay_ms",
+         .help = "How long memory stays empty before the kernel gets it back; 0: at once.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_PURGE_DELAY_MS,
+         .high = HAK_MAX_PURGE_DELAY_MS},
+    [HAK_OPTION_BACKGROUND] =
+        {.name = "background",
+         .help = "A thread of hakmem's own purges, also while the program does nothing.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .settable = HAK_SETTABLE_AT_START},
+    [HAK_OPTION_HUGE_CACHE_MB] =
+        {.name = "huge_cache_mb",
+         .help = "MiB of freed huge blocks kept for reuse until the purge delay has passed.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_HUGE_CACHE_MB,
+         .high = HAK_MAX_HUGE_CACHE_MB},
+    [HAK_OPTION_THP] =
+        {.name = "thp",
+         .help = "1: huge pages follow the system's setting; 0: memory of small blocks has none.",
+         .kind = HAK_OPTION_IS_SWITCH},
+    [HAK_OPTION_STATS] =
+        {.name = "stats",
+         .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "
+                 "openmetrics.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_AT_START,
+         .words = hak_stats_words,
+         .switch_words = true},
+    [HAK_OPTION_HELP] =
+        {.name = "help",
+         .help = "Prints this table on stderr at start; the program then runs as usual.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .settable = HAK_SETTABLE_AT_START},
+};
+
+static bool hak_parse_word(const hak_option_word_t *words, const char *text, size_t count,
+                           uint64_t *value) {
+    for (; words->text != NULL; words++) {
+        if (strlen(words->text) == count && memcmp(words->text, text, count) == 0) {
+            *value = words->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Decimal digits alone: no sign, no space, no unit. */
+static bool hak_parse_number(const char *text, size_t count, uint64_t *value) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < count; i++) {
+        unsigned digit = (unsigned char)text[i] - (unsigned)'0';
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        number = number * 10 + digit;
+    }
+    *value = number;
+    return count != 0;
+}
+
+bool hak_options_parse(const hak_option_row_t *row, const char *text, size_t count,
+                       uint64_t *value) {
+    uint64_t parsed;
+    switch (row->kind) {
+    case HAK_OPTION_IS_NUMBER:
+        if (!hak_parse_number(text, count, &parsed) || parsed < row->low || parsed > row->high) {
+            return false;
+        }
+        break;
+    case HAK_OPTION_IS_WORD:
+        if (!hak_parse_word(row->words, text, count, &parsed) &&
+            !(row->switch_words && hak_parse_word(hak_switch_words, text, count, &parsed))) {
+            return false;
+        }
+        break;
+    case HAK_OPTION_IS_SWITCH:
+    default:
+        if (!hak_parse_word(hak_switch_words, text, count, &parsed)) {
+            return false;
+        }
+        break;
+    }
+    *value = parsed;
+    return true;
+}
+
+void hak_options_put_accepted(hak_text_t *text, const hak_option_row_t *row) {
+    if (row->kind == HAK_OPTION_IS_NUMBER) {
+        hak_text_put_u64(text, row->low);
+        hak_text_put(text, "..");
+        hak_text_put_u64(text, row->high);
+        return;
+    }
+    if (row->kind == HAK_OPTION_IS_SWITCH) {
+        hak_text_put(text, "0|1");
+        return;
+    }
+    for (const hak_option_word_t *word = row->words; word->text != NULL; word++) {
+        hak_text_put(text, word == row->words ? "" : "|");
+        hak_text_put(text, word->text);
+    }
+}
+
+void hak_options_put_value(hak_text_t *text, const hak_option_row_t *row, uint64_t value) {
+    if (row->kind == HAK_OPTION_IS_WORD) {
+        for (const hak_option_word_t *word = row->words; word->text != NULL; word++) {
+            if (word->value == value) {
+                hak_text_put(text, word->text);
+                return;
+            }
+        }
+    }
+    hak_text_put_u64(text, value);
+}
+
+void hak_options_put_env_name(hak_text_t *text, const hak_option_row_t *row) {
+    hak_text_put(text, "HAKMEM_");
+    for (const char *c = row->name; *c != '\0'; c++) {
+        char upper = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+        hak_text_put_bytes(text, &upper, 1);
+    }
+}
+
+const char *hak_options_when(const hak_option_row_t *row) {
+    switch (row->settable) {
+    case HAK_SETTABLE_AT_START:
+        return "at start";
+    case HAK_SETTABLE_BY_VARIANT:
+        return "fixed by the variant";
+    case HAK_SETTABLE_ANY_TIME:
+    default:
+        return "any time";
+    }
+}

@@ -1,0 +1,286 @@
+#include "core/options/options.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/options/options_internal.h"
+
+namespace {
+
+/* Values are process-wide; every test starts from the table's defaults. */
+class Options : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        for (int id = 0; id < HAK_OPTION_COUNT; id++) {
+            hak_store_rlx(&hak_option_values[id], hak_option_rows[id].initial);
+        }
+    }
+    void TearDown() override { hak_options_on_change(nullptr); }
+
+    /* Loads the entries and returns what was written on stderr. */
+    static std::string Load(const std::vector<std::string> &entries) {
+        std::vector<char *> environment;
+        for (const std::string &entry : entries) {
+            environment.push_back(const_cast<char *>(entry.c_str()));
+        }
+        environment.push_back(nullptr);
+        testing::internal::CaptureStderr();
+        hak_options_load(environment.data());
+        return testing::internal::GetCapturedStderr();
+    }
+    static std::string Head() { return "hakmem[" + std::to_string(getpid()) + "]: "; }
+    static std::string Get(const char *name) {
+        char value[32];
+        EXPECT_GE(hak_options_get_text(name, value, sizeof value), 0) << name;
+        return value;
+    }
+};
+
+std::string Text(void (*put)(hak_text_t *, const hak_option_row_t *), const hak_option_row_t *row) {
+    hak_text_t text;
+    hak_text_init(&text, -1);
+    put(&text, row);
+    return std::string(text.buffer, text.length);
+}
+
+std::string Value(const hak_option_row_t *row, uint64_t value) {
+    hak_text_t text;
+    hak_text_init(&text, -1);
+    hak_options_put_value(&text, row, value);
+    return std::string(text.buffer, text.length);
+}
+
+TEST_F(Options, EveryRowIsFilledAndItsDefaultIsValid) {
+    for (int id = 0; id < HAK_OPTION_COUNT; id++) {
+        const hak_option_row_t &row = hak_option_rows[id];
+        ASSERT_NE(row.name, nullptr) << id;
+        ASSERT_NE(row.help, nullptr) << row.name;
+        std::string text = Value(&row, row.initial);
+        uint64_t back = ~row.initial;
+        EXPECT_TRUE(hak_options_parse(&row, text.data(), text.size(), &back)) << row.name;
+        EXPECT_EQ(back, row.initial) << row.name;
+    }
+}
+
+/* What the values were before main and before any test stored others. */
+const std::vector<uint64_t> at_start = [] {
+    std::vector<uint64_t> values;
+    for (hak_a64_t &cell : hak_option_values) {
+        values.push_back(hak_load_rlx(&cell));
+    }
+    return values;
+}();
+
+/* Guards against a default that differs between the table and the constant-initialised values. */
+TEST(OptionsAtStart, ValuesAreTheDefaultsOfTheTable) {
+    for (size_t id = 0; id < at_start.size(); id++) {
+        EXPECT_EQ(at_start[id], hak_option_rows[id].initial) << hak_option_rows[id].name;
+    }
+}
+
+TEST_F(Options, EnvironmentIsRead) {
+    EXPECT_EQ(
+        Load({"PATH=/bin", "HAKMEM_ON_ERROR=report", "HAKMEM_PURGE_DELAY_MS=20", "HAKMEM_THP=on",
+              "HAKMEM_STATS=summary", "XHAKMEM_THP=0", "HAKMEM_REGISTRY=two_level"}),
+        "");
+    EXPECT_EQ(hak_option(HAK_OPTION_ON_ERROR), HAK_ON_ERROR_REPORT);
+    EXPECT_EQ(hak_option(HAK_OPTION_PURGE_DELAY_MS), 20u);
+    EXPECT_EQ(hak_option(HAK_OPTION_THP), 1u);
+    EXPECT_EQ(hak_option(HAK_OPTION_STATS), HAK_STATS_OPTION_SUMMARY);
+    EXPECT_EQ(hak_option(HAK_OPTION_REGISTRY), HAK_REGISTRY_TWO_LEVEL);
+    EXPECT_EQ(hak_option(HAK_OPTION_BACKGROUND), 0u);
+}
+
+TEST_F(Options, FirstOfTwoEntriesCounts) {
+    EXPECT_EQ(Load({"HAKMEM_PURGE_DELAY_MS=1", "HAKMEM_PURGE_DELAY_MS=2"}), "");
+    EXPECT_EQ(hak_option(HAK_OPTION_PURGE_DELAY_MS), 1u);
+}
+
+TEST_F(Options, InvalidValueKeepsTheDefaultAndWarnsOnce) {
+    EXPECT_EQ(Load({"HAKMEM_ON_ERROR=explode"}),
+              Head() + "HAKMEM_ON_ERROR=explode: not one of abort|report|ignore; using abort\n");
+    EXPECT_EQ(hak_option(HAK_OPTION_ON_ERROR), HAK_ON_ERROR_ABORT);
+    EXPECT_EQ(Load({"HAKMEM_THP="}), Head() + "HAKMEM_THP=: not one of 0|1; using 0\n");
+    for (const char *bad : {"", "-1", "+5", " 5", "5 ", "0x10", "1k", "86400001",
+                            "18446744073709551616", "99999999999999999999999"}) {
+        EXPECT_EQ(Load({std::string("HAKMEM_PURGE_DELAY_MS=") + bad}),
+                  Head() + "HAKMEM_PURGE_DELAY_MS=" + bad +
+                      ": not a number in 0..86400000; using 500\n");
+        EXPECT_EQ(hak_option(HAK_OPTION_PURGE_DELAY_MS), 500u) << bad;
+    }
+    EXPECT_EQ(Load({"HAKMEM_PURGE_DELAY_MS=86400000"}), "");
+    EXPECT_EQ(hak_option(HAK_OPTION_PURGE_DELAY_MS), 86400000u);
+}
+
+TEST_F(Options, WarningShowsForeignTextAsOneHarmlessLine) {
+    EXPECT_EQ(Load({"HAKMEM_THP=a\nb\033[2J"}),
+              Head() + "HAKMEM_THP=a?b?[2J: not one of 0|1; using 0\n");
+    EXPECT_EQ(Load({"HAKMEM_THP=" + std::string(5000, 'x')}),
+              Head() + "HAKMEM_THP=" + std::string(64, 'x') + "...: not one of 0|1; using 0\n");
+}
+
+TEST_F(Options, UnknownNamesWarnUpToFourTimes) {
+    EXPECT_EQ(Load({"HAKMEM_THPS=1"}),
+              Head() + "HAKMEM_THPS: no such option, ignored; HAKMEM_HELP=1 lists them\n");
+    EXPECT_EQ(Load({"HAKMEM_thp=1"}),
+              Head() + "HAKMEM_thp: no such option, ignored; HAKMEM_HELP=1 lists them\n");
+    std::string out =
+        Load({"HAKMEM_A=1", "HAKMEM_B=1", "HAKMEM_C=1", "HAKMEM_D=1", "HAKMEM_E=1", "HAKMEM_F"});
+    EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 4);
+}
+
+TEST_F(Options, SwitchSpellings) {
+    for (const char *on : {"1", "on", "yes", "true"}) {
+        EXPECT_EQ(hak_options_set_text("thp", on), 0);
+        EXPECT_EQ(Get("thp"), "1") << on;
+        for (const char *off : {"0", "off", "no", "false"}) {
+            EXPECT_EQ(hak_options_set_text("thp", off), 0);
+            EXPECT_EQ(Get("thp"), "0") << off;
+            hak_options_set_text("thp", on);
+        }
+    }
+    EXPECT_EQ(Load({"HAKMEM_STATS=yes"}), "");
+    EXPECT_EQ(hak_option(HAK_OPTION_STATS), HAK_STATS_OPTION_TEXT);
+    EXPECT_EQ(Load({"HAKMEM_STATS=off"}), "");
+    EXPECT_EQ(hak_option(HAK_OPTION_STATS), HAK_STATS_OPTION_OFF);
+}
+
+TEST_F(Options, StatsWords) {
+    const std::pair<const char *, uint64_t> words[] = {
+        {"0", HAK_STATS_OPTION_OFF},     {"1", HAK_STATS_OPTION_TEXT},
+        {"text", HAK_STATS_OPTION_TEXT}, {"summary", HAK_STATS_OPTION_SUMMARY},
+        {"json", HAK_STATS_OPTION_JSON}, {"openmetrics", HAK_STATS_OPTION_OPENMETRICS}};
+    for (const auto &word : words) {
+        EXPECT_EQ(Load({std::string("HAKMEM_STATS=") + word.first}), "");
+        EXPECT_EQ(hak_option(HAK_OPTION_STATS), word.second) << word.first;
+    }
+}
+
+TEST_F(Options, SetAndGet) {
+    EXPECT_EQ(hak_options_set_text("purge_delay_ms", "1234"), 0);
+    EXPECT_EQ(Get("purge_delay_ms"), "1234");
+    EXPECT_EQ(hak_options_set_text("on_error", "ignore"), 0);
+    EXPECT_EQ(Get("on_error"), "ignore");
+    EXPECT_EQ(Get("registry"), "auto");
+}
+
+TEST_F(Options, SetErrors) {
+    errno = 0;
+    EXPECT_EQ(hak_options_set_text("no_such", "1"), -1);
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_EQ(hak_options_set_text("PURGE_DELAY_MS", "1"), -1);
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_EQ(hak_options_set_text(nullptr, "1"), -1);
+    EXPECT_EQ(errno, ENOENT);
+    for (const char *fixed : {"registry", "background", "stats", "help"}) {
+        errno = 0;
+        EXPECT_EQ(hak_options_set_text(fixed, "1"), -1) << fixed;
+        EXPECT_EQ(errno, EPERM) << fixed;
+    }
+    EXPECT_EQ(hak_options_set_text("purge_delay_ms", "soon"), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(hak_options_set_text("purge_delay_ms", nullptr), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(Get("purge_delay_ms"), "500");
+}
+
+TEST_F(Options, GetErrorsAlwaysTerminate) {
+    char value[8] = "xxxxxxx";
+    EXPECT_EQ(hak_options_get_text("no_such", value, sizeof value), -1);
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_STREQ(value, "");
+    memset(value, 'x', sizeof value);
+    errno = 0;
+    EXPECT_EQ(hak_options_get_text("on_error", value, 5), -1);
+    EXPECT_EQ(errno, ERANGE);
+    EXPECT_STREQ(value, "abor");
+    EXPECT_EQ(value[5], 'x');
+    EXPECT_EQ(hak_options_get_text("on_error", value, 6), 5);
+    EXPECT_STREQ(value, "abort");
+    errno = 0;
+    EXPECT_EQ(hak_options_get_text("on_error", nullptr, 0), -1);
+    EXPECT_EQ(errno, ERANGE);
+}
+
+int changed;
+void OnChange(hak_option_id_t id) { changed = id; }
+
+TEST_F(Options, ChangeIsNotifiedOnlyIfItHappened) {
+    changed = -1;
+    hak_options_on_change(OnChange);
+    EXPECT_EQ(hak_options_set_text("huge_cache_mb", "bad"), -1);
+    EXPECT_EQ(hak_options_set_text("stats", "1"), -1);
+    EXPECT_EQ(changed, -1);
+    EXPECT_EQ(hak_options_set_text("huge_cache_mb", "7"), 0);
+    EXPECT_EQ(changed, HAK_OPTION_HUGE_CACHE_MB);
+}
+
+TEST_F(Options, RowFixedByTheVariantTakesOnlyItsOwnValue) {
+    hak_option_row_t row = hak_option_rows[HAK_OPTION_HUGE_CACHE_MB];
+    row.settable = HAK_SETTABLE_BY_VARIANT;
+    hak_a64_t cell = {row.initial};
+    testing::internal::CaptureStderr();
+    hak_options_take(&row, &cell, "64");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    testing::internal::CaptureStderr();
+    hak_options_take(&row, &cell, "65");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              Head() + "HAKMEM_HUGE_CACHE_MB=65: fixed by the variant; using 64\n");
+    EXPECT_EQ(hak_load_rlx(&cell), 64u);
+}
+
+TEST_F(Options, InitReadsOneEnvironmentOnceAndPrintsHelp) {
+    char help[] = "HAKMEM_HELP=1";
+    char delay[] = "HAKMEM_PURGE_DELAY_MS=3";
+    char later[] = "HAKMEM_PURGE_DELAY_MS=4";
+    char *first[] = {help, delay, nullptr};
+    char *second[] = {later, nullptr};
+    testing::internal::CaptureStderr();
+    errno = 77;
+    hak_options_init(first);
+    hak_options_init(second);
+    EXPECT_EQ(errno, 77);
+    std::string out = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(hak_option(HAK_OPTION_PURGE_DELAY_MS), 3u);
+    for (const hak_option_row_t &row : hak_option_rows) {
+        std::string line = "  " + Text(hak_options_put_env_name, &row) + "=" +
+                           Text(hak_options_put_accepted, &row) + "\n";
+        EXPECT_NE(out.find(line), std::string::npos) << line;
+        EXPECT_NE(out.find(row.help), std::string::npos) << row.name;
+    }
+    EXPECT_NE(out.find("default 500, now 3, can be set any time"), std::string::npos);
+}
+
+/* docs/ENV_VARS.md holds exactly one table row per option, with the text that the program prints.
+ * */
+TEST_F(Options, DocumentMatchesTheTable) {
+    std::ifstream file("docs/ENV_VARS.md");
+    ASSERT_TRUE(file) << "run from the root of the repository";
+    std::string document((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    for (const hak_option_row_t &row : hak_option_rows) {
+        std::string accepted = Text(hak_options_put_accepted, &row);
+        for (size_t at = 0; (at = accepted.find('|', at)) != std::string::npos; at += 2) {
+            accepted.insert(at, "\\"); /* a bar ends a cell of a markdown table */
+        }
+        std::string line = "| `" + Text(hak_options_put_env_name, &row) + "` | `" + accepted +
+                           "` | `" + Value(&row, row.initial) + "` | " + hak_options_when(&row) +
+                           " | " + row.help + " |\n";
+        EXPECT_NE(document.find(line), std::string::npos) << "missing:\n" << line;
+    }
+    size_t rows = 0;
+    for (size_t at = 0; (at = document.find("\n| `HAKMEM_", at)) != std::string::npos; at++) {
+        rows++;
+    }
+    EXPECT_EQ(rows, static_cast<size_t>(HAK_OPTION_COUNT));
+}
+
+} // namespace

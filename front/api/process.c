@@ -1,0 +1,72 @@
+/* What happens at the ends of the process: set-up before main, the report that HAKMEM_STATS asks
+ * for after it.
+ *
+ * Many programs close stderr in an exit handler, to find write errors, and handlers run before
+ * destructors. A report would then vanish, so a duplicate of stderr is kept while a report is due.
+ * It is used only if it still is the file it was: a program may close all descriptors and open
+ * others in their place.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/options/options.h"
+#include "front/gate/gate.h"
+#include "include/hakmem.h"
+
+/* Above what shells and daemons use for themselves. */
+enum { HAK_LOWEST_DUPLICATE = 100 };
+
+static int hak_duplicate = -1;
+static struct stat hak_duplicate_file;
+
+static bool hak_is_same_file(int fd, const struct stat *file) {
+    struct stat now;
+    return fstat(fd, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino &&
+           now.st_rdev == file->st_rdev;
+}
+
+static int hak_report_fd(void) {
+    if (fcntl(STDERR_FILENO, F_GETFD) != -1) {
+        return STDERR_FILENO;
+    }
+    return hak_duplicate >= 0 && hak_is_same_file(hak_duplicate, &hak_duplicate_file)
+               ? hak_duplicate
+               : -1;
+}
+
+/* 101 is the first priority that programs may use: this runs before other constructors of the same
+ * file. `environ` and not a constructor's third argument, which only the GNU C library passes. */
+__attribute__((constructor(101))) static void hak_process_start(void) {
+    int saved = errno;
+    hak_gate_init(environ);
+    if (hak_option(HAK_OPTION_STATS) != HAK_STATS_OPTION_OFF) {
+        /* Without a duplicate the report goes to stderr or nowhere. */
+        hak_duplicate = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, HAK_LOWEST_DUPLICATE);
+        if (hak_duplicate >= 0 && fstat(hak_duplicate, &hak_duplicate_file) != 0) {
+            (void)close(hak_duplicate);
+            hak_duplicate = -1;
+        }
+    }
+    errno = saved;
+}
+
+/* With the same priority a destructor runs after the others of its file, so the report counts what
+ * they freed. */
+__attribute__((destructor(101))) static void hak_process_end(void) {
+    static const hak_stats_format_t formats[] = {[HAK_STATS_OPTION_TEXT] = HAK_STATS_TEXT,
+                                                 [HAK_STATS_OPTION_SUMMARY] = HAK_STATS_SUMMARY,
+                                                 [HAK_STATS_OPTION_JSON] = HAK_STATS_JSON,
+                                                 [HAK_STATS_OPTION_OPENMETRICS] =
+                                                     HAK_STATS_OPENMETRICS};
+    uint64_t option = hak_option(HAK_OPTION_STATS);
+    if (option == HAK_STATS_OPTION_OFF) {
+        return;
+    }
+    int fd = hak_report_fd();
+    if (fd >= 0) {
+        (void)hak_stats_write(fd, formats[option]); /* nobody is left to tell of an error */
+    }
+}

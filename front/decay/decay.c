@@ -1,0 +1,89 @@
+#include "front/decay/decay.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "backends/large/large.h"
+#include "backends/os/os.h"
+#include "backends/port/backend.h"
+#include "base/attr.h"
+#include "core/errors/errors.h"
+#include "core/options/options.h"
+
+enum { HAK_SELDOM = 8, HAK_LEAST_PAUSE_MS = 10, HAK_MOST_PAUSE_MS = 1000 };
+
+static hak_a64_t hak_next_ms;     /* when the next pass is due */
+static hak_a32_t hak_background;  /* 1 while the thread runs; also the word that it sleeps on */
+
+static uint64_t hak_pause_ms(void) {
+    uint64_t pause = hak_option(HAK_OPTION_PURGE_DELAY_MS) / 4;
+    return pause < HAK_LEAST_PAUSE_MS ? HAK_LEAST_PAUSE_MS : pause > HAK_MOST_PAUSE_MS ? HAK_MOST_PAUSE_MS : pause;
+}
+
+static size_t hak_pass(const hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
+    size_t bytes = 0;
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        bytes += (*b)->purge(mine, now_ms, delay_ms, keep_bytes);
+    }
+    return bytes + hak_large_purge_mt(now_ms, delay_ms, keep_bytes);
+}
+
+static hak_cold void hak_due(const hak_heap_t *mine, uint64_t now_ms, uint64_t seen) {
+    /* relaxed: one thread wins; a pass by two would be harmless */
+    if (hak_cas_rlx(&hak_next_ms, &seen, now_ms + hak_pause_ms())) {
+        (void)hak_pass(mine, now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), 0);
+    }
+}
+
+void hak_decay_tick(hak_heap_t *mine) {
+    uint64_t now_ms = hak_os_now_ms();
+    uint64_t next_ms = hak_load_rlx(&hak_next_ms); /* relaxed: a time, no data behind it */
+    if (mine != NULL) {
+        hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to adoption */
+    }
+    if (hak_unlikely(now_ms >= next_ms)) {
+        hak_due(mine, now_ms, next_ms);
+    }
+}
+
+void hak_decay_tick_seldom(hak_heap_t *mine) {
+    if (hak_unlikely(++mine->slow_steps % HAK_SELDOM == 0)) {
+        hak_decay_tick(mine);
+    }
+}
+
+size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes) {
+    return hak_pass(mine, hak_os_now_ms(), 0, keep_bytes);
+}
+
+static void *hak_background_main(void *unused) {
+    (void)unused;
+    uint64_t pause_ms = hak_pause_ms();
+    while (hak_load_rlx(&hak_background) != 0) { /* relaxed: never cleared but in a fork's child */
+        hak_os_wait(&hak_background.v, 1, (int)pause_ms);
+        uint64_t now_ms = hak_os_now_ms();
+        size_t bytes = hak_pass(NULL, now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), 0);
+        /* Nothing to do: wake up less often, so that an idle process stays idle. */
+        pause_ms = bytes != 0 || pause_ms * 2 > HAK_MOST_PAUSE_MS ? hak_pause_ms() : pause_ms * 2;
+    }
+    return NULL;
+}
+
+void hak_decay_start(void) {
+    uint32_t off = 0;
+    if (hak_option(HAK_OPTION_BACKGROUND) == 0 || !hak_cas_rlx(&hak_background, &off, 1)) {
+        return;
+    }
+    sigset_t all, before;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the program's own threads */
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, hak_background_main, NULL) == 0) {
+        (void)pthread_detach(thread);
+    } else {
+        hak_store_rlx(&hak_background, 0); /* relaxed: purging goes on in the slow paths, as without the option */
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void hak_decay_forget(void) { hak_store_rlx(&hak_background, 0); /* relaxed: one thread left */ }

@@ -1,0 +1,34 @@
+/* decay: when memory goes back to the kernel. Any thread on a slow path looks at the clock now and then and purges for
+ * all; HAKMEM_BACKGROUND=1 adds a thread that does it while the process is idle.
+ *
+ * Owns       the time of the next pass, the background thread.
+ * Threads    any; no lock is held by the caller.
+ * Layer      6 (front). Uses backends/port, backends/large, core/options, backends/os.
+ */
+#ifndef HAK_FRONT_DECAY_DECAY_H_
+#define HAK_FRONT_DECAY_DECAY_H_
+
+#include <stddef.h>
+
+#include "boxes/heap/heap.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Runs a pass if one is due. Reads the clock: for calls that are rare or costly anyway. */
+void hak_decay_tick(hak_heap_t *mine);
+/* The same for refills and flushes: reads the clock on every eighth call only. */
+void hak_decay_tick_seldom(hak_heap_t *mine);
+/* Gives back all that is free, but `keep_bytes`. Returns the bytes. */
+size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes);
+
+/* Starts the background thread if the option asks for it and it does not run. Also in the child of a fork. */
+void hak_decay_start(void);
+/* Forgets the thread, which a fork did not copy. */
+void hak_decay_forget(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_FRONT_DECAY_DECAY_H_ */

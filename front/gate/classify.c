@@ -1,0 +1,86 @@
+/* What any pointer is. The truth is the registry's tag; what it does not say comes from the owner of the memory, and
+ * is only needed to explain an error. */
+#include <string.h>
+
+#include "backends/large/large.h"
+#include "base/bits.h"
+#include "front/gate/gate_inl.h"
+#include "front/gate/gate_internal.h"
+
+static hak_classified_t hak_invalid(hak_classified_t c, hak_error_t error) {
+    c.kind = HAK_KIND_INVALID;
+    c.error = error;
+    return c;
+}
+
+static hak_classified_t hak_classify_block(hak_classified_t c, uintptr_t address) {
+    c.sc = (c.tag & ((1u << HAK_TAG_OWNER_SHIFT) - 1)) >> HAK_BIN_SHIFT;
+    if (!hak_route[c.sc]->describe(address, &c.info)) {
+        return hak_invalid(c, HAK_ERROR_UNALLOCATED); /* the tail of a slab, too short for a block */
+    }
+    if (!c.info.handed_out) {
+        return hak_invalid(c, HAK_ERROR_UNALLOCATED);
+    }
+    if (c.info.block != address) {
+        return hak_invalid(c, HAK_ERROR_INTERIOR);
+    }
+    if (hak_cfg_check_double_free && hak_block_mark((const hak_block_t *)address) == hak_registry_mark(address)) {
+        return hak_invalid(c, HAK_ERROR_DOUBLE_FREE);
+    }
+    c.kind = HAK_KIND_BLOCK;
+    return c;
+}
+
+hak_classified_t hak_gate_classify(const void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    hak_classified_t c = {.tag = hak_registry_tag(address)};
+    if (c.tag >> HAK_TAG_OWNER_SHIFT != 0) {
+        return hak_classify_block(c, address);
+    }
+    if (hak_large_describe(address, &c.info)) {
+        bool starts = c.info.block == address && (c.tag == HAK_TAG_RUN || c.tag == HAK_TAG_HUGE);
+        c.kind = HAK_KIND_LARGE;
+        return starts ? c : hak_invalid(c, HAK_ERROR_INTERIOR);
+    }
+    c.info = (hak_block_info_t){0, 0, false};
+    return hak_invalid(c, hak_registry_region(address) != NULL ? HAK_ERROR_FREED : HAK_ERROR_WILD);
+}
+
+/* Reports a pointer that is no live block. */
+static bool hak_expect_live(const hak_classified_t *c, const void *block, const char *call) {
+    if (c->kind != HAK_KIND_INVALID) {
+        return true;
+    }
+    hak_error_report(c->error, call, block, (void *)c->info.block, c->info.bytes);
+    return false;
+}
+
+size_t hak_gate_usable(const void *block, const char *call) {
+    if (block == NULL) {
+        return 0;
+    }
+    hak_classified_t c = hak_gate_classify(block);
+    return hak_expect_live(&c, block, call) ? c.info.bytes : 0;
+}
+
+bool hak_gate_owns(const void *block) {
+    hak_classified_t c = hak_gate_classify(block);
+    return c.kind != HAK_KIND_INVALID || (c.error == HAK_ERROR_DOUBLE_FREE && block != NULL);
+}
+
+bool hak_gate_check_sized(const void *block, size_t size, size_t align, const char *call) {
+    if (block == NULL) {
+        return true;
+    }
+    hak_classified_t c = hak_gate_classify(block);
+    if (!hak_expect_live(&c, block, call)) {
+        return false;
+    }
+    /* realloc may leave a block larger than asked for, so only a size that does not fit is certainly wrong. */
+    bool fits = size <= c.info.bytes;
+    bool aligned = align == 0 || (hak_is_pow2(align) && ((uintptr_t)block & (align - 1)) == 0);
+    if (!fits || !aligned) {
+        hak_error_report(fits ? HAK_ERROR_ALIGNMENT : HAK_ERROR_SIZE, call, block, block, c.info.bytes);
+    }
+    return fits && aligned;
+}

@@ -1,0 +1,223 @@
+/* The slow side of malloc and free. */
+#include "front/gate/gate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "backends/large/large.h"
+#include "backends/os/os.h"
+#include "core/lock/lock.h"
+#include "core/options/options.h"
+#include "front/decay/decay.h"
+#include "front/gate/gate_inl.h"
+#include "front/gate/gate_internal.h"
+#include "front/thread/thread.h"
+
+enum { HAK_NOT_STARTED, HAK_STARTING, HAK_STARTED };
+
+static hak_a32_t hak_state;
+static hak_lock_t hak_init_lock = HAK_LOCK_INIT(HAK_RANK_FORK);
+static hak_a64_t hak_calls[HAK_CALL_COUNT];
+
+void hak_gate_count_call(hak_call_t call) { hak_add_rlx(&hak_calls[call], 1); /* relaxed: a statistic */ }
+
+uint64_t hak_gate_calls(hak_call_t call) {
+    return hak_cfg_stats ? hak_load_rlx(&hak_calls[call]) : HAK_STAT_DISABLED; /* relaxed: a statistic */
+}
+
+static void hak_in_child(void) {
+    hak_decay_forget();
+    hak_decay_start();
+}
+
+static void hak_start_locked(char *const *environment) {
+    hak_options_init(environment);
+    bool slow_only = hak_option(HAK_OPTION_CHECK) == HAK_CHECK_INTERIOR && !hak_cfg_check_interior;
+    hak_registry_init((hak_registry_form_t)hak_option(HAK_OPTION_REGISTRY), slow_only);
+    hak_thread_init();
+}
+
+/* The dynamic loader and other libraries' constructors may call malloc before our constructor, with or without an
+ * environment; so the first caller starts the allocator, and the constructor brings what needs a running C library. */
+void hak_gate_init(char *const *environment) {
+    if (hak_load_acq(&hak_state) != HAK_STARTED) { /* pairs with the release below */
+        hak_lock_take(&hak_init_lock);
+        bool first = hak_load_rlx(&hak_state) == HAK_NOT_STARTED; /* relaxed: under the lock */
+        if (first) {
+            hak_store_rlx(&hak_state, HAK_STARTING);
+            hak_start_locked(environment);
+            hak_store_rel(&hak_state, HAK_STARTED); /* pairs with the acquire above */
+        }
+        hak_lock_drop(&hak_init_lock);
+        if (first) {
+            hak_thread_init_fork(hak_in_child); /* may call malloc */
+        }
+    }
+    if (environment != NULL) {
+        hak_options_init(environment); /* if there was no environment at the first call */
+        hak_decay_start();
+    }
+}
+
+hak_inline void hak_gate_ready(void) {
+    if (hak_unlikely(hak_load_acq(&hak_state) != HAK_STARTED)) { /* pairs with the release in hak_gate_init */
+        hak_gate_init(NULL);
+    }
+}
+
+static void *hak_hand_out(hak_block_t *block, unsigned sc) {
+    if (hak_cfg_check_double_free) {
+        hak_block_set_mark(block, 0);
+    }
+    hak_unpoison(block, hak_sc_bytes[sc]);
+    return block;
+}
+
+static void *hak_failed(void) {
+    if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_FAILED);
+    }
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* The bin may hold blocks: a program may have allocated while the thread got its heap. */
+static void *hak_refill(hak_heap_t *mine, unsigned sc) {
+    hak_block_t *block = hak_tls_sll_pop_class(sc);
+    if (block == NULL) {
+        block = hak_route[sc]->refill(mine, sc);
+        hak_decay_tick_seldom(mine);
+    }
+    return block == NULL ? NULL : hak_hand_out(block, sc);
+}
+
+static hak_cold void *hak_refill_borrowed(unsigned sc) {
+    hak_heap_t *heap = hak_thread_borrow();
+    if (heap == NULL) {
+        return NULL;
+    }
+    hak_block_t *block = hak_route[sc]->refill_one(heap, sc);
+    hak_thread_return(heap);
+    return block == NULL ? NULL : hak_hand_out(block, sc);
+}
+
+void *hak_gate_alloc_class(unsigned sc) {
+    hak_gate_ready();
+    hak_heap_t *mine = hak_thread_heap();
+    void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc) : hak_refill_borrowed(sc);
+    if (hak_unlikely(block == NULL)) {
+        /* What other threads hold free may be enough. */
+        if (hak_decay_trim(mine, 0) != 0) {
+            block = mine != NULL ? hak_refill(mine, sc) : hak_refill_borrowed(sc);
+        }
+        if (block == NULL) {
+            return hak_failed();
+        }
+    }
+    if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_MALLOC);
+    }
+    return block;
+}
+
+void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
+    hak_gate_ready();
+    if (hak_unlikely(size > PTRDIFF_MAX)) {
+        return hak_failed();
+    }
+    hak_heap_t *mine = hak_tls.heap;
+    void *block = hak_large_alloc_mt(size == 0 ? 1 : size, align, zeroed);
+    if (hak_unlikely(block == NULL) && hak_decay_trim(mine, 0) != 0) {
+        block = hak_large_alloc_mt(size == 0 ? 1 : size, align, zeroed);
+    }
+    hak_decay_tick(mine);
+    if (hak_unlikely(block == NULL)) {
+        return hak_failed();
+    }
+    if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_MALLOC);
+    }
+    return block;
+}
+
+hak_noinline void *hak_gate_alloc_slow(size_t size) {
+    bool zeroed;
+    return hak_likely(size <= HAK_SC_MAX_BYTES) ? hak_gate_alloc_class(hak_sc_of(size))
+                                                : hak_gate_alloc_large(size, 1, &zeroed);
+}
+
+hak_noinline void hak_gate_take_back(hak_block_t *block, unsigned sc) {
+    int saved = errno;
+    hak_heap_t *mine = hak_tls.heap;
+    hak_route[sc]->take_back(mine, block, sc);
+    hak_decay_tick_seldom(mine);
+    errno = saved;
+}
+
+/* A live block of a size class, in any thread's slab. */
+static void hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
+    if (hak_cfg_check_double_free) {
+        hak_block_set_mark(block, hak_registry_mark((uintptr_t)block));
+    }
+    hak_poison(block, hak_sc_bytes[sc]);
+    hak_heap_t *mine = hak_thread_heap();
+    if (mine != NULL && tag >> HAK_TAG_OWNER_SHIFT == mine->tag >> HAK_TAG_OWNER_SHIFT) {
+        if (!hak_tls_sll_push_class(sc, block)) {
+            hak_gate_take_back(block, sc);
+        }
+        return;
+    }
+    hak_route[sc]->take_back_remote(mine, block, sc);
+    if (mine != NULL) {
+        hak_decay_tick_seldom(mine);
+    }
+}
+
+/* The common case of the slow side, without the full classification: a block of another thread in a slab of one unit,
+ * where the divisor tells if it is a block's start. */
+static bool hak_free_remote_fast(hak_block_t *block) {
+    uint32_t tag;
+    if (!hak_registry_look_up((uintptr_t)block, &tag) || tag >> HAK_TAG_OWNER_SHIFT == 0) {
+        return false;
+    }
+    unsigned sc = (tag & ((1u << HAK_TAG_OWNER_SHIFT) - 1)) >> HAK_BIN_SHIFT;
+    uint32_t divisor = hak_sc_divisor[sc];
+    if ((uint16_t)(uintptr_t)block * divisor >= divisor) {
+        return false;
+    }
+    if (hak_cfg_check_double_free && hak_block_mark(block) == hak_registry_mark((uintptr_t)block)) {
+        return false;
+    }
+    hak_free_block(block, tag, sc);
+    return true;
+}
+
+hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+    if (address == NULL) {
+        return;
+    }
+    int saved = errno;
+    if (hak_free_remote_fast(address)) {
+        if (hak_cfg_stats) {
+            hak_gate_count_call(HAK_CALL_FREE);
+        }
+        errno = saved;
+        return;
+    }
+    hak_classified_t c = hak_gate_classify(address);
+    if (c.kind == HAK_KIND_BLOCK) {
+        hak_free_block(address, c.tag, c.sc);
+    } else if (c.kind == HAK_KIND_LARGE) {
+        if (!hak_large_free_mt(address)) { /* another thread was faster */
+            c.kind = HAK_KIND_INVALID;
+            c.error = HAK_ERROR_DOUBLE_FREE;
+        }
+        hak_decay_tick(hak_tls.heap);
+    }
+    if (c.kind == HAK_KIND_INVALID) {
+        hak_error_report(c.error, call, address, (void *)c.info.block, c.info.bytes);
+    } else if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_FREE);
+    }
+    errno = saved;
+}

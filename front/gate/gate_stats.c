@@ -1,0 +1,112 @@
+/* Statistics, trim and check: what concerns the whole process. */
+#include <string.h>
+
+#include "backends/large/large.h"
+#include "backends/os/os.h"
+#include "boxes/huge/huge.h"
+#include "boxes/slot_pool/slot_pool.h"
+#include "core/meta/meta.h"
+#include "front/decay/decay.h"
+#include "front/gate/gate_inl.h"
+#include "front/gate/gate_internal.h"
+#include "front/thread/thread.h"
+
+int hak_gate_trim(size_t keep_bytes) {
+    hak_thread_flush_all();
+    return hak_decay_trim(NULL, keep_bytes) != 0;
+}
+
+void hak_gate_thread_flush(void) { hak_thread_flush_all(); }
+
+size_t hak_gate_check_heap(void) {
+    size_t faults = 0;
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        faults += (*b)->check();
+    }
+    if (faults != 0) {
+        hak_error_report(HAK_ERROR_CORRUPT, "hak_check", NULL, NULL, 0);
+    }
+    return faults;
+}
+
+static void hak_add_heap(const hak_heap_t *heap, hak_stats_t *stats) {
+    const hak_heap_counters_t *c = &heap->counters;
+    /* relaxed, all of them: statistics */
+    stats->refills += hak_load_rlx(&c->refills);
+    stats->refill_blocks += hak_load_rlx(&c->refill_blocks);
+    stats->flushed_blocks += hak_load_rlx(&c->flushed_blocks);
+    stats->remote_blocks += hak_load_rlx(&c->remote_blocks);
+    stats->remote_batches += hak_load_rlx(&c->remote_batches);
+    stats->drained_blocks += hak_load_rlx(&c->drained_blocks);
+    stats->adopted_slabs += hak_load_rlx(&c->adopted_slabs);
+    stats->slabs_made += hak_load_rlx(&c->slabs_made);
+    stats->slabs_retired += hak_load_rlx(&c->slabs_retired);
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        stats->cached_max_bytes += (uint64_t)hak_load_rlx(&heap->cached_max[sc]) * hak_sc_bytes[sc];
+    }
+}
+
+static void hak_add_blocks(hak_stats_t *stats) {
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        hak_backend_stats_t s = {0};
+        (*b)->stats(&s);
+        stats->live_blocks += s.blocks;
+        stats->live_bytes += s.bytes;
+        stats->slabs_active += s.slabs;
+        stats->slab_free_bytes += s.free_bytes;
+        stats->slab_uncarved_bytes += s.uncarved_bytes;
+    }
+    hak_backend_stats_t large;
+    hak_large_stats_mt(&large, &stats->huge_cached_bytes);
+    stats->large_blocks = large.blocks;
+    stats->large_bytes = large.bytes;
+    stats->live_blocks += large.blocks;
+    stats->live_bytes += large.bytes;
+}
+
+static void hak_add_supply(hak_stats_t *stats) {
+    hak_slot_pool_stats_t pool;
+    hak_slot_pool_stats_mt(&pool);
+    hak_huge_stats_t huge;
+    hak_huge_stats_mt(&huge);
+    stats->superslabs = pool.superslabs;
+    stats->superslabs_made = pool.superslabs_made;
+    stats->slot_from_empty = pool.from_empty;
+    stats->slot_from_unused = pool.from_unused;
+    stats->slot_from_new = pool.from_new;
+    stats->purges = pool.purges;
+    stats->purged_bytes = pool.purged_bytes;
+    stats->empty_dirty_bytes = pool.dirty_slots << HAK_UNIT_SHIFT;
+    stats->mapped_bytes = (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
+    stats->mapped_peak_bytes = pool.superslabs_peak << HAK_WINDOW_SHIFT;
+    stats->mapped_peak_bytes += huge.mapped_peak_bytes;
+    hak_os_calls_t calls;
+    hak_os_calls(&calls);
+    stats->mmap_calls = calls.mmap;
+    stats->munmap_calls = calls.munmap;
+    stats->madvise_calls = calls.madvise;
+    stats->mremap_calls = calls.mremap;
+}
+
+void hak_gate_stats(hak_stats_t *stats) {
+    hak_gate_init(NULL);
+    uint32_t struct_bytes = stats->struct_bytes;
+    memset(stats, 0, sizeof *stats);
+    stats->struct_bytes = struct_bytes;
+    stats->pid = hak_os_pid();
+    for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        hak_add_heap(heap, stats);
+    }
+    hak_heap_counts(&stats->heaps, &stats->heaps_idle);
+    hak_add_blocks(stats);
+    hak_add_supply(stats);
+    stats->metadata_bytes = hak_meta_bytes() + (hak_registry_leaves() << HAK_UNIT_SHIFT);
+    stats->resident_max_bytes = stats->live_bytes + stats->slab_free_bytes + stats->empty_dirty_bytes +
+                                stats->huge_cached_bytes + stats->metadata_bytes;
+    stats->errors = hak_error_count();
+    stats->registry_flat = hak_registry_is_flat();
+    stats->malloc_calls = hak_gate_calls(HAK_CALL_MALLOC);
+    stats->free_calls = hak_gate_calls(HAK_CALL_FREE);
+    stats->realloc_calls = hak_gate_calls(HAK_CALL_REALLOC);
+    stats->failed_calls = hak_gate_calls(HAK_CALL_FAILED);
+}

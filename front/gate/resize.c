@@ -1,0 +1,87 @@
+/* calloc, realloc, aligned allocation: all but the two hits. */
+#include <errno.h>
+#include <string.h>
+
+#include "backends/large/large.h"
+#include "base/bits.h"
+#include "front/gate/gate_inl.h"
+#include "front/gate/gate_internal.h"
+
+void *hak_gate_calloc(size_t bytes) {
+    if (bytes > HAK_SC_MAX_BYTES) {
+        bool zeroed;
+        void *block = hak_gate_alloc_large(bytes, 1, &zeroed);
+        if (block != NULL && !zeroed) {
+            memset(block, 0, bytes);
+        }
+        return block;
+    }
+    void *block = hak_gate_malloc(bytes);
+    return block == NULL ? NULL : memset(block, 0, bytes);
+}
+
+void *hak_gate_aligned(size_t align, size_t size) {
+    if (align <= 16) {
+        return hak_gate_malloc(size);
+    }
+    if (size <= HAK_SC_MAX_BYTES && align <= HAK_UNIT_BYTES) {
+        unsigned sc = hak_sc_of_aligned(size, align);
+        hak_block_t *block = hak_tls_sll_pop_class(sc);
+        if (block == NULL) {
+            return hak_gate_alloc_class(sc);
+        }
+        if (hak_cfg_check_double_free) {
+            hak_block_set_mark(block, 0);
+        }
+        if (hak_cfg_stats) {
+            hak_gate_count_call(HAK_CALL_MALLOC);
+        }
+        hak_unpoison(block, hak_sc_bytes[sc]);
+        return block;
+    }
+    bool zeroed;
+    return hak_gate_alloc_large(size, align, &zeroed);
+}
+
+size_t hak_gate_good_size(size_t size) {
+    if (size <= HAK_SC_MAX_BYTES) {
+        return hak_sc_bytes[hak_sc_of(size)];
+    }
+    return size > PTRDIFF_MAX ? 0 : hak_large_good_bytes(size);
+}
+
+/* Stays in place if the block fits and is at least half used: a smaller one would save little. */
+static bool hak_fits(size_t have, size_t size) { return size <= have && size >= have / 2; }
+
+static void *hak_realloc_by_copy(void *block, size_t old_bytes, size_t size) {
+    void *copy = hak_gate_malloc(size);
+    if (copy != NULL) {
+        memcpy(copy, block, old_bytes < size ? old_bytes : size);
+        hak_gate_free(block);
+    }
+    return copy;
+}
+
+void *hak_gate_realloc(void *block, size_t size, const char *call) {
+    if (block == NULL) {
+        return hak_gate_malloc(size);
+    }
+    hak_classified_t c = hak_gate_classify(block);
+    if (c.kind == HAK_KIND_INVALID) {
+        hak_error_report(c.error, call, block, (void *)c.info.block, c.info.bytes);
+        errno = EINVAL;
+        return NULL;
+    }
+    if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_REALLOC);
+    }
+    if (size > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (c.kind == HAK_KIND_BLOCK) {
+        return hak_fits(c.info.bytes, size) ? block : hak_realloc_by_copy(block, c.info.bytes, size);
+    }
+    void *resized = hak_large_resize_mt(block, size);
+    return resized != NULL ? resized : hak_realloc_by_copy(block, c.info.bytes, size);
+}

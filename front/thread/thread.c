@@ -1,0 +1,118 @@
+/* The destructor of a thread-specific key tells that a thread ends. POSIX runs the destructors of all keys in any
+ * order and in up to four rounds, and other destructors may allocate and free after ours. Such a thread gets no heap
+ * again, because nothing would tell us when to take it back: it borrows an idle heap for each allocation and sends
+ * each free at once. That is slow, correct, and loses nothing.
+ */
+#include "front/thread/thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "backends/large/large.h"
+#include "backends/port/backend.h"
+#include "base/attr.h"
+#include "boxes/tls_sll/tls_sll.h"
+#include "core/lock/lock.h"
+#include "core/meta/meta.h"
+#include "registry/registry.h"
+
+static struct {
+    pthread_key_t key;
+    bool has_key; /* false if the process has used up its keys: then every thread borrows */
+    void (*in_child)(void);
+} hak_thread;
+
+static void hak_thread_leave(hak_heap_t *heap) {
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        (*b)->thread_flush(heap);
+        (*b)->thread_exit(heap);
+    }
+    hak_tls_sll_detach();
+    hak_heap_release_mt(heap);
+}
+
+static void hak_thread_ended(void *heap) {
+    if (hak_tls.heap == heap) {
+        int saved = errno;
+        hak_tls.ended = 1;
+        hak_thread_leave(heap);
+        errno = saved;
+    }
+}
+
+void hak_thread_init(void) {
+    hak_owner_lock_init();
+    hak_thread.has_key = pthread_key_create(&hak_thread.key, hak_thread_ended) == 0;
+}
+
+static hak_cold hak_heap_t *hak_thread_attach(void) {
+    if (hak_tls.ended || !hak_thread.has_key) {
+        return NULL;
+    }
+    hak_heap_t *heap = hak_heap_acquire_mt();
+    if (heap == NULL) {
+        return NULL;
+    }
+    hak_tls_sll_attach(heap, heap->tag);
+    /* This may call calloc, which finds the heap in place. */
+    if (pthread_setspecific(hak_thread.key, heap) != 0) {
+        hak_thread_leave(heap);
+        return NULL;
+    }
+    return heap;
+}
+
+hak_heap_t *hak_thread_heap(void) {
+    hak_heap_t *heap = hak_tls.heap;
+    return hak_likely(heap != NULL) ? heap : hak_thread_attach();
+}
+
+hak_heap_t *hak_thread_borrow(void) { return hak_heap_acquire_mt(); }
+void hak_thread_return(hak_heap_t *heap) { hak_heap_release_mt(heap); }
+
+void hak_thread_flush_all(void) {
+    hak_heap_t *heap = hak_tls.heap;
+    for (const hak_backend_t *const *b = hak_route_backends; heap != NULL && *b != NULL; b++) {
+        (*b)->thread_flush(heap);
+    }
+}
+
+/* In the order of hak_lock_rank_t. */
+static void hak_fork_prepare(void) {
+    hak_heap_fork_take();
+    hak_large_fork_take();
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        (*b)->fork_take();
+    }
+    hak_registry_fork_take();
+    hak_meta_fork_take();
+}
+
+static void hak_fork_release(void) {
+    hak_meta_fork_drop();
+    hak_registry_fork_drop();
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        (*b)->fork_drop();
+    }
+    hak_large_fork_drop();
+}
+
+static void hak_fork_parent(void) {
+    hak_fork_release();
+    hak_heap_fork_drop_parent();
+}
+
+static void hak_fork_child(void) {
+    hak_fork_release();
+    hak_heap_fork_drop_child(hak_tls.heap);
+    if (hak_thread.in_child != NULL) {
+        hak_thread.in_child();
+    }
+}
+
+void hak_thread_init_fork(void (*in_child)(void)) {
+    hak_thread.in_child = in_child;
+    /* ENOMEM is the only error; without handlers a fork in a program with threads may find a lock held, as in most
+     * allocators. */
+    (void)pthread_atfork(hak_fork_prepare, hak_fork_parent, hak_fork_child);
+}

@@ -1,0 +1,8 @@
+#include "tests/death/death.h"
+
+HAK_DEATH_CASE(.name = "sized_too_large", .what = "free_sized with more than the block holds",
+               .call = "free_sized", .error = HAK_DEATH_SIZE, .names_block = true) {
+    void *block = hak_test.malloc(100);
+    hak_death_expect(block, block, hak_test.usable_size(block));
+    hak_test.free_sized(block, 5000);
+}

@@ -1,0 +1,203 @@
+"""Counts the instructions of the malloc and free hit under callgrind and compares them with a golden file.
+
+usage: fast_path.py --library LIBRARY.so --program HIT_LOOP --golden FILE [--budget malloc=N,free=N] [--update]
+
+Each figure is the difference between a run with 2N and one with N operations, divided by N: start, warm-up and exit
+cancel out, and what stays is exact. The hit must equal the golden file and stay within the budget. Averages over
+refills may differ by 2 %.
+
+From the same runs comes the list of instructions that a hit executes; none of them may call, lock or swap with memory.
+
+Exit status: 0 passed, 1 failed, 2 could not measure.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+N = 2000
+# Average over many calls: name, mode of hit_loop, size, operations of each kind per count.
+HITS = [("64", 64), ("2000", 2000)]
+AVERAGE_TOLERANCE = 0.02
+
+
+class Failure(Exception):
+    """The measurement cannot be made; the message says why."""
+
+
+def run_callgrind(library, program, mode, count, size, folder):
+    """Returns (what the program printed, path of the profile)."""
+    out = os.path.join(folder, "%s_%d_%d.out" % (mode, count, size))
+    # Nothing of the environment may change what is executed.
+    environment = {"PATH": os.environ["PATH"], "LD_PRELOAD": library, "LD_BIND_NOW": "1"}
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, "--compress-strings=no",
+               "--compress-pos=no", "--dump-instr=yes", program, mode, str(count), str(size)]
+    try:
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, timeout=120, check=False)
+    except FileNotFoundError:
+        raise Failure("valgrind is not installed: tools/setup.sh test installs it")
+    if done.returncode != 0:
+        raise Failure("callgrind failed with %d:\n%s" % (done.returncode, done.stderr))
+    return done.stdout, out
+
+
+class Profile:
+    """calls[function] is the inclusive cost of the calls that the function makes; executed[address] is the count of an
+    instruction of the library."""
+
+    def __init__(self, path, library):
+        self.calls = {}
+        self.executed = {}
+        name = os.path.basename(library)
+        function, in_library, inclusive = "", False, False
+        with open(path) as lines:
+            for line in lines:
+                if line.startswith("fn="):
+                    function = line[3:].strip()
+                elif line.startswith("ob="):
+                    in_library = os.path.basename(line[3:].strip()) == name
+                elif line.startswith("calls="):
+                    inclusive = True
+                elif line.startswith("0x"):
+                    words = line.split()
+                    cost = int(words[2]) if len(words) > 2 else 0
+                    if inclusive:
+                        self.calls[function] = self.calls.get(function, 0) + cost
+                    elif in_library:
+                        address = int(words[0], 16)
+                        self.executed[address] = self.executed.get(address, 0) + cost
+                    inclusive = False
+
+
+class Measurement:
+    """Two profiles of one mode, N and 2N operations."""
+
+    def __init__(self, args, mode, size, folder):
+        self.profiles = []
+        for count in (N, 2 * N):
+            printed, path = run_callgrind(args.library, args.program, mode, count, size, folder)
+            if printed.strip() != "registry_flat 1":
+                raise Failure("these counts are for the flat registry map, but the program says: " + printed.strip())
+            self.profiles.append(Profile(path, args.library))
+
+    def per_operation(self, function):
+        low, high = (profile.calls.get(function, 0) for profile in self.profiles)
+        return (high - low) / N
+
+    def hit_addresses(self):
+        """Instructions of the library that every operation executes."""
+        low, high = (profile.executed for profile in self.profiles)
+        return sorted(a for a, count in high.items() if count - low.get(a, 0) >= N)
+
+
+def measure(args, folder):
+    """Returns (name -> figure, addresses executed by hits)."""
+    figures, addresses = {}, set()
+    for name, size in HITS:
+        pair = Measurement(args, "pair", size, folder)
+        figures["malloc_" + name] = pair.per_operation("measured_malloc")
+        figures["free_" + name] = pair.per_operation("measured_free")
+        addresses.update(pair.hit_addresses())
+    burst = Measurement(args, "burst", 64, folder)
+    figures["malloc_burst_64"] = burst.per_operation("measured_malloc") / 200
+    figures["free_burst_64"] = burst.per_operation("measured_free") / 200
+    fresh = Measurement(args, "fresh", 64, folder)
+    figures["malloc_fresh_64"] = fresh.per_operation("measured_malloc")
+    return figures, sorted(addresses)
+
+
+def read_golden(path):
+    figures = {}
+    with open(path) as lines:
+        for line in lines:
+            words = line.split("#")[0].split()
+            if words:
+                figures[words[0]] = float(words[1])
+    return figures
+
+
+def write_golden(path, figures):
+    with open(path, "w") as file:
+        file.write("# Instructions per call, gcc -O2, flat registry map. fast_path.py --update writes this file.\n")
+        file.write("# *_burst: average over rounds of 200 mallocs and 200 frees. *_fresh: blocks that stay.\n")
+        for name, figure in figures.items():
+            file.write("%s %s\n" % (name, ("%.2f" % figure).rstrip("0").rstrip(".")))
+
+
+def compare(figures, golden):
+    """Returns a list of what is wrong."""
+    wrong = []
+    for name, figure in figures.items():
+        want = golden.get(name)
+        if want is None:
+            wrong.append("%s: %g instructions, and the golden file does not have it" % (name, figure))
+        elif "burst" in name or "fresh" in name:
+            if abs(figure - want) > want * AVERAGE_TOLERANCE:
+                wrong.append("%s: %.2f instructions on average, golden %.2f" % (name, figure, want))
+        elif figure != want:
+            wrong.append("%s: %g instructions, golden %g" % (name, figure, want))
+    wrong.extend("%s: in the golden file, but not measured" % name for name in golden if name not in figures)
+    return wrong
+
+
+def check_budget(figures, budget):
+    wrong = []
+    for entry in filter(None, budget.split(",")):
+        name, limit = entry.split("=")
+        if figures[name + "_64"] > int(limit):
+            wrong.append("%s_64: %g instructions, the budget is %s" % (name, figures[name + "_64"], limit))
+    return wrong
+
+
+def disassemble(library):
+    """address -> instruction text of the library."""
+    try:
+        text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], stdout=subprocess.PIPE,
+                              universal_newlines=True, check=True).stdout
+    except FileNotFoundError:
+        raise Failure("objdump is not installed: tools/setup.sh test installs binutils")
+    return {int(m.group(1), 16): m.group(2).strip() for m in re.finditer(r"^ +([0-9a-f]+):\t(.*)$", text, re.M)}
+
+
+def check_instructions(library, addresses):
+    """No instruction of a hit may call, lock, or exchange with memory (which locks by itself)."""
+    code = disassemble(library)
+    known = [(a, code[a]) for a in addresses if a in code]
+    if len(known) < 20:
+        raise Failure("only %d of %d executed instructions are in the disassembly" % (len(known), len(addresses)))
+    bad = re.compile(r"^(call|lock|syscall|bl |blr |svc|ldaxr|stlxr|ldadd|swp|cas)|^xchg .*\(")
+    return ["the hit executes: %x: %s" % (a, text) for a, text in known if bad.search(text)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", required=True, help="the shared library to preload")
+    parser.add_argument("--program", required=True, help="the program hit_loop")
+    parser.add_argument("--golden", required=True, help="the file of expected figures")
+    parser.add_argument("--budget", default="", help="most instructions of a 64-byte hit, as malloc=17,free=22")
+    parser.add_argument("--update", action="store_true", help="write the golden file instead of comparing")
+    args = parser.parse_args()
+    args.library = os.path.abspath(args.library)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            figures, addresses = measure(args, folder)
+        for name, figure in figures.items():
+            print("%-16s %6.2f" % (name, figure))
+        wrong = check_budget(figures, args.budget) + check_instructions(args.library, addresses)
+        if args.update:
+            write_golden(args.golden, figures)
+        else:
+            wrong += compare(figures, read_golden(args.golden))
+    except Failure as failure:
+        print("fast_path: " + str(failure), file=sys.stderr)
+        return 2
+    for line in wrong:
+        print("WRONG " + line)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

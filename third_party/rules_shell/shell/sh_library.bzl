@@ -1,0 +1,3 @@
+"""Stands in for rules_shell, which Bazel 4.2.3 does not need."""
+
+sh_library = native.sh_library

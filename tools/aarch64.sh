@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds hakmem for 64-bit ARM with Debian's cross compiler and runs the unit tests under qemu.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<'EOF'
+usage: tools/aarch64.sh [LABEL...]
+
+Installs the cross compiler and qemu-aarch64-static, builds the libraries, and runs the C++ tests
+among the labels under qemu's user mode. Without labels: the unit tests of every box. The same as
+`bazel run //tools:aarch64`. qemu emulates instructions, not memory order: the tests show that the
+code is right for the architecture's sizes and addresses, and prove nothing about its weaker order.
+EOF
+}
+
+main() {
+    case ${1:-} in
+        -h | --help)
+            usage
+            exit 0
+            ;;
+    esac
+    # Under `bazel run` the script lies in a copy of the tree: the workspace is elsewhere.
+    root=${BUILD_WORKSPACE_DIRECTORY:-$root}
+    "$root/tools/setup.sh" build test aarch64
+    local labels=("$@") layer
+    if [ ${#labels[@]} -eq 0 ]; then
+        for layer in base config core registry boxes backends front; do
+            labels+=("//$layer/...")
+        done
+    fi
+    run_bazel build --config=aarch64 //:libhakmem.so //:libhakmem.a
+    local library
+    library=$(bin_folder --config=aarch64)/libhakmem.so
+    file -L "$library" | grep -q 'ARM aarch64' || die "$library is not for aarch64"
+    say "built $library"
+    # Scripts among the tests look at files, not at the architecture.
+    run_bazel test --config=aarch64 --build_tests_only --test_lang_filters=cc --keep_going \
+        "${labels[@]}"
+}
+
+main "$@"

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the other scripts need. Doing it twice does nothing the second
+# time.
+set -euo pipefail
+
+usage() {
+    cat <<'EOF'
+usage: tools/setup.sh [--list] [build|test|aarch64|all]
+
+Installs what is missing of the Debian 12 packages that hakmem needs, with apt-get, as root or
+through sudo:
+  build     what tools/run.sh needs: Bazel and a C++ compiler
+  test      what the tests need on top: GoogleTest, clang, valgrind, other allocators, programs
+  aarch64   a cross compiler and qemu, for tools/aarch64.sh
+  all       build and test; this is the default
+  --list    print the packages instead of installing anything
+HAKMEM_SETUP=skip in the environment makes this script do nothing, for machines that were set up in
+another way.
+EOF
+}
+
+# The Java and protobuf rules are not used, but Bazel's C++ rules load them.
+build_packages=(
+    bazel-bootstrap bazel-platforms bazel-rules-java bazel-rules-proto bazel-skylib
+    binutils g++
+)
+# clang: the layer check. cmake, pkg-config: the installed package is linked each way. libmimalloc
+# ... libtbbmalloc: the allocators that tools/compare.sh runs. libpython3.11-testsuite: CPython's
+# own tests. redis-tools: has the server program too, under another name, and unlike redis-server it
+# starts no service.
+test_packages=(
+    clang libabsl-dev libgtest-dev googletest valgrind
+    cmake file make pkg-config strace
+    libjemalloc2 libmimalloc2.0 libtbbmalloc2 libtcmalloc-minimal4
+    git libpython3.11-testsuite perl procps python3 redis-tools sqlite3
+)
+aarch64_packages=(g++-aarch64-linux-gnu gcc-aarch64-linux-gnu qemu-user-static)
+
+say() {
+    printf 'setup: %s\n' "$*" >&2
+}
+
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# Prints those of the arguments that are not installed.
+missing() {
+    local package
+    for package in "$@"; do
+        case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true) in
+            installed) ;;
+            *) printf '%s\n' "$package" ;;
+        esac
+    done
+}
+
+# True if apt knows a version of every argument.
+all_known() {
+    local package
+    for package in "$@"; do
+        apt-cache show --no-all-versions "$package" >/dev/null 2>&1 || return 1
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif [ -t 0 ]; then
+        sudo -- "$@"
+    else
+        sudo -n -- "$@"
+    fi
+}
+
+apt_get() {
+    # Output goes to stderr: a program started by tools/run.sh has stdout for itself.
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2
+}
+
+main() {
+    local list=0 wanted=() packages=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -h | --help)
+                usage
+                exit 0
+                ;;
+            --list) list=1 ;;
+            build | test | aarch64 | all) wanted+=("$1") ;;
+            *)
+                usage >&2
+                die "unknown argument: $1"
+                ;;
+        esac
+        shift
+    done
+    [ ${#wanted[@]} -gt 0 ] || wanted=(all)
+    local what
+    for what in "${wanted[@]}"; do
+        case $what in
+            build) packages+=("${build_packages[@]}") ;;
+            test) packages+=("${test_packages[@]}") ;;
+            aarch64) packages+=("${aarch64_packages[@]}") ;;
+            all) packages+=("${build_packages[@]}" "${test_packages[@]}") ;;
+        esac
+    done
+    if [ "$list" -eq 1 ]; then
+        printf '%s\n' "${packages[@]}"
+        exit 0
+    fi
+    [ "${HAKMEM_SETUP:-}" != skip ] || exit 0
+
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        die "this is no Debian, there is no apt-get. Install the like of these packages and set" \
+            "HAKMEM_SETUP=skip: ${packages[*]}"
+    fi
+    local need=()
+    mapfile -t need < <(missing "${packages[@]}")
+    [ ${#need[@]} -gt 0 ] || exit 0
+
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        die "installing these missing packages needs root or sudo: ${need[*]}"
+    fi
+    say "installing ${#need[@]} missing packages: ${need[*]}"
+    if ! all_known "${need[@]}"; then
+        say "refreshing the package lists first"
+        apt_get update || die "apt-get update failed (see above)"
+        local package
+        for package in "${need[@]}"; do
+            all_known "$package" ||
+                die "this system has no package $package; the set-up is for Debian 12 (bookworm)"
+        done
+    fi
+    # Lists that are out of date name files that are gone: refresh them and try once more.
+    if ! apt_get install --no-install-recommends "${need[@]}"; then
+        say "that failed; refreshing the package lists and trying once more"
+        apt_get update || die "apt-get update failed (see above)"
+        apt_get install --no-install-recommends "${need[@]}" ||
+            die "apt-get failed (see above); whoever has the right may install: ${need[*]}"
+    fi
+    mapfile -t need < <(missing "${packages[@]}")
+    [ ${#need[@]} -eq 0 ] || die "still missing after the installation: ${need[*]}"
+    say "done"
+}
+
+main "$@"

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Everything that CI runs: all tests with gcc, the layer check with clang, the sanitizers, the
+# limits of the style guide.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+phases=(tidy gcc layers asan ubsan tsan debug lto)
+passed=0
+failed=0
+
+usage() {
+    cat <<EOF
+usage: tools/test.sh [PHASE...]
+
+Installs what the tests need and runs them; without arguments all phases:
+${phases[*]}
+  tidy     the limits of the style guide, over the whole tree
+  gcc      bazel test //...
+  layers   bazel build --config=layers //..., with clang: no box uses a header it does not declare
+  asan, ubsan, tsan   the suites without the malloc override, instrumented
+  debug    the same suites with the checks of HAKMEM's debug build
+  lto      the libraries with link-time optimisation
+The last line is "N passed, N failed" over all phases; a build or check counts as one. The exit
+status is 0 if nothing failed.
+EOF
+}
+
+# Adds the results that a build event file holds to the totals. $1: Bazel's status, $2: the file,
+# $3: the phase.
+count_results() {
+    local status=$1 events=$2 phase=$3 good bad
+    local result='"overallStatus":"' well='"overallStatus":"(PASSED|FLAKY)"'
+    good=$(grep -cE "$well" "$events" || true)
+    bad=$(grep "$result" "$events" | grep -cvE "$well" || true)
+    # A test that was not built has no result of its own: the phase failed.
+    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+    fi
+    if [ "$bad" -ne 0 ]; then
+        say "$phase: FAILED (bazel's exit status $status)"
+    fi
+    passed=$((passed + good))
+    failed=$((failed + bad))
+}
+
+# Runs `bazel test` and counts. $1: phase; the rest are flags and labels.
+test_phase() {
+    local phase=$1 events status=0
+    shift
+    events=$(mktemp)
+    run_bazel test --color=no --curses=no --noshow_progress --show_result=0 --keep_going \
+        --build_event_json_file="$events" "$@" 1>&2 || status=$?
+    count_results "$status" "$events" "$phase"
+    rm -f "$events"
+}
+
+# Runs a command that passes or fails as a whole. $1: phase; the rest is the command.
+check_phase() {
+    local phase=$1
+    shift
+    if "$@" 1>&2; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        say "$phase: FAILED"
+    fi
+}
+
+quiet_build() {
+    run_bazel build --color=no --curses=no --noshow_progress --show_result=0 --keep_going "$@"
+}
+
+run_phase() {
+    local phase=$1
+    case $phase in
+        tidy) check_phase tidy "$root/tools/tidy.sh" ;;
+        gcc) test_phase gcc //... ;;
+        layers) check_phase layers quiet_build --config=layers //... ;;
+        asan | ubsan | tsan) test_phase "$phase" --config="$phase" --build_tests_only //... ;;
+        debug)
+            test_phase debug --config=debug --build_tests_only --build_tag_filters=-no-san \
+                --test_tag_filters=-no-san //...
+            ;;
+        lto) check_phase lto quiet_build --config=lto //:libhakmem.so //:libhakmem.a ;;
+        *) die "no such phase: $phase (there are: ${phases[*]})" ;;
+    esac
+}
+
+main() {
+    local phase began total=$SECONDS chosen=()
+    for phase in "$@"; do
+        case $phase in
+            -h | --help)
+                usage
+                exit 0
+                ;;
+            *)
+                [[ " ${phases[*]} " == *" $phase "* ]] ||
+                    die "no such phase: $phase (there are: ${phases[*]})"
+                chosen+=("$phase")
+                ;;
+        esac
+    done
+    [ ${#chosen[@]} -gt 0 ] || chosen=("${phases[@]}")
+
+    "$root/tools/setup.sh" all || {
+        printf '0 passed, 1 failed\n'
+        exit 1
+    }
+    for phase in "${chosen[@]}"; do
+        began=$SECONDS
+        say "$phase ..."
+        run_phase "$phase"
+        say "$phase took $((SECONDS - began)) s; so far $passed passed, $failed failed"
+    done
+    say "all took $((SECONDS - total)) s"
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ]
+}
+
+main "$@"
