@@ -10,18 +10,7 @@
 #include "base/bits.h"
 #include "core/lock/lock.h"
 #include "core/meta/meta.h"
-
-enum {
-    HAK_LEAF_SHIFT = 30,
-    HAK_LEAF_WINDOWS = 1 << (HAK_LEAF_SHIFT - HAK_WINDOW_SHIFT),
-    HAK_LEAF_UNITS = 1 << (HAK_LEAF_SHIFT - HAK_UNIT_SHIFT),
-    HAK_ROOT_ENTRIES = 1 << (HAK_OS_ADDRESS_BITS - HAK_LEAF_SHIFT),
-};
-
-typedef struct {
-    hak_a32_t *tags; /* HAK_LEAF_UNITS */
-    hak_aptr_t region[HAK_LEAF_WINDOWS];
-} hak_leaf_t;
+#include "registry/registry_inl.h"
 
 uintptr_t hak_registry_units;
 const hak_a32_t *hak_registry_flat;
@@ -32,7 +21,7 @@ static struct {
     hak_a64_t leaves;
 } hak_registry = {.lock = HAK_LOCK_INIT(HAK_RANK_REGISTRY)};
 
-static hak_aptr_t hak_root[HAK_ROOT_ENTRIES];
+hak_aptr_t hak_registry_root[HAK_ROOT_ENTRIES];
 
 static const uintptr_t hak_flat_units = (uintptr_t)1 << (HAK_OS_ADDRESS_BITS - HAK_UNIT_SHIFT);
 
@@ -53,15 +42,6 @@ void hak_registry_init(hak_registry_form_t form, bool slow_only) {
 
 bool hak_registry_is_flat(void) { return hak_registry.map != NULL; }
 
-static hak_leaf_t *hak_leaf(uintptr_t address) {
-    uintptr_t index = address >> HAK_LEAF_SHIFT;
-    if (index >= HAK_ROOT_ENTRIES) {
-        return NULL;
-    }
-    /* acquire: pairs with the release in hak_leaf_make */
-    return (hak_leaf_t *)hak_load_acq(&hak_root[index]);
-}
-
 static hak_leaf_t *hak_leaf_make(uintptr_t index) {
     hak_leaf_t *leaf = hak_meta_alloc_mt(sizeof *leaf);
     if (leaf == NULL) {
@@ -79,7 +59,7 @@ static hak_leaf_t *hak_leaf_make(uintptr_t index) {
             return NULL;
         }
     }
-    hak_store_rel(&hak_root[index], (uintptr_t)leaf); /* pairs with the acquire in hak_leaf */
+    hak_store_rel(&hak_registry_root[index], (uintptr_t)leaf); /* pairs with the acquire in hak_registry_leaf */
     hak_count_add(&hak_registry.leaves, 1);
     return leaf;
 }
@@ -89,7 +69,7 @@ static bool hak_leaves_ready(uintptr_t base, size_t bytes) {
     bool ready = true;
     hak_lock_take(&hak_registry.lock);
     for (uintptr_t i = base >> HAK_LEAF_SHIFT; ready && i <= (base + bytes - 1) >> HAK_LEAF_SHIFT; i++) {
-        ready = i < HAK_ROOT_ENTRIES && (hak_load_acq(&hak_root[i]) != 0 || hak_leaf_make(i) != NULL);
+        ready = i < HAK_ROOT_ENTRIES && (hak_load_acq(&hak_registry_root[i]) != 0 || hak_leaf_make(i) != NULL);
     }
     hak_lock_drop(&hak_registry.lock);
     if (!ready) {
@@ -100,8 +80,8 @@ static bool hak_leaves_ready(uintptr_t base, size_t bytes) {
 
 static void hak_set_regions(uintptr_t base, size_t bytes, uintptr_t value) {
     for (uintptr_t a = base; a < base + bytes; a += HAK_WINDOW_BYTES) {
-        hak_leaf_t *leaf = hak_leaf(a);
-        /* release: publishes the descriptor. Pairs with the acquire in hak_registry_region. */
+        hak_leaf_t *leaf = hak_registry_leaf(a);
+        /* release: publishes the descriptor. Pairs with the acquire in hak_registry_find_region. */
         hak_store_rel(&leaf->region[(a >> HAK_WINDOW_SHIFT) % HAK_LEAF_WINDOWS], value);
     }
 }
@@ -117,7 +97,7 @@ bool hak_registry_add(hak_region_t *region, size_t bytes) {
 void hak_registry_remove(const hak_region_t *region, size_t bytes) { hak_set_regions(region->base, bytes, 0); }
 
 void hak_registry_set_tags(uintptr_t base, unsigned units, uint32_t tag) {
-    hak_a32_t *tags = hak_leaf(base)->tags + (base >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS;
+    hak_a32_t *tags = hak_registry_leaf(base)->tags + (base >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS;
     for (unsigned i = 0; i < units; i++) {
         /* relaxed: who frees a block got it from us through some synchronisation of the program's own */
         hak_store_rlx(&tags[i], tag);
@@ -125,21 +105,14 @@ void hak_registry_set_tags(uintptr_t base, unsigned units, uint32_t tag) {
 }
 
 uint32_t hak_registry_tag(uintptr_t address) {
-    hak_leaf_t *leaf = hak_leaf(address);
+    hak_leaf_t *leaf = hak_registry_leaf(address);
     if (leaf == NULL) {
         return HAK_TAG_NONE;
     }
     return hak_load_rlx(&leaf->tags[(address >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS]); /* relaxed: as above */
 }
 
-hak_region_t *hak_registry_region(uintptr_t address) {
-    hak_leaf_t *leaf = hak_leaf(address);
-    if (leaf == NULL) {
-        return NULL;
-    }
-    /* acquire: pairs with the release in hak_set_regions */
-    return (hak_region_t *)hak_load_acq(&leaf->region[(address >> HAK_WINDOW_SHIFT) % HAK_LEAF_WINDOWS]);
-}
+hak_region_t *hak_registry_region(uintptr_t address) { return hak_registry_find_region(address); }
 
 uint64_t hak_registry_leaves(void) { return hak_load_rlx(&hak_registry.leaves); /* relaxed: a statistic */ }
 

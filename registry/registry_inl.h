@@ -1,7 +1,8 @@
-/* registry_inl: the look-up of the hit path of free. */
+/* registry_inl: the look-up of the hit path of free, and that of frees which overflow the thread cache. */
 #ifndef HAK_REGISTRY_REGISTRY_INL_H_
 #define HAK_REGISTRY_REGISTRY_INL_H_
 
+#include "backends/os/os.h"
 #include "base/attr.h"
 #include "registry/registry.h"
 
@@ -13,6 +14,38 @@ hak_inline bool hak_registry_look_up(uintptr_t address, uint32_t *tag) {
     }
     *tag = hak_load_rlx(&hak_registry_flat[unit]); /* relaxed: see hak_registry_set_tags */
     return true;
+}
+
+enum {
+    HAK_LEAF_SHIFT = 30,
+    HAK_LEAF_WINDOWS = 1 << (HAK_LEAF_SHIFT - HAK_WINDOW_SHIFT),
+    HAK_LEAF_UNITS = 1 << (HAK_LEAF_SHIFT - HAK_UNIT_SHIFT),
+    HAK_ROOT_ENTRIES = 1 << (HAK_OS_ADDRESS_BITS - HAK_LEAF_SHIFT),
+};
+
+typedef struct {
+    hak_a32_t *tags; /* HAK_LEAF_UNITS */
+    hak_aptr_t region[HAK_LEAF_WINDOWS];
+} hak_leaf_t;
+
+extern hak_local hak_aptr_t hak_registry_root[HAK_ROOT_ENTRIES];
+
+hak_inline hak_leaf_t *hak_registry_leaf(uintptr_t address) {
+    uintptr_t index = address >> HAK_LEAF_SHIFT;
+    if (hak_unlikely(index >= HAK_ROOT_ENTRIES)) {
+        return NULL;
+    }
+    return (hak_leaf_t *)hak_load_acq(&hak_registry_root[index]); /* pairs with the release in hak_leaf_make */
+}
+
+/* hak_registry_region, inline. */
+hak_inline hak_region_t *hak_registry_find_region(uintptr_t address) {
+    hak_leaf_t *leaf = hak_registry_leaf(address);
+    if (hak_unlikely(leaf == NULL)) {
+        return NULL;
+    }
+    /* acquire: pairs with the release in hak_set_regions */
+    return (hak_region_t *)hak_load_acq(&leaf->region[(address >> HAK_WINDOW_SHIFT) % HAK_LEAF_WINDOWS]);
 }
 
 /* A word that no program writes by accident at `address`, for marking a free block there. It depends on the address,

@@ -9,6 +9,7 @@
 #include "boxes/pending/pending.h"
 #include "boxes/refill/refill.h"
 #include "boxes/slot_pool/slot_pool.h"
+#include "core/owner_lock/owner_lock_inl.h"
 
 enum {
     HAK_PURGE_CALLS = 64, /* madvise calls in one pass */

@@ -17,8 +17,8 @@ PEERS = [
     ("tbbmalloc", r"libtbbmalloc_proxy\.so\.\d+", "libtbbmalloc2"),
 ]
 
-# Settings of other allocators would make a comparison of something else. HAKMEM_* stays: it is what one may want to
-# try, and the report names it.
+# Settings of other allocators would make a comparison of something else. HAKMEM_* stays: it is what
+# one may want to try, and the report names it.
 CLEARED = re.compile(r"^(LD_PRELOAD|GLIBC_TUNABLES|(MALLOC|_RJEM|MIMALLOC|TCMALLOC|TBB_MALLOC)_.*)$")
 
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs benchmark rows under several allocators, interleaved, and prints ratio tables. See --help and README.md."""
+"""Runs benchmark rows under several allocators, interleaved, and prints ratio tables. See --help."""
 
 import argparse
 import csv
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -32,17 +33,18 @@ def parse_arguments(argv):
     parser = argparse.ArgumentParser(
         prog="compare.sh",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs benchmark rows under glibc, hakmem and the installed peers, interleaved, so many rounds,\n"
-        "and prints medians and ratios of time and memory. tools/compare.sh builds the programs and\n"
-        "libhakmem.so unless --bin and --hakmem say where they are; it also takes --config=NAME (of\n"
-        ".bazelrc) and --variant=NAME (lib<NAME>.so).",
+        description="Runs benchmark rows under glibc, hakmem and the installed peers, interleaved, so\n"
+        "many rounds, and prints medians and ratios of time and memory. tools/compare.sh builds\n"
+        "the programs and libhakmem.so unless --bin and --hakmem say where they are; it also takes\n"
+        "--config=NAME (of .bazelrc) and --variant=NAME (lib<NAME>.so).",
         epilog="Exit status: 0; 1 if a run failed (its cells say so); 2 for a wrong command line; 3 if an\n"
         "allocator did not serve a run. HAKMEM_* variables reach the programs, those of peers do not.",
     )
     add = parser.add_argument
-    add("--hakmem", action="append", default=[], metavar="[NAME=]PATH", help="shared library to compare; may be repeated")
+    many = {"action": "append", "default": []}
+    add("--hakmem", metavar="[NAME=]PATH", help="library to compare; may be repeated", **many)
     add("--no-hakmem", action="store_true", help="compare the others only")
-    add("--peer", action="append", default=[], metavar="NAME=PATH", help="one more peer; may be repeated")
+    add("--peer", metavar="NAME=PATH", help="one more peer; may be repeated", **many)
     add("--no-peers", action="store_true", help="leave out the peers that Debian installed")
     add("--rows", metavar="LIST", help='"all", "quick", or names and globs with commas [all]')
     add("--rounds", type=int, metavar="N", help="runs of each row under each allocator [5]")
@@ -51,7 +53,7 @@ def parse_arguments(argv):
     add("--timeout", type=float, default=120, metavar="S", help="seconds after which a run has failed [120]")
     add("--csv", default="compare.csv", metavar="FILE", help="every single run [compare.csv]")
     add("--markdown", metavar="FILE", help="write the report there too")
-    add("--smoke", action="store_true", help="one tiny round of a few rows: checks the tool, measures nothing")
+    add("--smoke", action="store_true", help="one tiny round of few rows: checks, measures nothing")
     add("--list", action="store_true", help="print the names of the rows and exit")
     options = parser.parse_args(argv)
     if options.rounds is None:
@@ -109,8 +111,8 @@ def program_path(options, program):
 def command_of(options, allocator, row, smoke):
     """The command and the environment of one run.
 
-    taskset and env run before LD_PRELOAD is set, so the allocator is in the measured program alone. One thread is
-    pinned to the last CPU: the first one serves most interrupts.
+    taskset and env run before LD_PRELOAD is set, so the allocator is in the measured program alone.
+    One thread is pinned to the last CPU: the first one serves most interrupts.
     """
     environment, settings = allocators.environment_of(allocator)
     command = ["env"] + settings + [program_path(options, row.program)] + rows.args_of(row, smoke)
@@ -125,7 +127,13 @@ def run_once(options, allocator, row, smoke):
     command, environment = command_of(options, allocator, row, smoke)
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, errors="replace", timeout=options.timeout
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=options.timeout,
         )
     except subprocess.TimeoutExpired:
         return None, "took longer than %g s" % options.timeout
@@ -135,11 +143,13 @@ def run_once(options, allocator, row, smoke):
     except ValueError:
         report = None
     if done.returncode != 0 or report is None:
-        how = "died of signal %d" % -done.returncode if done.returncode < 0 else "exit status %d" % done.returncode
+        code = done.returncode
+        how = "died of signal %d" % -code if code < 0 else "exit status %d" % code
         return None, how + (": " + message if message else "")
     why = allocators.why_not_served(allocator, report)
     if why:
-        raise NotServed("%s, row %s: %s%s" % (allocator.name, row.name, why, "\n" + message if message else ""))
+        said = "\n" + message if message else ""
+        raise NotServed("%s, row %s: %s%s" % (allocator.name, row.name, why, said))
     return report, None
 
 
@@ -165,7 +175,7 @@ def preflight(options, chosen):
 
 
 def measure(options, chosen, sink):
-    """({(row, allocator, figure): [values]}, [failures]). The order of the allocators turns with each round."""
+    """({(row, allocator, figure): [values]}, [failures]). The allocators take turns in being first."""
     figures, failures = {}, []
     total = options.rounds * len(options.rows) * len(chosen)
     count = 0
@@ -174,10 +184,12 @@ def measure(options, chosen, sink):
             turn = (number + place) % len(chosen)
             for allocator in chosen[turn:] + chosen[:turn]:
                 count += 1
-                progress("[%d/%d] round %d/%d %s %s" % (count, total, number + 1, options.rounds, row.name, allocator.name))
+                where = (count, total, number + 1, options.rounds, row.name, allocator.name)
+                progress("[%d/%d] round %d/%d %s %s" % where)
                 report, why = run_once(options, allocator, row, options.smoke)
                 if report is None:
-                    failures.append("%s under %s, round %d: %s" % (row.name, allocator.name, number + 1, why))
+                    where = (row.name, allocator.name, number + 1, why)
+                    failures.append("%s under %s, round %d: %s" % where)
                     sink.writerow([number + 1, row.name, allocator.name, "", "", "", "", "failed"])
                     continue
                 result = report["rows"][0]
@@ -186,8 +198,8 @@ def measure(options, chosen, sink):
                     if value is not None:
                         figures.setdefault((row.name, allocator.name, key), []).append(value)
                 served = report["served_by_malloc"]
-                ops = result["ops"]
-                sink.writerow([number + 1, row.name, allocator.name, result["median"], report[PEAK], after, ops, served])
+                rest = [result["median"], report[PEAK], after, result["ops"], served]
+                sink.writerow([number + 1, row.name, allocator.name] + rest)
     progress("")
     return figures, failures
 
@@ -201,23 +213,27 @@ def machine_lines(options, chosen, versions):
         except (OSError, subprocess.CalledProcessError):
             return ""
 
-    model = [line.split(":", 1)[1].strip() for line in ask("lscpu").splitlines() if line.startswith("Model name:")]
+    found = re.search(r"^Model name:\s*(.*)$", ask("lscpu"), re.MULTILINE)
+    model = found.group(1) if found else platform.machine()
     here = os.path.dirname(os.path.realpath(__file__))
     commit = ask("git", "-C", here, "rev-parse", "--short", "HEAD") or "unknown"
     dirty = " with local changes" if ask("git", "-C", here, "status", "--porcelain") else ""
-    settings = sorted("%s=%s" % item for item in os.environ.items() if item[0].startswith("HAKMEM_"))
+    settings = ["%s=%s" % item for item in sorted(os.environ.items()) if item[0].startswith("HAKMEM_")]
+    pinned = "" if shutil.which("taskset") else ", not pinned"
     lines = [
-        "machine: %s, %d CPUs used, %s" % ((model + [platform.machine()])[0], len(options.cpus), " ".join(platform.libc_ver())),
+        "machine: %s, CPUs %s" % (model, ",".join(map(str, options.cpus))),
+        "C library: %s" % " ".join(platform.libc_ver()),
         "kernel: %s" % platform.release(),
         "commit: %s%s" % (commit, dirty),
-        "rounds: %d, median; allocators interleaved%s" % (options.rounds, "" if shutil.which("taskset") else ", not pinned"),
+        "rounds: %d, median; allocators interleaved%s" % (options.rounds, pinned),
     ]
     if settings:
         lines.append("settings: " + " ".join(settings))
     for allocator in chosen:
         version = versions[allocator.name]
         name = os.path.basename(allocator.path) if allocator.path else "the C library's own"
-        lines.append("%s: %s%s" % (allocator.name, name, "" if version == "unknown" else ", version " + version))
+        said = "" if version == "unknown" else ", version " + version
+        lines.append("%s: %s%s" % (allocator.name, name, said))
     return ["- " + line for line in lines]
 
 
@@ -227,22 +243,24 @@ def report_lines(options, chosen, versions, figures):
     if options.smoke:
         lines += ["", "A smoke run: it checks the tool, its figures say nothing."]
     names = [row.name for row in options.rows]
+    watched = {(name, key) for name, _, key in figures}
     parts = [
         ("Time, ns per operation", TIME, "%.2f", 1),
         ("Peak RSS, MiB", PEAK, "%.1f", 1 << 20),
         ("RSS at the end of the watch, MiB", AFTER, "%.1f", 1 << 20),
     ]
     for title, key, form, unit in parts:
-        shown = [name for name in names if any((name, a.name, key) in figures for a in chosen)]
-        if not shown and key == AFTER:
+        # Most rows do not watch anything; but a row that failed must show in the other two tables.
+        shown = names if key != AFTER else [n for n in names if (n, AFTER) in watched]
+        if not shown:
             continue
         table = {}
-        for name in shown or names:
+        for name in shown:
             table[name] = {}
             for allocator in chosen:
                 value = tables.median(figures.get((name, allocator.name, key), []))
                 table[name][allocator.name] = None if value is None else value / unit
-        lines += ["", "## " + title, ""] + tables.ratio_table(shown or names, chosen, table, form)
+        lines += ["", "## " + title, ""] + tables.ratio_table(shown, chosen, table, form)
     return lines
 
 

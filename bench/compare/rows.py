@@ -1,14 +1,14 @@
 """The rows that compare.py can run: which program, with which arguments, on how many CPUs.
 
-The arguments keep one run under about two seconds with the slowest of the allocators in Debian 12, so that many rounds
-of all rows are affordable. A row whose threads outnumber the machine's CPUs gets all there are.
+The arguments keep one run under about two seconds with most allocators, so that many rounds of all
+rows are affordable. A row whose threads outnumber the machine's CPUs gets all there are.
 """
 
 import collections
 import fnmatch
 
-# name: the row in tables. program: in bench/. args: of a full run; a smoke run has the program's own small defaults.
-# threads: CPUs that it can use. quick: part of the short list.
+# name: the row in tables. program: in bench/. args: of a full run; a smoke run has the program's own
+# small defaults. threads: CPUs that it can use. quick: part of the short list.
 Row = collections.namedtuple("Row", "name program args threads quick")
 
 
@@ -56,7 +56,16 @@ ROWS = [
 ]
 
 # Rows of a --smoke run: every program once.
-SMOKE = ["pair_64", "random_mixed", "larson", "mid_large_mt", "prodcons_64", "xthread_churn", "large_1m", "spike"]
+SMOKE = [
+    "pair_64",
+    "random_mixed",
+    "larson",
+    "mid_large_mt",
+    "prodcons_64",
+    "xthread_churn",
+    "large_1m",
+    "spike",
+]
 
 
 def args_of(row, smoke):

@@ -42,17 +42,18 @@ def _align(lines):
         cells = [line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
         out.append("| " + " | ".join(cells) + " |")
         if number == 0:
-            out.append("|" + "-" * (widths[0] + 2) + "|" + "|".join("-" * (w + 1) + ":" for w in widths[1:]) + "|")
+            rules = ["-" * (widths[0] + 2)] + ["-" * (w + 1) + ":" for w in widths[1:]]
+            out.append("|" + "|".join(rules) + "|")
     return out
 
 
 def ratio_table(rows, allocators, figures, form):
     """Lines of one table.
 
-    rows: names. allocators: Allocator tuples. figures: {row: {allocator name: number or None}}. form: of a figure.
-    After the figures come the best peer, and for each hakmem its ratio to that peer and to the C library's malloc;
-    below 1 is better. The last line is the geometric mean of the ratios, and under each allocator of its own ratio to
-    the C library's malloc.
+    rows: names. allocators: Allocator tuples. figures: {row: {allocator name: number or None}}.
+    form: of a figure. After the figures come the best peer, and for each hakmem its ratio to that
+    peer and to the C library's malloc; below 1 is better. The last line is the geometric mean of
+    the ratios, and under each allocator that of its own ratio to the C library's malloc.
     """
     libc = [a.name for a in allocators if a.kind == "libc"]
     peers = [a.name for a in allocators if a.kind == "peer"]
@@ -65,9 +66,11 @@ def ratio_table(rows, allocators, figures, form):
     for row in rows:
         figure = figures[row]
         peer, peer_figure = best(figure, peers)
-        line = [row] + [_cell(figure.get(a.name), form) for a in allocators] + ([peer or "–"] if peers else [])
+        libc_figure = figure.get(libc[0]) if libc else None
+        line = [row] + [_cell(figure.get(a.name), form) for a in allocators]
+        line += [peer or "–"] if peers else []
         for name in subjects:
-            for group, reference in ((peers, peer_figure), (libc, figure.get(libc[0]) if libc else None)):
+            for group, reference in ((peers, peer_figure), (libc, libc_figure)):
                 if group:
                     value = ratio(figure.get(name), reference)
                     columns.setdefault(len(line), []).append(value)

@@ -1,5 +1,6 @@
 #include "boxes/free_local/free_local.h"
 
+#include "boxes/free_local/free_local_inl.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "config/hak_config.h"
@@ -12,25 +13,13 @@ static void hak_retire(hak_heap_t *heap, hak_slab_t *slab) {
     hak_slot_pool_give_mt(slab);
 }
 
-/* The first block came back to a full slab, or the last one to any. */
-static hak_noinline void hak_edge(hak_heap_t *heap, hak_slab_t *slab, uint32_t used) {
+hak_noinline void hak_free_local_edge_owner(hak_heap_t *heap, hak_slab_t *slab, uint32_t used) {
     if (!slab->listed) {
         hak_heap_list_owner(heap, slab, false);
     }
     bool last_of_class = slab->prev == NULL && slab->next == NULL;
     if (used == 0 && !last_of_class && !hak_free_remote_is_queued(slab)) {
         hak_retire(heap, slab);
-    }
-}
-
-void hak_free_local_push_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *block) {
-    uint32_t used = hak_load_rlx(&slab->used) - 1; /* relaxed: written inside the owner lock, read by statistics */
-    hak_debug_assert(used < slab->cap);
-    hak_block_link(block, slab->free);
-    slab->free = block;
-    hak_store_rlx(&slab->used, used);
-    if (hak_unlikely(!slab->listed || used == 0)) {
-        hak_edge(heap, slab, used);
     }
 }
 
@@ -45,11 +34,11 @@ void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_bloc
         }
         slab->free = list;
     }
-    uint32_t used = hak_load_rlx(&slab->used) - count; /* relaxed: as above */
+    uint32_t used = hak_load_rlx(&slab->used) - count; /* relaxed: written inside the owner lock */
     hak_debug_assert(used <= slab->cap);
     hak_store_rlx(&slab->used, used);
     if ((!slab->listed && count != 0) || used == 0) {
-        hak_edge(heap, slab, used);
+        hak_free_local_edge_owner(heap, slab, used);
     }
 }
 

@@ -16,8 +16,10 @@
 extern "C" {
 #endif
 
-/* One block. */
-void hak_free_local_push_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *block);
+/* hak_free_local_push_owner, for one block, is in free_local_inl.h. */
+
+/* The first block came back to a full slab, or the last one to any: lists or retires it. `used` is its new count. */
+void hak_free_local_edge_owner(hak_heap_t *heap, hak_slab_t *slab, uint32_t used);
 /* A list of `count` blocks that ends in NULL; may be empty. */
 void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *list, uint32_t count);
 /* Gives back every wholly free slab of the heap, also the last of a class. Returns the number. */

@@ -48,6 +48,9 @@ typedef struct hak_heap {
     hak_slab_t *partial[HAK_SC_COUNT];     /* first is the one to refill from */
     uint16_t carve_step[HAK_SC_COUNT];     /* refill: blocks to carve next time */
     hak_a32_t cached_max[HAK_SC_COUNT];    /* refill: bound of the blocks in the thread's bin */
+    uint32_t bin_cap[HAK_SC_COUNT];        /* refill: blocks that the thread's bin should hold at most */
+    uint64_t overflowed[2];                /* flush: bit per class: its bin was full since its last refill */
+    uint32_t cap_growth_bytes;             /* refill: by how much the caps exceed the first ones, all classes */
     hak_a32_t idle;                        /* 1 while no thread has the heap */
     struct hak_heap *next_idle;
     struct hak_heap *next_all;             /* fixed */

@@ -7,6 +7,7 @@
 #include "boxes/pending/pending.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "core/owner_lock/owner_lock_inl.h"
 #include "config/hak_config.h"
 #include "core/errors/errors.h"
 
@@ -15,6 +16,8 @@ enum {
     HAK_DRAIN_SLABS = 8,    /* slabs to drain in one refill */
     HAK_FEW = 8,            /* a list shorter than this is joined with the next slab's */
     HAK_JOIN_SLABS = 4,
+    HAK_CAP_MOST_BYTES = 1 << 19,   /* of one bin */
+    HAK_CAP_BUDGET_BYTES = 1 << 20, /* growth of all bins of a thread together */
 };
 
 /* A list of blocks on its way to the thread cache. */
@@ -111,15 +114,29 @@ static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
     return list;
 }
 
-static void hak_note_cached(hak_heap_t *mine, unsigned sc, uint32_t count) {
-    uint32_t cap = (uint32_t)hak_tls_sll_cap(sc);
-    uint32_t bound = count > cap ? count : cap;
-    if (hak_load_rlx(&mine->cached_max[sc]) < bound) { /* relaxed: a statistic */
-        hak_store_rlx(&mine->cached_max[sc], bound);
+void hak_refill_reset_caps(hak_heap_t *mine) {
+    for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
+        mine->bin_cap[sc] = hak_tls_sll_first_cap(sc);
+    }
+    mine->cap_growth_bytes = 0;
+    mine->overflowed[0] = mine->overflowed[1] = 0;
+}
+
+/* The bin of the class overflowed and now is empty: lets it hold twice as much, if the budget allows. */
+static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
+    mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
+    uint32_t cap = mine->bin_cap[sc];
+    uint64_t bytes = (uint64_t)cap * hak_sc_bytes[sc];
+    if (2 * bytes <= HAK_CAP_MOST_BYTES && mine->cap_growth_bytes + bytes <= HAK_CAP_BUDGET_BYTES) {
+        mine->cap_growth_bytes += (uint32_t)bytes;
+        mine->bin_cap[sc] = 2 * cap;
     }
 }
 
 hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
+    if (hak_unlikely((mine->overflowed[sc >> 6] >> (sc & 63) & 1u) != 0)) {
+        hak_grow_cap(mine, sc);
+    }
     hak_owner_lock_take_owner(&mine->lock);
     if (hak_pending_has_any(mine)) {
         (void)hak_pending_drain_owner(mine, HAK_DRAIN_SLABS);
@@ -128,8 +145,10 @@ hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
     if (list.head != NULL) {
         hak_count_add(&mine->counters.refills, 1);
         hak_count_add(&mine->counters.refill_blocks, list.count);
-        hak_note_cached(mine, sc, list.count);
-        hak_tls_sll_fill(sc, hak_block_next(list.head), list.count - 1);
+        uint32_t most = hak_tls_sll_fill(sc, hak_block_next(list.head), list.count - 1, mine->bin_cap[sc]);
+        if (hak_load_rlx(&mine->cached_max[sc]) < most) { /* relaxed: a statistic */
+            hak_store_rlx(&mine->cached_max[sc], most);
+        }
     }
     hak_owner_lock_drop_owner(&mine->lock);
     return list.head;

@@ -5,7 +5,10 @@
  * adopted from an idle heap; then a new one is opened. Carving starts with one block and doubles up to 4 KiB, so a
  * small program touches little memory and a busy one makes few trips.
  *
- * Owns       carving: hak_slab.carved, hak_heap.carve_step.
+ * A bin that overflows and then runs dry was too short: its cap doubles, within a budget of bytes per thread. So a
+ * program that frees and allocates in bursts soon runs on hits alone, and one that does not keeps little.
+ *
+ * Owns       carving: hak_slab.carved, hak_heap.carve_step; the caps of bins.
  * Threads    the thread that has `mine`, outside its owner lock; takes it.
  * Errors     NULL with errno ENOMEM; nothing changed.
  * Layer      4 (boxes). Uses boxes/tls_sll, heap, slab, pending, free_remote, adoption, slot_pool.
@@ -18,6 +21,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Sets the caps of a thread that begins. */
+void hak_refill_reset_caps(hak_heap_t *mine);
 
 /* Returns one block and puts the others that it got into the thread's bin, which is empty. */
 hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc);

@@ -9,7 +9,7 @@
  *
  * Owns       hak_tls.
  * Threads    only the own thread, no lock, no atomic.
- * Invariant  room = cap - length for each bin of a thread that has a heap.
+ * Invariant  length + room of a bin changes only when it is filled, emptied or grown: it bounds the length.
  * Layer      4 (boxes). Uses base, boxes/block, registry (tags).
  */
 #ifndef HAK_BOXES_TLS_SLL_TLS_SLL_H_
@@ -43,17 +43,18 @@ hak_static_assert(sizeof(hak_tls_t) <= 1472, "PT_TLS must stay within 1,536 B fo
 /* initial-exec: one load gives the offset, no call. */
 extern hak_local __thread hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
 
-/* Blocks that a bin of the class may hold before frees go past it. */
-int32_t hak_tls_sll_cap(unsigned sc);
+/* Blocks that a bin of the class may hold at first. It grows with demand: see boxes/refill. */
+uint32_t hak_tls_sll_first_cap(unsigned sc);
 
-/* The thread gets `heap`, whose tag is `tag`; all bins become empty. */
-void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag);
+/* The thread gets `heap`, whose tag is `tag` and whose bins may hold cap[sc] blocks; all bins become empty. */
+void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag, const uint32_t *cap);
 /* Back to the initial image; the bins must be empty. */
 void hak_tls_sll_detach(void);
-/* Empties the bin of a class and returns its list. */
-hak_block_t *hak_tls_sll_take_all(unsigned sc);
-/* Fills an empty bin with a list of `count` blocks. */
-void hak_tls_sll_fill(unsigned sc, hak_block_t *list, uint32_t count);
+/* Empties the bin of a class, which may then hold `cap` blocks, and returns its list. */
+hak_block_t *hak_tls_sll_take_all(unsigned sc, uint32_t cap);
+/* Fills an empty bin with a list of `count` blocks. Returns how many blocks it may hold from now on: `cap`, or a
+ * little more than the list if that is long, so that not every free after a long refill overflows. */
+uint32_t hak_tls_sll_fill(unsigned sc, hak_block_t *list, uint32_t count, uint32_t cap);
 
 #ifdef __cplusplus
 }

@@ -4,43 +4,19 @@
 #include "base/attr.h"
 #include "base/lock_rank.h"
 #include "core/lock/lock.h"
+#include "core/owner_lock/owner_lock_inl.h"
 
-/* 1: guests use membarrier, owners plain stores. 0: both use sequentially consistent operations. */
-static hak_a32_t hak_has_barrier;
+hak_a32_t hak_owner_lock_has_barrier;
 
-void hak_owner_lock_init(void) { hak_store_rlx(&hak_has_barrier, hak_os_barrier_register() ? 1 : 0); }
+void hak_owner_lock_init(void) { hak_store_rlx(&hak_owner_lock_has_barrier, hak_os_barrier_register() ? 1 : 0); }
 
-/* Raises `busy`, then reads `revoke`, and no processor may swap the two. */
-hak_inline bool hak_enter(hak_owner_lock_t *lock) {
-    /* relaxed: set once before there is a second thread */
-    if (hak_likely(hak_load_rlx(&hak_has_barrier) != 0)) {
-        hak_store_rlx(&lock->busy, 1); /* relaxed: the guest's membarrier orders it before our load below */
-        hak_compiler_fence();
-    } else {
-        (void)hak_swap_seq(&lock->busy, 1); /* pairs with the cas_seq in hak_raise */
-    }
-    return hak_load_seq(&lock->revoke) == 0; /* acquire part pairs with the release in drop_guest */
-}
-
-static hak_cold void hak_wait_for_guest(hak_owner_lock_t *lock) {
+hak_cold void hak_owner_lock_wait(hak_owner_lock_t *lock) {
     do {
         hak_store_rel(&lock->busy, 0); /* pairs with the acquire in hak_owner_is_out */
         while (hak_load_acq(&lock->revoke) != 0) {
             hak_os_wait(&lock->revoke.v, 1, -1);
         }
-    } while (!hak_enter(lock));
-}
-
-void hak_owner_lock_take_owner(hak_owner_lock_t *lock) {
-    hak_lock_rank_enter(HAK_RANK_HEAP);
-    if (hak_unlikely(!hak_enter(lock))) {
-        hak_wait_for_guest(lock);
-    }
-}
-
-void hak_owner_lock_drop_owner(hak_owner_lock_t *lock) {
-    hak_lock_rank_leave(HAK_RANK_HEAP);
-    hak_store_rel(&lock->busy, 0); /* pairs with the acquire in hak_owner_is_out */
+    } while (!hak_owner_lock_enter(lock));
 }
 
 /* Becomes the only guest. */
@@ -49,7 +25,7 @@ static bool hak_raise(hak_owner_lock_t *lock) {
     if (!hak_cas_seq(&lock->revoke, &seen, 1)) {
         return false;
     }
-    if (hak_load_rlx(&hak_has_barrier) != 0) { /* relaxed: as in hak_enter */
+    if (hak_load_rlx(&hak_owner_lock_has_barrier) != 0) { /* relaxed: as in hak_owner_lock_enter */
         hak_os_barrier();
     }
     return true;

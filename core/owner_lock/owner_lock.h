@@ -31,8 +31,7 @@ typedef struct {
 /* Chooses the barrier. Once, before any lock is used by two threads, and again in the child of a fork. */
 void hak_owner_lock_init(void);
 
-void hak_owner_lock_take_owner(hak_owner_lock_t *lock);
-void hak_owner_lock_drop_owner(hak_owner_lock_t *lock);
+/* hak_owner_lock_take_owner and hak_owner_lock_drop_owner are in owner_lock_inl.h: every refill executes them. */
 
 /* False if the owner is inside or another guest is. */
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock);

@@ -33,34 +33,39 @@ static void hak_put_head(hak_text_t *text, const hak_stats_t *stats) {
     hak_text_put(text, "]: ");
 }
 
-/* "12.3 MiB"; one decimal, cut and not rounded, so that a bound is never shown as more than it is.
- * */
-static void hak_put_mib(hak_text_t *text, uint64_t bytes) {
-    hak_text_put_u64(text, bytes >> 20);
+/* "12.3 MiB"; one decimal, cut and not rounded. */
+static void hak_put_size(hak_text_t *text, uint64_t bytes) {
+    static const char *const units[] = {" KiB", " MiB", " GiB", " TiB"};
+    unsigned unit = 0;
+    while (unit < 3 && bytes >> (10 * (unit + 2)) != 0) {
+        unit++;
+    }
+    unsigned shift = 10 * (unit + 1);
+    hak_text_put_u64(text, bytes >> shift);
     hak_text_put(text, ".");
-    hak_text_put_u64(text, ((bytes & 0xfffffu) * 10) >> 20);
-    hak_text_put(text, " MiB");
+    hak_text_put_u64(text, ((bytes & (((uint64_t)1 << shift) - 1)) * 10) >> shift);
+    hak_text_put(text, units[unit]);
 }
 
 static void hak_write_summary(hak_text_t *text, const hak_stats_t *stats, const char *version) {
     hak_put_head(text, stats);
     hak_text_put(text, version);
     hak_text_put(text, ": live ");
-    hak_put_mib(text, stats->live_bytes);
+    hak_put_size(text, stats->live_bytes);
     hak_text_put(text, " in ");
     hak_text_put_u64(text, stats->live_blocks);
     hak_text_put(text, " blocks, resident at most ");
-    hak_put_mib(text, stats->resident_max_bytes);
+    hak_put_size(text, stats->resident_max_bytes);
     hak_text_put(text, ", mapped ");
-    hak_put_mib(text, stats->mapped_bytes);
+    hak_put_size(text, stats->mapped_bytes);
     hak_text_put(text, " (peak ");
-    hak_put_mib(text, stats->mapped_peak_bytes);
+    hak_put_size(text, stats->mapped_peak_bytes);
     hak_text_put(text, "), refills ");
     hak_text_put_u64(text, stats->refills);
     hak_text_put(text, ", remote frees ");
     hak_text_put_u64(text, stats->remote_blocks);
     hak_text_put(text, ", purged ");
-    hak_put_mib(text, stats->purged_bytes);
+    hak_put_size(text, stats->purged_bytes);
     if (stats->malloc_calls != HAK_STAT_DISABLED) {
         hak_text_put(text, ", malloc calls ");
         hak_text_put_u64(text, stats->malloc_calls);

@@ -10,7 +10,7 @@
 #include "core/errors/errors.h"
 #include "core/options/options.h"
 
-enum { HAK_SELDOM = 8, HAK_LEAST_PAUSE_MS = 10, HAK_MOST_PAUSE_MS = 1000 };
+enum { HAK_SELDOM = 32, HAK_LEAST_PAUSE_MS = 10, HAK_MOST_PAUSE_MS = 1000 };
 
 static hak_a64_t hak_next_ms;     /* when the next pass is due */
 static hak_a32_t hak_background;  /* 1 while the thread runs; also the word that it sleeps on */

@@ -147,11 +147,9 @@ hak_noinline void *hak_gate_alloc_slow(size_t size) {
 }
 
 hak_noinline void hak_gate_take_back(hak_block_t *block, unsigned sc) {
-    int saved = errno;
     hak_heap_t *mine = hak_tls.heap;
     hak_route[sc]->take_back(mine, block, sc);
     hak_decay_tick_seldom(mine);
-    errno = saved;
 }
 
 /* A live block of a size class, in any thread's slab. */

@@ -11,6 +11,7 @@
 #include "backends/large/large.h"
 #include "backends/port/backend.h"
 #include "base/attr.h"
+#include "boxes/refill/refill.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/lock/lock.h"
 #include "core/meta/meta.h"
@@ -53,7 +54,8 @@ static hak_cold hak_heap_t *hak_thread_attach(void) {
     if (heap == NULL) {
         return NULL;
     }
-    hak_tls_sll_attach(heap, heap->tag);
+    hak_refill_reset_caps(heap);
+    hak_tls_sll_attach(heap, heap->tag, heap->bin_cap);
     /* This may call calloc, which finds the heap in place. */
     if (pthread_setspecific(hak_thread.key, heap) != 0) {
         hak_thread_leave(heap);

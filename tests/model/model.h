@@ -60,6 +60,7 @@ class Model {
     void add(void *block, size_t asked, size_t align);
     void take_out(Blocks::iterator at);
     void check_place(unsigned char *start, size_t usable);
+    void check_good_size(const void *block, size_t size);
     void check_answers(unsigned char *start, const Block &block);
     void do_malloc();
     void do_calloc();

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# metadata_test.sh BIN FAKE HALF LYING OVERLAPPING: what the benchmark programs say about a run.
+#   BIN          folder of the programs
+#   FAKE ...     libraries made from the .c files beside this script
+set -euo pipefail
+
+bin=$1
+fake=$(realpath "$2")
+half=$(realpath "$3")
+lying=$(realpath "$4")
+overlapping=$(realpath "$5")
+pair=$bin/pair/pair
+checks=0
+
+fail() {
+    echo "metadata_test.sh: $*" >&2
+    exit 1
+}
+
+# expect TEXT PATTERN: TEXT has a line that matches the extended regular expression.
+expect() {
+    grep -Eq -- "$2" <<<"$1" || fail "no line matches '$2' in:
+$1"
+    checks=$((checks + 1))
+}
+
+refuse() {
+    ! grep -Eq -- "$2" <<<"$1" || fail "a line matches '$2' in:
+$1"
+    checks=$((checks + 1))
+}
+
+# The parameters as given, by position and by name, and what the smoke run sets itself.
+text=$("$bin/mid_large_mt/mid_large_mt" 3 7 --seed=99 --smoke --rounds=2)
+expect "$text" '^parameters: threads=3 cycles=7 ws=256 seed=99$'
+expect "$text" '^rounds: 2$'
+expect "$text" '^cpus: [1-9]'
+expect "$text" '^l3_bytes: [0-9]'
+expect "$text" '^os_page_bytes: (4096|16384|65536) '
+expect "$text" '^peak_rss_bytes: [1-9]'
+# 3 threads x 256 blocks x 20 KiB; 3 x (7 + 1) x 256 operations.
+expect "$text" '^mid_large_mt +15\.0 MiB +6144 '
+expect "$("$pair" --smoke --rows=pair_64 --ops=64k)" '^parameters: ops=65536 seed=1$'
+
+# The working set against the cache: one byte decides, an unknown cache is said to be unknown.
+# lifo_1k keeps 1,000 blocks of 64 B.
+text=$("$pair" --smoke --rows=lifo_1k --l3-bytes=63999)
+expect "$text" 'warning: the working set of 62\.5 KiB exceeds the L3 cache of 62\.5 KiB'
+text=$("$pair" --smoke --rows=lifo_1k --l3-bytes=64000)
+refuse "$text" 'exceeds the L3'
+expect "$("$pair" --smoke --rows=lifo_1k --l3-bytes=0)" 'warning: the size of the L3 cache is unknown'
+expect "$("$pair" --smoke --json --rows=lifo_1k --l3-bytes=1k)" '"working_set_bytes":64000,"exceeds_l3":true'
+expect "$("$pair" --smoke --json --rows=lifo_1k --l3-bytes=1m)" '"working_set_bytes":64000,"exceeds_l3":false'
+
+# The statistics in the report are those of its samples.
+json=$("$pair" --smoke --json --rows=pair_64 --rounds=5)
+samples=$(sed -E 's/.*"samples":\[([^]]*)\].*/\1/; s/,/\n/g' <<<"$json" | sort -n)
+[[ $(wc -l <<<"$samples") == 5 ]] || fail "not 5 samples: $json"
+expect "$json" "\"min\":$(head -n 1 <<<"$samples"),\"median\":$(sed -n 3p <<<"$samples"),"
+expect "$json" "\"max\":$(tail -n 1 <<<"$samples"),"
+
+# Who served: the C library's own, and a preloaded library with its own word on version and variant.
+text=$("$pair" --smoke --rows=pair_64)
+expect "$text" '^served_by_malloc: /.*/libc[.-]'
+expect "$text" '^served_by_free: /.*/libc[.-]'
+expect "$text" '^variant: none$'
+text=$(LD_PRELOAD=$fake "$pair" --smoke --rows=pair_64)
+expect "$text" "^served_by_malloc: $fake\$"
+expect "$text" "^served_by_free: $fake\$"
+expect "$text" '^allocator: hakmem$'
+expect "$text" '^variant: fake_variant$'
+expect "$text" '^version: 9\.8\.7 \(fake_variant\)$'
+
+# A library that is loaded and does not serve lends neither its name nor its version.
+text=$(LD_PRELOAD=$lying "$pair" --smoke --rows=pair_64)
+refuse "$text" 'hakmem|fake_variant'
+
+# malloc and free of two makers: no figures, status 1.
+status=0
+text=$(LD_PRELOAD=$half "$pair" --smoke --rows=pair_64 2>&1) || status=$?
+[[ $status == 1 ]] || fail "half an allocator: status $status"
+expect "$text" 'FAILED: malloc comes from .*half_allocator.* but free from .*libc'
+
+# Blocks that overlap are found out.
+status=0
+text=$(LD_PRELOAD=$overlapping "$pair" --smoke --rows=lifo_1k 2>&1) || status=$?
+[[ $status == 1 ]] || fail "overlapping blocks: status $status"
+expect "$text" 'FAILED: block 0x[0-9a-f]+ begins with'
+
+# Too little memory: status 1 and a reason, no crash. The programs' own needs fit.
+status=0
+text=$( (ulimit -v 200000 && exec "$bin/spike/spike" --smoke --mib=1024) 2>&1) || status=$?
+[[ $status == 1 ]] || fail "out of memory: status $status: $text"
+expect "$text" 'FAILED: malloc\([0-9]+\) gave NULL'
+
+# A goal that cannot be met fails the run.
+status=0
+text=$("$bin/spike/spike" --smoke --goal-mib=1 2>&1) || status=$?
+[[ $status == 1 ]] || fail "spike's goal: status $status"
+expect "$text" 'FAILED: [0-9]+ bytes are resident at the end, the goal is 1048576'
+
+# A report that cannot be written is not a finished run.
+status=0
+"$pair" --smoke >/dev/full 2>/dev/null || status=$?
+[[ $status == 1 ]] || fail "a full disk: status $status"
+
+echo "metadata_test.sh: $checks checks"

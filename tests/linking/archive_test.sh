@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# What a linker sees of libhakmem.a, and that its internal names do not clash with a program's own.
+# args: the archive, bazel/exports.txt
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+archive=$1
+exports=$2
+compiler=${CC:-gcc}
+cd_to=${TEST_TMPDIR:?}
+
+expect_same "it holds one object" "hakmem.o" "$(ar t "$archive")"
+expect_same "its global symbols are those of bazel/exports.txt" "$(exported "$exports")" \
+    "$(nm -g --defined-only "$archive" | awk 'NF == 3 { print $3 }' | LC_ALL=C sort)"
+
+# Internal names, taken from the archive itself, defined a second time by the program.
+internal=$(nm --defined-only "$archive" | awk '$2 == "t" && $3 ~ /^hak_[a-z_]+$/ { print $3 }' |
+    sort -u | head -n 5)
+if [ -n "$internal" ]; then
+    pass "internals are local: $(tr '\n' ' ' <<<"$internal")"
+else
+    fail "no local hak_ function in the archive"
+fi
+{
+    printf '#include <stdlib.h>\n'
+    for name in $internal; do
+        printf 'int %s(void);\nint %s(void) { return 0; }\n' "$name" "$name"
+    done
+    printf 'extern const char *hak_version(void);\n'
+    printf 'extern _Bool hak_owns(const void *);\n'
+    printf 'int main(void) { void *volatile p = malloc(100); int ok = hak_owns(p);'
+    printf ' free(p); return !(ok && hak_version()); }\n'
+} >"$cd_to/clash.c"
+if "$compiler" -o "$cd_to/clash" "$cd_to/clash.c" "$archive" -pthread && "$cd_to/clash"; then
+    pass "a program with functions of the same names links and is served"
+else
+    fail "a program with functions of the same names"
+fi
+if "$compiler" -static -o "$cd_to/static" "$cd_to/clash.c" "$archive" -pthread && "$cd_to/static"; then
+    pass "so does a wholly static one"
+else
+    fail "a wholly static program"
+fi
+finish
