@@ -24,7 +24,7 @@
 #endif
 #endif
 
-#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__cplusplus) && !defined(HAK_ASAN) && !defined(HAK_TSAN)
+#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__STRICT_ANSI__) && !defined(__cplusplus) && !defined(HAK_ASAN) && !defined(HAK_TSAN)
 #define HAK_TLS_SPACE __seg_fs
 /* Offset of an initial-exec variable from the thread pointer: one load from the GOT, or a constant in a program. */
 #define HAK_TLS_OFFSET_OF(variable)                                     \

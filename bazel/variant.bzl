@@ -16,6 +16,7 @@ load(":link.bzl", "hak_archive", "hak_file")
 _SETTINGS = [
     "check",
     "debug",
+    "kernel",
     "stats",
 ]
 

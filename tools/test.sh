@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-phases=(tidy gcc layers asan ubsan tsan debug lto)
+phases=(tidy gcc commands layers asan ubsan tsan debug lto)
 passed=0
 failed=0
 
@@ -17,6 +17,7 @@ Installs what the tests need and runs them; without arguments all phases:
 ${phases[*]}
   tidy     the limits of the style guide, over the whole tree
   gcc      bazel test //...
+  commands the commands of the README, as a user types them
   layers   bazel build --config=layers //..., with clang: no box uses a header it does not declare
   asan, ubsan, tsan   the suites without the malloc override, instrumented
   debug    the same suites with the checks of HAKMEM's debug build
@@ -76,6 +77,7 @@ run_phase() {
     case $phase in
         tidy) check_phase tidy "$root/tools/tidy.sh" ;;
         gcc) test_phase gcc //... ;;
+        commands) check_phase commands "$root/tests/linking/commands.sh" ;;
         layers) check_phase layers quiet_build --config=layers //... ;;
         asan | ubsan | tsan) test_phase "$phase" --config="$phase" --build_tests_only //... ;;
         debug)

@@ -37,6 +37,12 @@ typedef struct {
     uint64_t uncarved_bytes;       /* in them, never touched */
 } hak_backend_stats_t;
 
+typedef struct {
+    uint64_t now_ms, delay_ms; /* delay 0: everything that is free */
+    unsigned max_calls;
+    size_t keep_bytes;
+} hak_purge_order_t;
+
 typedef struct hak_backend {
     const char *name;
     /* A block of the class, its mark not cleared; others may go to the thread's bin, which is empty. NULL: ENOMEM. */
@@ -51,9 +57,9 @@ typedef struct hak_backend {
     void (*thread_flush)(hak_heap_t *mine);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */
     void (*thread_exit)(hak_heap_t *mine);
-    /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it; bounded work unless delay_ms
-     * is 0. Returns the bytes. */
-    size_t (*purge)(const hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
+    /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about `max_calls` system
+     * calls. Returns the bytes. `mine` is the caller's heap or NULL. */
+    size_t (*purge)(const hak_heap_t *mine, const hak_purge_order_t *order);
     bool (*has_garbage)(void); /* a hint: purge may find something, now or later */
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);

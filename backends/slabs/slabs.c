@@ -4,17 +4,14 @@
 #include "base/bits.h"
 #include "boxes/adoption/adoption.h"
 #include "boxes/flush/flush.h"
+#include "boxes/drain/drain.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
-#include "boxes/pending/pending.h"
 #include "boxes/refill/refill.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
-enum {
-    HAK_PURGE_CALLS = 64, /* madvise calls in one pass */
-    HAK_PURGE_HEAPS = 16, /* heaps to look at in one pass */
-};
+enum { HAK_PURGE_HEAPS = 16 }; /* heaps to look at in one pass */
 
 static void hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     (void)sc;
@@ -28,15 +25,16 @@ static void hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned 
 
 static void hak_thread_exit(hak_heap_t *mine) {
     hak_owner_lock_take_owner(&mine->lock);
-    (void)hak_pending_drain_owner(mine, UINT32_MAX);
+    (void)hak_drain_pending_owner(mine, UINT32_MAX);
     (void)hak_free_local_retire_all_owner(mine);
     hak_owner_lock_drop_owner(&mine->lock);
 }
 
-static size_t hak_purge(const hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
-    unsigned lease_ms = delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)delay_ms;
-    (void)hak_adoption_collect_mt(mine, now_ms, lease_ms, delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS);
-    return hak_slot_pool_purge_mt(now_ms, delay_ms, delay_ms == 0 ? UINT32_MAX : HAK_PURGE_CALLS, keep_bytes);
+static size_t hak_purge(const hak_heap_t *mine, const hak_purge_order_t *order) {
+    unsigned lease_ms = order->delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)order->delay_ms;
+    unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
+    (void)hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);
+    return hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls, order->keep_bytes);
 }
 
 static bool hak_describe(uintptr_t address, hak_block_info_t *info) {

@@ -49,6 +49,7 @@ def parse_arguments(argv):
     add("--rows", metavar="LIST", help='"all", "quick", or names and globs with commas [all]')
     add("--rounds", type=int, metavar="N", help="runs of each row under each allocator [5]")
     add("--bin", metavar="DIR", help="folder of the programs, as DIR/pair/pair or DIR/pair")
+    add("--figure", choices=["median", "min"], default="median", help="of the rounds' times [median]")
     add("--cpus", metavar="LIST", help="CPUs to pin to, such as 2,3 or 4-7 [all that are allowed]")
     add("--timeout", type=float, default=120, metavar="S", help="seconds after which a run has failed [120]")
     add("--csv", default="compare.csv", metavar="FILE", help="every single run [compare.csv]")
@@ -194,11 +195,12 @@ def measure(options, chosen, sink):
                     continue
                 result = report["rows"][0]
                 after = result["notes"].get(AFTER)
-                for key, value in ((TIME, result["median"]), (PEAK, report[PEAK]), (AFTER, after)):
+                time = result[options.figure]
+                for key, value in ((TIME, time), (PEAK, report[PEAK]), (AFTER, after)):
                     if value is not None:
                         figures.setdefault((row.name, allocator.name, key), []).append(value)
                 served = report["served_by_malloc"]
-                rest = [result["median"], report[PEAK], after, result["ops"], served]
+                rest = [time, report[PEAK], after, result["ops"], served]
                 sink.writerow([number + 1, row.name, allocator.name] + rest)
     progress("")
     return figures, failures
@@ -225,7 +227,7 @@ def machine_lines(options, chosen, versions):
         "C library: %s" % " ".join(platform.libc_ver()),
         "kernel: %s" % platform.release(),
         "commit: %s%s" % (commit, dirty),
-        "rounds: %d, median; allocators interleaved%s" % (options.rounds, pinned),
+        "rounds: %d, %s; allocators interleaved%s" % (options.rounds, options.figure, pinned),
     ]
     if settings:
         lines.append("settings: " + " ".join(settings))
@@ -258,7 +260,8 @@ def report_lines(options, chosen, versions, figures):
         for name in shown:
             table[name] = {}
             for allocator in chosen:
-                value = tables.median(figures.get((name, allocator.name, key), []))
+                summary = tables.least if key == TIME and options.figure == "min" else tables.median
+                value = summary(figures.get((name, allocator.name, key), []))
                 table[name][allocator.name] = None if value is None else value / unit
         lines += ["", "## " + title, ""] + tables.ratio_table(shown, chosen, table, form)
     return lines

@@ -9,6 +9,11 @@ def median(values):
     return statistics.median(values) if values else None
 
 
+def least(values):
+    """The smallest value, or None of nothing."""
+    return min(values) if values else None
+
+
 def geometric_mean(values):
     """The geometric mean of what is not None, or None."""
     values = [value for value in values if value is not None and value > 0]

@@ -1,5 +1,6 @@
 #include "boxes/adoption/adoption.h"
 
+#include "boxes/drain/drain.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/pending/pending.h"
 
@@ -38,7 +39,7 @@ static hak_slab_t *hak_take_from(hak_heap_t *heap, hak_heap_t *mine, unsigned sc
     if (!hak_owner_lock_try_guest(&heap->lock)) {
         return NULL;
     }
-    (void)hak_pending_drain_owner(heap, HAK_DRAIN_SLABS);
+    (void)hak_drain_pending_owner(heap, HAK_DRAIN_SLABS);
     hak_slab_t *slab = hak_pick(heap, sc);
     if (slab != NULL) {
         hak_heap_unlist_owner(heap, slab);
@@ -81,7 +82,7 @@ unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsign
             continue; /* nothing happened there since the last collection */
         }
         if (hak_owner_lock_try_guest(&heap->lock)) {
-            (void)hak_pending_drain_owner(heap, UINT32_MAX);
+            (void)hak_drain_pending_owner(heap, UINT32_MAX);
             retired += hak_free_local_retire_all_owner(heap);
             hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
             hak_owner_lock_drop_guest(&heap->lock);

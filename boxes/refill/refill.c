@@ -2,6 +2,7 @@
 
 #include "backends/os/os.h"
 #include "boxes/adoption/adoption.h"
+#include "boxes/drain/drain.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
@@ -139,7 +140,7 @@ hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
     }
     hak_owner_lock_take_owner(&mine->lock);
     if (hak_pending_has_any(mine)) {
-        (void)hak_pending_drain_owner(mine, HAK_DRAIN_SLABS);
+        (void)hak_drain_pending_owner(mine, HAK_DRAIN_SLABS);
     }
     hak_list_t list = hak_take_several(mine, sc);
     if (list.head != NULL) {

@@ -10,7 +10,13 @@
 #include "core/errors/errors.h"
 #include "core/options/options.h"
 
-enum { HAK_SELDOM = 32, HAK_LEAST_PAUSE_MS = 10, HAK_MOST_PAUSE_MS = 1000 };
+enum {
+    HAK_SELDOM = 32,
+    HAK_LEAST_PAUSE_MS = 10,
+    HAK_MOST_PAUSE_MS = 1000,
+    HAK_CALLS_IN_PASSING = 48, /* a purge of 2 MiB takes about 0.1 ms: this is how long one malloc may wait */
+    HAK_CALLS_IN_BACKGROUND = 512,
+};
 
 static hak_a64_t hak_next_ms;     /* when the next pass is due */
 static hak_a32_t hak_background;  /* 1 while the thread runs; also the word that it sleeps on */
@@ -20,18 +26,24 @@ static uint64_t hak_pause_ms(void) {
     return pause < HAK_LEAST_PAUSE_MS ? HAK_LEAST_PAUSE_MS : pause > HAK_MOST_PAUSE_MS ? HAK_MOST_PAUSE_MS : pause;
 }
 
-static size_t hak_pass(const hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
+static size_t hak_pass(const hak_heap_t *mine, const hak_purge_order_t *order) {
     size_t bytes = 0;
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
-        bytes += (*b)->purge(mine, now_ms, delay_ms, keep_bytes);
+        bytes += (*b)->purge(mine, order);
     }
-    return bytes + hak_large_purge_mt(now_ms, delay_ms, keep_bytes);
+    return bytes + hak_large_purge_mt(order->now_ms, order->delay_ms, order->keep_bytes);
+}
+
+static size_t hak_delayed_pass(const hak_heap_t *mine, uint64_t now_ms, unsigned max_calls) {
+    hak_purge_order_t order = {now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), max_calls, 0};
+    return hak_pass(mine, &order);
 }
 
 static hak_cold void hak_due(const hak_heap_t *mine, uint64_t now_ms, uint64_t seen) {
     /* relaxed: one thread wins; a pass by two would be harmless */
-    if (hak_cas_rlx(&hak_next_ms, &seen, now_ms + hak_pause_ms())) {
-        (void)hak_pass(mine, now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), 0);
+    if (hak_cas_rlx(&hak_next_ms, &seen, now_ms + hak_pause_ms()) &&
+        hak_delayed_pass(mine, now_ms, HAK_CALLS_IN_PASSING) != 0) {
+        hak_store_rlx(&hak_next_ms, now_ms + HAK_LEAST_PAUSE_MS); /* there may be more: go on soon */
     }
 }
 
@@ -53,7 +65,8 @@ void hak_decay_tick_seldom(hak_heap_t *mine) {
 }
 
 size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes) {
-    return hak_pass(mine, hak_os_now_ms(), 0, keep_bytes);
+    hak_purge_order_t order = {hak_os_now_ms(), 0, UINT32_MAX, keep_bytes};
+    return hak_pass(mine, &order);
 }
 
 static void *hak_background_main(void *unused) {
@@ -61,8 +74,7 @@ static void *hak_background_main(void *unused) {
     uint64_t pause_ms = hak_pause_ms();
     while (hak_load_rlx(&hak_background) != 0) { /* relaxed: never cleared but in a fork's child */
         hak_os_wait(&hak_background.v, 1, (int)pause_ms);
-        uint64_t now_ms = hak_os_now_ms();
-        size_t bytes = hak_pass(NULL, now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), 0);
+        size_t bytes = hak_delayed_pass(NULL, hak_os_now_ms(), HAK_CALLS_IN_BACKGROUND);
         /* Nothing to do: wake up less often, so that an idle process stays idle. */
         pause_ms = bytes != 0 || pause_ms * 2 > HAK_MOST_PAUSE_MS ? hak_pause_ms() : pause_ms * 2;
     }

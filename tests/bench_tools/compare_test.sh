@@ -44,6 +44,18 @@ run 0 --smoke --rows pair_64 --rounds 2 --hakmem "$fake"
 [[ $(cut -d, -f3 "$folder/runs.csv" | tr -d '\r' | tail -n 4 | paste -sd,) == glibc,hakmem,hakmem,glibc ]] ||
     fail "rounds do not interleave: $(cat "$folder/runs.csv")"
 
+# The same figure out of the runs as the caller asked for: of two runs the median lies between.
+for figure in median min; do
+    run 0 --smoke --rows pair_64 --rounds 2 --no-hakmem --figure "$figure"
+    wanted=$(tr -d '\r' <"$folder/runs.csv" | awk -F, -v figure="$figure" '
+        NR > 1 { sum += $4; if (NR == 2 || $4 < least) least = $4 }
+        END { printf "%.2f", figure == "min" ? least : sum / 2 }')
+    shown=$(awk -F'|' '/^\| pair_64/ { print $3 + 0; exit }' "$folder/out")
+    # The last digit may round either way.
+    awk -v a="$wanted" -v b="$shown" 'BEGIN { exit !(a - b < 0.015 && b - a < 0.015) }' ||
+        fail "--figure $figure shows $shown, the runs say $wanted"
+done
+
 # A library that does not serve malloc must stop the comparison: figures of glibc under its name.
 run 3 --smoke --hakmem "$fake" --peer "impostor=$lying"
 expect "$folder/err" 'NOT SERVED: impostor.*libc.*not by .*lying_allocator'

@@ -26,6 +26,10 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(tables.median([4, 1, 3, 10]), 3.5)
         self.assertIsNone(tables.median([]))
 
+    def test_least(self):
+        self.assertEqual(tables.least([95.80, 97.04, 97.11, 98.28, 93.91]), 93.91)
+        self.assertIsNone(tables.least([]))
+
     def test_ratio_of_what_is_missing_is_missing(self):
         self.assertEqual(tables.ratio(3.0, 4.0), 0.75)
         self.assertIsNone(tables.ratio(None, 4.0))

@@ -32,6 +32,7 @@ typedef struct hak_death_case {
 #define HAK_DEATH_WILD "invalid pointer: not a block of hakmem"
 #define HAK_DEATH_INTERIOR "invalid pointer: inside a block, not at its start"
 #define HAK_DEATH_DOUBLE "double free: the block is free already"
+#define HAK_DEATH_FREED "double free or invalid pointer: no block lives there any more"
 #define HAK_DEATH_UNALLOCATED "invalid pointer: in a slab, at a place that was never handed out"
 #define HAK_DEATH_SIZE "wrong size: the block cannot have been allocated with this size"
 #define HAK_DEATH_ALIGNMENT                                                                        \

@@ -2,7 +2,7 @@
 #include "tests/death/death.h"
 
 HAK_DEATH_CASE(.name = "double_free_huge", .what = "free twice of a huge block", .call = "free",
-               .error = HAK_DEATH_DOUBLE, .names_block = false) {
+               .error = HAK_DEATH_FREED, .names_block = false) {
     void *block = hak_test.malloc(8 << 20);
     hak_death_expect(block, NULL, 0);
     hak_test.free(block);

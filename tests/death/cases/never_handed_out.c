@@ -5,10 +5,10 @@
 
 HAK_DEATH_CASE(.name = "never_handed_out",
                .what = "free of a place in a slab where no block was made yet", .call = "free",
-               .error = HAK_DEATH_UNALLOCATED, .names_block = false,
+               .error = HAK_DEATH_UNALLOCATED, .names_block = true,
                .environment = "HAKMEM_CHECK=interior") {
     char *block = hak_test.malloc(48);
     char *far_away = (char *)(((uintptr_t)block & ~(uintptr_t)65535) + 48 * 1300);
-    hak_death_expect(far_away, NULL, 0);
+    hak_death_expect(far_away, far_away, 48);
     hak_test.free(far_away);
 }

@@ -1,0 +1,27 @@
+#include "boxes/drain/drain.h"
+
+#include "boxes/free_local/free_local.h"
+#include "boxes/free_remote/free_remote.h"
+#include "boxes/pending/pending.h"
+
+static void hak_drain_slab(hak_heap_t *heap, hak_slab_t *slab) {
+    hak_heap_t *owner = hak_slab_heap(slab);
+    if (owner != heap) {
+        hak_pending_push_mt(owner, slab); /* it stays queued */
+        return;
+    }
+    uint32_t count;
+    hak_block_t *list = hak_free_remote_take_unqueue_owner(slab, &count);
+    hak_count_add(&heap->counters.drained_blocks, count);
+    hak_free_local_push_list_owner(heap, slab, list, count);
+}
+
+unsigned hak_drain_pending_owner(hak_heap_t *heap, unsigned max_slabs) {
+    unsigned done = 0;
+    hak_slab_t *slab;
+    while (done < max_slabs && (slab = hak_pending_next_owner(heap)) != NULL) {
+        hak_drain_slab(heap, slab);
+        done++;
+    }
+    return done;
+}

@@ -1,0 +1,127 @@
+// T-08: a thread allocates and then does nothing. Others free all its blocks and allocate as many:
+// they must get that memory, and not new memory, though its owner never calls the allocator again.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "tests/support/api_table.h"
+#include "tests/support/pattern.h"
+#include "tests/support/random.h"
+#include "tests/support/scale.h"
+#include "tests/support/stats.h"
+
+namespace {
+
+constexpr unsigned kWorkers = 4;
+
+struct Set {
+    std::vector<void *> blocks;
+    std::vector<size_t> sizes;
+};
+
+Set make_set(size_t min, size_t max, size_t bytes_in_all) {
+    Set set;
+    hak_random_t random = {8};
+    for (size_t total = 0; total < bytes_in_all; total += set.sizes.back()) {
+        set.sizes.push_back(min + hak_random_below(&random, max - min + 1));
+        set.blocks.push_back(hak_test.malloc(set.sizes.back()));
+    }
+    return set;
+}
+
+void in_workers(size_t count, void (*work)(Set *, size_t), Set *set) {
+    std::vector<std::thread> threads;
+    for (unsigned w = 0; w < kWorkers; w++) {
+        threads.emplace_back([=] {
+            for (size_t i = w * count / kWorkers; i < (w + 1) * count / kWorkers; i++) {
+                work(set, i);
+            }
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+}
+
+void free_one(Set *set, size_t i) { hak_test.free(set->blocks[i]); }
+void make_one(Set *set, size_t i) { set->blocks[i] = hak_test.malloc(set->sizes[i]); }
+void fill_one(Set *set, size_t i) { hak_pattern_fill(set->blocks[i], set->sizes[i], i); }
+
+// `slack_bytes` is what four worker threads may hold open at a time: a slab per size class each.
+void expect_reuse(Set *set, uint64_t slack_bytes) {
+    in_workers(set->blocks.size(), fill_one, set);
+    hak_stats_t full = hak_test_stats();
+    for (unsigned round = 0; round < 3; round++) {
+        in_workers(set->blocks.size(), free_one, set);
+        in_workers(set->blocks.size(), make_one, set);
+    }
+    hak_stats_t again = hak_test_stats();
+    EXPECT_LE(again.mapped_bytes, full.mapped_bytes + full.mapped_bytes / 10 + slack_bytes);
+    in_workers(set->blocks.size(), fill_one, set);
+    for (size_t i = 0; i < set->blocks.size(); i++) {
+        ASSERT_TRUE(hak_pattern_holds(set->blocks[i], set->sizes[i], i));
+    }
+    in_workers(set->blocks.size(), free_one, set);
+    EXPECT_EQ(0u, hak_check());
+}
+
+TEST(T08_IdleOwner, MainSleepsWhileWorkersFreeAndAllocate) {
+    Set set = make_set(16, 1024, hak_test_scaled(size_t{48} << 20));
+    expect_reuse(&set, uint64_t{4} << 20);
+}
+
+TEST(T08_IdleOwner, MidSizes) {
+    Set set = make_set(2048, 32768, hak_test_scaled(size_t{64} << 20));
+    expect_reuse(&set, uint64_t{16} << 20);
+}
+
+// The owner is gone, its blocks live on.
+TEST(T08_IdleOwner, DeadOwner) {
+    Set set;
+    std::thread([&set] { set = make_set(16, 4096, hak_test_scaled(size_t{48} << 20)); }).join();
+    expect_reuse(&set, uint64_t{4} << 20);
+}
+
+// A crowd of idle threads that once allocated and lost all blocks holds next to nothing, as soon as
+// somebody asks for the memory back.
+TEST(T08_IdleOwner, SleepersHoldNothing) {
+    hak_trim(0);
+    uint64_t before = hak_test_stats().resident_max_bytes;
+    std::atomic<unsigned> ready{0};
+    std::atomic<bool> stop{false};
+    std::vector<Set> sets(16);
+    std::vector<std::thread> sleepers;
+    for (Set &set : sets) {
+        sleepers.emplace_back([&set, &ready, &stop] {
+            set = make_set(16, 2000, hak_test_scaled(size_t{2} << 20));
+            hak_thread_flush();
+            ready++;
+            while (!stop) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            }
+        });
+    }
+    while (ready < sets.size()) {
+        std::this_thread::yield();
+    }
+    for (Set &set : sets) {
+        for (void *block : set.blocks) {
+            hak_test.free(block);
+        }
+    }
+    // Twice with the purge delay between: the first call sees the heaps idle.
+    hak_trim(0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    hak_trim(0);
+    hak_stats_t after = hak_test_stats();
+    EXPECT_LE(after.resident_max_bytes, before + (uint64_t{6} << 20));
+    stop = true;
+    for (std::thread &sleeper : sleepers) {
+        sleeper.join();
+    }
+}
+
+} // namespace
