@@ -18,6 +18,7 @@ _SETTINGS = [
     "debug",
     "kernel",
     "stats",
+    "variant",
 ]
 
 def _flag(setting):
@@ -56,9 +57,10 @@ _hak_configured = rule(
     doc = "Libraries built with the settings of a variant, as something to link.",
 )
 
-def _hak_linkable(name, actual, settings, tags, visibility):
+def _hak_linkable(name, actual, settings, tags, testonly, visibility):
     _hak_configured(
         name = name + "_configured",
+        testonly = testonly,
         actual = actual,
         tags = tags + ["manual"],
         visibility = ["//visibility:private"],
@@ -69,6 +71,7 @@ def _hak_linkable(name, actual, settings, tags, visibility):
     # a dependency of it, because layering_check wants an included header from a direct dependency.
     cc_library(
         name = name,
+        testonly = testonly,
         hdrs = ["//include:hakmem.h"],
         includes = ["include"],
         linkstatic = True,
@@ -77,11 +80,12 @@ def _hak_linkable(name, actual, settings, tags, visibility):
         deps = [name + "_configured"],
     )
 
-def _hak_shared_library(name, variant, tags, visibility):
+def _hak_shared_library(name, variant, tags, testonly, visibility):
     link = "%s_link/%s" % (variant, name)
     script = "//bazel:exports.lds"
     cc_binary(
         name = link,
+        testonly = testonly,
         additional_linker_inputs = [script],
         linkopts = [
             "-Wl,-soname," + name,
@@ -109,6 +113,7 @@ def _hak_shared_library(name, variant, tags, visibility):
     # file.
     hak_file(
         name = name,
+        testonly = testonly,
         src = link,
         tags = tags,
         visibility = visibility,
@@ -119,6 +124,7 @@ def hak_variant(
         front = "//front:libc",
         api = "//front:api",
         tags = [],
+        testonly = False,
         visibility = ["//visibility:public"],
         **settings):
     """Declares the variant `name`; see the head of this file for its targets.
@@ -128,6 +134,7 @@ def hak_variant(
       front: the malloc override with all below it, alwayslink.
       api: the hak_* functions with all below them, alwayslink.
       tags: for every target of the variant.
+      testonly: True for a variant that no service may link.
       visibility: of the four targets.
       **settings: values of flags in //config, such as check = "interior".
     """
@@ -135,15 +142,17 @@ def hak_variant(
         if setting not in _SETTINGS:
             fail("hak_variant %s: no setting %s; there are: %s" %
                  (name, setting, ", ".join(_SETTINGS)))
-    _hak_linkable(name, [front, api], settings, tags, visibility)
-    _hak_linkable(name + "_api", [api], settings, tags, visibility)
+    settings = dict(settings, variant = name)
+    _hak_linkable(name, [front, api], settings, tags, testonly, visibility)
+    _hak_linkable(name + "_api", [api], settings, tags, testonly, visibility)
 
     # The override and a sanitizer's own allocator exclude each other, so the files are not built
     # then.
     files_tags = tags + ["no-san"]
-    _hak_shared_library("lib%s.so" % name, name, files_tags, visibility)
+    _hak_shared_library("lib%s.so" % name, name, files_tags, testonly, visibility)
     hak_archive(
         name = "lib%s.a" % name,
+        testonly = testonly,
         actual = name + "_configured",
         exports = "//bazel:exports.txt",
         tags = files_tags,

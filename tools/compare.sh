@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the benchmark programs and libhakmem.so, then lets bench/compare/compare.py run them under each allocator.
+# Builds the benchmark programs and libhakmem.so, then lets bench/compare/compare.py run them under
+# each allocator.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -7,7 +8,7 @@ set -euo pipefail
 driver=$root/bench/compare/compare.py
 
 find_python() {
-    # Debian's own first: another one on the PATH may want things from the environment that we clear.
+    # Debian's own first: one in a home directory may be older or wrapped.
     local python
     for python in /usr/bin/python3 "$(command -v python3 || true)"; do
         if [ -n "$python" ] && [ -x "$python" ]; then

@@ -59,7 +59,7 @@ typedef struct hak_backend {
     void (*thread_exit)(hak_heap_t *mine);
     /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about `max_calls` system
      * calls. Returns the bytes. `mine` is the caller's heap or NULL. */
-    size_t (*purge)(const hak_heap_t *mine, const hak_purge_order_t *order);
+    size_t (*purge)(hak_heap_t *mine, const hak_purge_order_t *order);
     bool (*has_garbage)(void); /* a hint: purge may find something, now or later */
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);

@@ -11,7 +11,10 @@
 #include "boxes/slot_pool/slot_pool.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
-enum { HAK_PURGE_HEAPS = 16 }; /* heaps to look at in one pass */
+enum {
+    HAK_PURGE_HEAPS = 16, /* heaps to look at in one pass */
+    HAK_PURGE_SLABS = 64, /* slabs of the own heap to drain in one pass */
+};
 
 static void hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     (void)sc;
@@ -26,11 +29,22 @@ static void hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned 
 static void hak_thread_exit(hak_heap_t *mine) {
     hak_owner_lock_take_owner(&mine->lock);
     (void)hak_drain_pending_owner(mine, UINT32_MAX);
-    (void)hak_free_local_retire_all_owner(mine);
+    (void)hak_free_local_retire_kept_owner(mine);
     hak_owner_lock_drop_owner(&mine->lock);
 }
 
-static size_t hak_purge(const hak_heap_t *mine, const hak_purge_order_t *order) {
+/* The caller's own heap, which adoption takes for busy: its remote frees may be all that keeps slabs in use. */
+static void hak_settle_own(hak_heap_t *mine) {
+    hak_owner_lock_take_owner(&mine->lock);
+    (void)hak_drain_pending_owner(mine, HAK_PURGE_SLABS);
+    (void)hak_free_local_retire_kept_owner(mine);
+    hak_owner_lock_drop_owner(&mine->lock);
+}
+
+static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
+    if (mine != NULL) {
+        hak_settle_own(mine);
+    }
     unsigned lease_ms = order->delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)order->delay_ms;
     unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
     (void)hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);

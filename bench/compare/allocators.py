@@ -6,7 +6,8 @@ import platform
 import re
 import subprocess
 
-# name: in tables. path: what is preloaded; None for the C library's own. kind: "libc", "peer" or "hakmem".
+# name: in tables. path: what is preloaded; None for the C library's own. kind: "libc", "peer" or
+# "hakmem".
 Allocator = collections.namedtuple("Allocator", "name path kind")
 
 # Peers that Debian ships: name, library that a program preloads, package.
@@ -19,11 +20,13 @@ PEERS = [
 
 # Settings of other allocators would make a comparison of something else. HAKMEM_* stays: it is what
 # one may want to try, and the report names it.
-CLEARED = re.compile(r"^(LD_PRELOAD|GLIBC_TUNABLES|(MALLOC|_RJEM|MIMALLOC|TCMALLOC|TBB_MALLOC)_.*)$")
+CLEARED = re.compile(
+    r"^(LD_PRELOAD|GLIBC_TUNABLES|(MALLOC|_RJEM|MIMALLOC|TCMALLOC|TBB_MALLOC)_.*)$"
+)
 
 
 def _installed():
-    """Paths of the libraries that the dynamic linker knows and that fit this machine's main architecture."""
+    """Paths of the libraries that the dynamic linker knows, of this machine's own architecture."""
     tag = {"x86_64": "x86-64", "aarch64": "AArch64"}.get(platform.machine(), "")
     environment = dict(os.environ, LC_ALL="C", PATH=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
     try:

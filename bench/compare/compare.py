@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs benchmark rows under several allocators, interleaved, and prints ratio tables. See --help."""
+"""Runs benchmark rows under several allocators, interleaved, and prints tables. See --help."""
 
 import argparse
 import csv
@@ -20,7 +20,7 @@ import tables  # noqa: E402
 
 EXIT_RUN_FAILED = 1  # a program crashed, found a fault or took too long; its cells say "failed"
 EXIT_USAGE = 2
-EXIT_NOT_SERVED = 3  # another allocator than intended served a run; nothing is printed, for it would be a lie
+EXIT_NOT_SERVED = 3  # another allocator than intended served a run: a table would be a lie
 
 TIME, PEAK, AFTER = "ns_per_op", "peak_rss_bytes", "at_end_bytes"
 
@@ -33,12 +33,14 @@ def parse_arguments(argv):
     parser = argparse.ArgumentParser(
         prog="compare.sh",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs benchmark rows under glibc, hakmem and the installed peers, interleaved, so\n"
-        "many rounds, and prints medians and ratios of time and memory. tools/compare.sh builds\n"
-        "the programs and libhakmem.so unless --bin and --hakmem say where they are; it also takes\n"
-        "--config=NAME (of .bazelrc) and --variant=NAME (lib<NAME>.so).",
-        epilog="Exit status: 0; 1 if a run failed (its cells say so); 2 for a wrong command line; 3 if an\n"
-        "allocator did not serve a run. HAKMEM_* variables reach the programs, those of peers do not.",
+        description="Runs benchmark rows under glibc, hakmem and the installed peers,\n"
+        "interleaved, so many rounds, and prints medians and ratios of time and memory.\n"
+        "tools/compare.sh builds the programs and libhakmem.so unless --bin and --hakmem say\n"
+        "where they are; it also takes --config=NAME (of .bazelrc) and --variant=NAME\n"
+        "(lib<NAME>.so).",
+        epilog="Exit status: 0; 1 if a run failed (its cells say so); 2 for a wrong command line;\n"
+        "3 if an allocator did not serve a run. HAKMEM_* variables reach the programs, those of\n"
+        "peers do not.",
     )
     add = parser.add_argument
     many = {"action": "append", "default": []}
@@ -49,9 +51,10 @@ def parse_arguments(argv):
     add("--rows", metavar="LIST", help='"all", "quick", or names and globs with commas [all]')
     add("--rounds", type=int, metavar="N", help="runs of each row under each allocator [5]")
     add("--bin", metavar="DIR", help="folder of the programs, as DIR/pair/pair or DIR/pair")
-    add("--figure", choices=["median", "min"], default="median", help="of the rounds' times [median]")
+    figure = {"choices": ["median", "min"], "default": "median"}
+    add("--figure", help="what is shown of the rounds' times [median]", **figure)
     add("--cpus", metavar="LIST", help="CPUs to pin to, such as 2,3 or 4-7 [all that are allowed]")
-    add("--timeout", type=float, default=120, metavar="S", help="seconds after which a run has failed [120]")
+    add("--timeout", type=float, default=120, metavar="S", help="a longer run has failed [120]")
     add("--csv", default="compare.csv", metavar="FILE", help="every single run [compare.csv]")
     add("--markdown", metavar="FILE", help="write the report there too")
     add("--smoke", action="store_true", help="one tiny round of few rows: checks, measures nothing")
@@ -176,7 +179,10 @@ def preflight(options, chosen):
 
 
 def measure(options, chosen, sink):
-    """({(row, allocator, figure): [values]}, [failures]). The allocators take turns in being first."""
+    """({(row, allocator, figure): [values]}, [failures]).
+
+    The allocators take turns in being the first of a row.
+    """
     figures, failures = {}, []
     total = options.rounds * len(options.rows) * len(chosen)
     count = 0
@@ -211,7 +217,8 @@ def machine_lines(options, chosen, versions):
 
     def ask(*command):
         try:
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            return done.stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return ""
 
@@ -220,7 +227,7 @@ def machine_lines(options, chosen, versions):
     here = os.path.dirname(os.path.realpath(__file__))
     commit = ask("git", "-C", here, "rev-parse", "--short", "HEAD") or "unknown"
     dirty = " with local changes" if ask("git", "-C", here, "status", "--porcelain") else ""
-    settings = ["%s=%s" % item for item in sorted(os.environ.items()) if item[0].startswith("HAKMEM_")]
+    ours = sorted(item for item in os.environ.items() if item[0].startswith("HAKMEM_"))
     pinned = "" if shutil.which("taskset") else ", not pinned"
     lines = [
         "machine: %s, CPUs %s" % (model, ",".join(map(str, options.cpus))),
@@ -229,8 +236,8 @@ def machine_lines(options, chosen, versions):
         "commit: %s%s" % (commit, dirty),
         "rounds: %d, %s; allocators interleaved%s" % (options.rounds, options.figure, pinned),
     ]
-    if settings:
-        lines.append("settings: " + " ".join(settings))
+    if ours:
+        lines.append("settings: " + " ".join("%s=%s" % item for item in ours))
     for allocator in chosen:
         version = versions[allocator.name]
         name = os.path.basename(allocator.path) if allocator.path else "the C library's own"

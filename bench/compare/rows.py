@@ -7,8 +7,8 @@ rows are affordable. A row whose threads outnumber the machine's CPUs gets all t
 import collections
 import fnmatch
 
-# name: the row in tables. program: in bench/. args: of a full run; a smoke run has the program's own
-# small defaults. threads: CPUs that it can use. quick: part of the short list.
+# name: the row in tables. program: in bench/. args: of a full run; a smoke run has the program's
+# own small defaults. threads: CPUs that it can use. quick: part of the short list.
 Row = collections.namedtuple("Row", "name program args threads quick")
 
 
@@ -51,7 +51,7 @@ ROWS = [
     _large("large_replace", quick=True),
     _large("large_realloc", quick=True),
     _large("large_append"),
-    # A gigabyte shows more; the shares that stay resident are the same, and this fits small machines.
+    # The program's default is a gigabyte; this fits small machines and shows the same shares.
     Row("spike", "spike", ["--mib=256", "--watch-ms=1500"], 4, True),
 ]
 
@@ -76,7 +76,7 @@ def args_of(row, smoke):
 
 
 def select(text, smoke):
-    """The rows that `text` names, in their own order: "all", "quick", or names and globs with commas.
+    """The rows that `text` names, in their own order: "all", "quick", or names and globs.
 
     Raises ValueError for a name that fits no row.
     """

@@ -1,4 +1,7 @@
-"""Medians, ratios and the Markdown tables of compare.py. No input or output: tests feed it known numbers."""
+"""Medians, ratios and the Markdown tables of compare.py.
+
+No input or output: tests feed it known numbers.
+"""
 
 import math
 import statistics
@@ -65,7 +68,8 @@ def ratio_table(rows, allocators, figures, form):
     subjects = [a.name for a in allocators if a.kind == "hakmem"]
     head = ["row"] + [a.name for a in allocators] + (["best peer"] if peers else [])
     for name in subjects:
-        head += (["%s / best" % name] if peers else []) + (["%s / %s" % (name, libc[0])] if libc else [])
+        head += ["%s / best" % name] if peers else []
+        head += ["%s / %s" % (name, libc[0])] if libc else []
     lines = [head]
     columns = {}
     for row in rows:
@@ -84,7 +88,8 @@ def ratio_table(rows, allocators, figures, form):
     if libc:
         last = ["geometric mean, / %s" % libc[0]]
         for allocator in allocators:
-            ratios = [ratio(figures[row].get(allocator.name), figures[row].get(libc[0])) for row in rows]
+            every = [figures[row] for row in rows]
+            ratios = [ratio(f.get(allocator.name), f.get(libc[0])) for f in every]
             last.append(_times(geometric_mean(ratios)))
     else:
         last = ["geometric mean"] + ["" for _ in allocators]

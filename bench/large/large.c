@@ -8,7 +8,7 @@ enum { P_BYTES, P_SLOTS, P_SEED };
 #define MIB (KIB * KIB)
 
 static const hak_bench_param_t params[] = {
-    {"bytes", "bytes that each row allocates in a round", 4096 * MIB, 64 * MIB, 32 * MIB,
+    {"bytes", "bytes that each row allocates in a round", 4096 * MIB, 32 * MIB, 32 * MIB,
      UINT64_C(1) << 50},
     {"slots", "blocks live at one time in large_replace", 16, 4, 1, 100000},
     {"seed", "of the sizes and slots", 1, 1, 0, UINT64_MAX},
@@ -127,10 +127,10 @@ static const hak_bench_row_t rows[] = {
      last_bytes,
      {64 * KIB, 32 * MIB, 0}},
     {"large_append",
-     "realloc from 64 KiB to 8 MiB by 16 KiB",
+     "realloc from 64 KiB to 4 MiB by 16 KiB",
      run_realloc,
      last_bytes,
-     {64 * KIB, 8 * MIB, 16 * KIB}},
+     {64 * KIB, 4 * MIB, 16 * KIB}},
 };
 
 int main(int argc, char **argv) {

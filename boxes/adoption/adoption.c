@@ -72,7 +72,9 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
 
 unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms, unsigned max_heaps) {
     unsigned retired = 0;
-    for (unsigned i = 0; i < max_heaps; i++) {
+    uint64_t made, idle;
+    hak_heap_counts(&made, &idle);
+    for (unsigned i = 0; i < max_heaps && i < made; i++) {
         hak_heap_t *heap = hak_next_heap();
         if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, lease_ms)) {
             continue;
@@ -82,8 +84,8 @@ unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsign
             continue; /* nothing happened there since the last collection */
         }
         if (hak_owner_lock_try_guest(&heap->lock)) {
-            (void)hak_drain_pending_owner(heap, UINT32_MAX);
-            retired += hak_free_local_retire_all_owner(heap);
+            (void)hak_drain_pending_owner(heap, lease_ms == 0 ? UINT32_MAX : HAK_DRAIN_SLABS);
+            retired += hak_free_local_retire_kept_owner(heap);
             hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
             hak_owner_lock_drop_guest(&heap->lock);
         }

@@ -42,20 +42,29 @@ void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_bloc
     }
 }
 
-unsigned hak_free_local_retire_all_owner(hak_heap_t *heap) {
+/* A slab is retired when its last block comes back, unless it is the last of its class. So an empty slab stands near
+ * the head of its list: a few steps find it, however many slabs the heap has. */
+static unsigned hak_retire_class(hak_heap_t *heap, unsigned sc) {
+    enum { STEPS = 4 };
+    unsigned retired = 0;
+    hak_slab_t *slab = heap->partial[sc];
+    for (unsigned i = 0; slab != NULL && i < STEPS; i++) {
+        hak_slab_t *next = slab->next;
+        if (hak_load_rlx(&slab->used) == 0 && !hak_free_remote_is_queued(slab)) { /* relaxed: inside the lock */
+            hak_retire(heap, slab);
+            retired++;
+        }
+        slab = next;
+    }
+    return retired;
+}
+
+unsigned hak_free_local_retire_kept_owner(hak_heap_t *heap) {
     unsigned retired = 0;
     for (unsigned word = 0; word < 2; word++) {
-        uint64_t mask = hak_load_rlx(&heap->partial_mask[word]); /* relaxed: written inside the lock */
+        uint64_t mask = hak_load_rlx(&heap->partial_mask[word]); /* relaxed: inside the lock */
         for (; mask != 0; mask &= mask - 1) {
-            hak_slab_t *slab = heap->partial[word * 64 + hak_lowest_bit(mask)];
-            while (slab != NULL) {
-                hak_slab_t *next = slab->next;
-                if (hak_load_rlx(&slab->used) == 0 && !hak_free_remote_is_queued(slab)) {
-                    hak_retire(heap, slab);
-                    retired++;
-                }
-                slab = next;
-            }
+            retired += hak_retire_class(heap, word * 64 + hak_lowest_bit(mask));
         }
     }
     return retired;

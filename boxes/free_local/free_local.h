@@ -22,8 +22,8 @@ extern "C" {
 void hak_free_local_edge_owner(hak_heap_t *heap, hak_slab_t *slab, uint32_t used);
 /* A list of `count` blocks that ends in NULL; may be empty. */
 void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *list, uint32_t count);
-/* Gives back every wholly free slab of the heap, also the last of a class. Returns the number. */
-unsigned hak_free_local_retire_all_owner(hak_heap_t *heap);
+/* Gives back the wholly free slabs that were kept as the last of their class. Returns the number. */
+unsigned hak_free_local_retire_kept_owner(hak_heap_t *heap);
 
 #ifdef __cplusplus
 }

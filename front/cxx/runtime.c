@@ -19,9 +19,9 @@ hak_weak void hak_get_new_handler(void) __asm__("_ZSt15get_new_handlerv");
 hak_weak void hak_throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv");
 hak_weak void hak_exception_alloc(void) __asm__("__cxa_allocate_exception");
 hak_weak void hak_exception_throw(void) __asm__("__cxa_throw");
-hak_weak void hak_bad_alloc_create(void) __asm__("_ZNSt9bad_allocC1Ev");
 hak_weak void hak_bad_alloc_delete(void) __asm__("_ZNSt9bad_allocD1Ev");
 extern hak_weak char hak_bad_alloc_type[] __asm__("_ZTISt9bad_alloc");
+extern hak_weak char hak_bad_alloc_vtable[] __asm__("_ZTVSt9bad_alloc");
 
 /* Weak too: in a static program these are not linked in, and need not be, as it loads nothing. */
 extern __typeof__(dlopen) dlopen hak_weak;
@@ -32,7 +32,7 @@ extern __typeof__(dl_iterate_phdr) dl_iterate_phdr hak_weak;
 static bool hak_can_throw(const hak_runtime_t *runtime) {
     return runtime->throw_bad_alloc != NULL ||
            (runtime->exception_alloc != NULL && runtime->exception_throw != NULL &&
-            runtime->bad_alloc_create != NULL && runtime->bad_alloc_delete != NULL &&
+            runtime->bad_alloc_vtable != NULL && runtime->bad_alloc_delete != NULL &&
             runtime->bad_alloc_type != NULL);
 }
 
@@ -46,9 +46,9 @@ static bool hak_take_runtime(void *handle, void *argument) {
     runtime->throw_bad_alloc = hak_code(handle, "_ZSt17__throw_bad_allocv");
     runtime->exception_alloc = hak_code(handle, "__cxa_allocate_exception");
     runtime->exception_throw = hak_code(handle, "__cxa_throw");
-    runtime->bad_alloc_create = hak_code(handle, "_ZNSt9bad_allocC1Ev");
     runtime->bad_alloc_delete = hak_code(handle, "_ZNSt9bad_allocD1Ev");
     runtime->bad_alloc_type = dlsym(handle, "_ZTISt9bad_alloc");
+    runtime->bad_alloc_vtable = dlsym(handle, "_ZTVSt9bad_alloc");
     return hak_can_throw(runtime);
 }
 
@@ -133,9 +133,9 @@ void hak_runtime_find(hak_runtime_t *runtime, const void *caller) {
         .throw_bad_alloc = hak_throw_bad_alloc,
         .exception_alloc = hak_exception_alloc,
         .exception_throw = hak_exception_throw,
-        .bad_alloc_create = hak_bad_alloc_create,
         .bad_alloc_delete = hak_bad_alloc_delete,
         .bad_alloc_type = hak_bad_alloc_type,
+        .bad_alloc_vtable = hak_bad_alloc_vtable,
     };
     *runtime = linked;
     if (hak_can_throw(runtime) || dlsym == NULL || hak_take_runtime(RTLD_DEFAULT, runtime)) {
@@ -168,9 +168,11 @@ void hak_runtime_throw_bad_alloc(const hak_runtime_t *runtime, size_t size) {
     if (runtime->throw_bad_alloc != NULL) {
         runtime->throw_bad_alloc();
     } else if (hak_can_throw(runtime)) {
-        enum { BAD_ALLOC_BYTES = 8 }; /* its virtual table pointer */
-        void *exception = ((void *(*)(size_t))runtime->exception_alloc)(BAD_ALLOC_BYTES);
-        ((void (*)(void *))runtime->bad_alloc_create)(exception);
+        /* A std::bad_alloc is a virtual table pointer and nothing else, and its constructor is
+         * inline in one of the runtimes. The pointer goes behind the offset to the top and the type
+         * (Itanium C++ ABI 2.5.2). */
+        void **exception = ((void *(*)(size_t))runtime->exception_alloc)(sizeof(void *));
+        *exception = (char *)runtime->bad_alloc_vtable + 2 * sizeof(void *);
         ((void (*)(void *, void *, void (*)(void)))runtime->exception_throw)(
             exception, runtime->bad_alloc_type, runtime->bad_alloc_delete);
     } else {

@@ -27,12 +27,12 @@ typedef void (*hak_runtime_code_t)(void);
 /* What a failing operator new needs; NULL: not found. */
 typedef struct {
     hak_runtime_code_t get_new_handler;  /* std::get_new_handler */
-    hak_runtime_code_t throw_bad_alloc;  /* std::__throw_bad_alloc, or the four below it */
+    hak_runtime_code_t throw_bad_alloc;  /* std::__throw_bad_alloc, or the five below it */
     hak_runtime_code_t exception_alloc;  /* __cxa_allocate_exception */
     hak_runtime_code_t exception_throw;  /* __cxa_throw */
-    hak_runtime_code_t bad_alloc_create; /* std::bad_alloc::bad_alloc */
     hak_runtime_code_t bad_alloc_delete; /* std::bad_alloc::~bad_alloc */
     void *bad_alloc_type;                /* its std::type_info */
+    void *bad_alloc_vtable;
 } hak_runtime_t;
 
 /* Fills `*runtime` with what the process has; `caller` is an address in the code that called

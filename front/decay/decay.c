@@ -26,7 +26,7 @@ static uint64_t hak_pause_ms(void) {
     return pause < HAK_LEAST_PAUSE_MS ? HAK_LEAST_PAUSE_MS : pause > HAK_MOST_PAUSE_MS ? HAK_MOST_PAUSE_MS : pause;
 }
 
-static size_t hak_pass(const hak_heap_t *mine, const hak_purge_order_t *order) {
+static size_t hak_pass(hak_heap_t *mine, const hak_purge_order_t *order) {
     size_t bytes = 0;
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         bytes += (*b)->purge(mine, order);
@@ -34,12 +34,12 @@ static size_t hak_pass(const hak_heap_t *mine, const hak_purge_order_t *order) {
     return bytes + hak_large_purge_mt(order->now_ms, order->delay_ms, order->keep_bytes);
 }
 
-static size_t hak_delayed_pass(const hak_heap_t *mine, uint64_t now_ms, unsigned max_calls) {
+static size_t hak_delayed_pass(hak_heap_t *mine, uint64_t now_ms, unsigned max_calls) {
     hak_purge_order_t order = {now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), max_calls, 0};
     return hak_pass(mine, &order);
 }
 
-static hak_cold void hak_due(const hak_heap_t *mine, uint64_t now_ms, uint64_t seen) {
+static hak_cold void hak_due(hak_heap_t *mine, uint64_t now_ms, uint64_t seen) {
     /* relaxed: one thread wins; a pass by two would be harmless */
     if (hak_cas_rlx(&hak_next_ms, &seen, now_ms + hak_pause_ms()) &&
         hak_delayed_pass(mine, now_ms, HAK_CALLS_IN_PASSING) != 0) {

@@ -50,8 +50,8 @@ size_t hak_gate_good_size(size_t size) {
     return size > PTRDIFF_MAX ? 0 : hak_large_good_bytes(size);
 }
 
-/* Stays in place if the block fits and is at least half used: a smaller one would save little. */
-static bool hak_fits(size_t have, size_t size) { return size <= have && size >= have / 2; }
+/* Stays in place if the block fits and is at least half used, or is small: another one would save little. */
+static bool hak_fits(size_t have, size_t size) { return size <= have && (size >= have / 2 || have <= 128); }
 
 static void *hak_realloc_by_copy(void *block, size_t old_bytes, size_t size) {
     void *copy = hak_gate_malloc(size);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# compare_test.sh BIN FAKE LYING: tools/compare.sh end to end, with libraries that we know in the place of hakmem.
+# compare_test.sh BIN FAKE LYING: the comparison end to end, with libraries that we know in the
+# place of hakmem.
 set -euo pipefail
 
 bin=$1
@@ -20,7 +21,8 @@ run() {
     shift
     python3 "$compare" --bin "$bin" --no-peers --csv "$folder/runs.csv" "$@" \
         >"$folder/out" 2>"$folder/err" </dev/null || status=$?
-    [[ $status == "$expected" ]] || fail "compare $* exits with $status, not $expected: $(cat "$folder/err")"
+    [[ $status == "$expected" ]] ||
+        fail "compare $* exits with $status, not $expected: $(cat "$folder/err")"
     checks=$((checks + 1))
 }
 
@@ -36,12 +38,14 @@ expect "$folder/out" '^\| larson +\| +[0-9.]+ \| +[0-9.]+ \| +[0-9.]+ \|$'
 expect "$folder/out" '^## Peak RSS, MiB$'
 expect "$folder/out" '^- hakmem: .*, version 9\.8\.7 \(fake_variant\)$'
 cmp -s "$folder/out" "$folder/report.md" || fail "--markdown holds something else than the report"
-[[ $(wc -l <"$folder/runs.csv") == 17 ]] || fail "not 8 rows x 2 allocators and a head: $(cat "$folder/runs.csv")"
+[[ $(wc -l <"$folder/runs.csv") == 17 ]] ||
+    fail "not 8 rows x 2 allocators and a head: $(cat "$folder/runs.csv")"
 expect "$folder/runs.csv" "^1,spike,hakmem,[0-9.]+,[0-9]+,[0-9]+,[0-9]+,$fake"
 
 # Every allocator takes every place in the order, so that none is always the first after a pause.
 run 0 --smoke --rows pair_64 --rounds 2 --hakmem "$fake"
-[[ $(cut -d, -f3 "$folder/runs.csv" | tr -d '\r' | tail -n 4 | paste -sd,) == glibc,hakmem,hakmem,glibc ]] ||
+order=$(cut -d, -f3 "$folder/runs.csv" | tr -d '\r' | tail -n 4 | paste -sd,)
+[[ $order == glibc,hakmem,hakmem,glibc ]] ||
     fail "rounds do not interleave: $(cat "$folder/runs.csv")"
 
 # The same figure out of the runs as the caller asked for: of two runs the median lies between.

@@ -48,9 +48,12 @@ text=$("$pair" --smoke --rows=lifo_1k --l3-bytes=63999)
 expect "$text" 'warning: the working set of 62\.5 KiB exceeds the L3 cache of 62\.5 KiB'
 text=$("$pair" --smoke --rows=lifo_1k --l3-bytes=64000)
 refuse "$text" 'exceeds the L3'
-expect "$("$pair" --smoke --rows=lifo_1k --l3-bytes=0)" 'warning: the size of the L3 cache is unknown'
-expect "$("$pair" --smoke --json --rows=lifo_1k --l3-bytes=1k)" '"working_set_bytes":64000,"exceeds_l3":true'
-expect "$("$pair" --smoke --json --rows=lifo_1k --l3-bytes=1m)" '"working_set_bytes":64000,"exceeds_l3":false'
+text=$("$pair" --smoke --rows=lifo_1k --l3-bytes=0)
+expect "$text" 'warning: the size of the L3 cache is unknown'
+json=$("$pair" --smoke --json --rows=lifo_1k --l3-bytes=1k)
+expect "$json" '"working_set_bytes":64000,"exceeds_l3":true'
+json=$("$pair" --smoke --json --rows=lifo_1k --l3-bytes=1m)
+expect "$json" '"working_set_bytes":64000,"exceeds_l3":false'
 
 # The statistics in the report are those of its samples.
 json=$("$pair" --smoke --json --rows=pair_64 --rounds=5)

@@ -26,12 +26,12 @@ extern "C" {
 int plugin_bad_alloc() {
     int caught = 0;
     try {
-        ::operator new(too_much);
+        static_cast<void>(::operator new(too_much));
     } catch (const std::bad_alloc &) {
         caught++;
     }
     try {
-        ::operator new[](too_much, std::align_val_t(256));
+        static_cast<void>(::operator new[](too_much, std::align_val_t(256)));
     } catch (const std::bad_alloc &) {
         caught++;
     }
@@ -51,7 +51,7 @@ int plugin_new_handler() {
     });
     int value = 0;
     try {
-        ::operator new(too_much);
+        static_cast<void>(::operator new(too_much));
     } catch (const Mine &mine) {
         value = mine.value;
     }

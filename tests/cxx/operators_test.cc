@@ -115,16 +115,16 @@ TEST(Failure, ThrowsBadAllocThatUnwinds) {
             Guard guard{&unwound};
             switch (form) {
             case 0:
-                ::operator new(too_much);
+                static_cast<void>(::operator new(too_much));
                 break;
             case 1:
-                ::operator new[](too_much);
+                static_cast<void>(::operator new[](too_much));
                 break;
             case 2:
-                ::operator new(too_much, kPage);
+                static_cast<void>(::operator new(too_much, kPage));
                 break;
             default:
-                ::operator new[](too_much, kPage);
+                static_cast<void>(::operator new[](too_much, kPage));
                 break;
             }
             ADD_FAILURE() << "form " << form << " returned";
@@ -147,7 +147,7 @@ TEST(Failure, NothrowGivesNull) {
 TEST(Failure, AnAlignmentThatIsNoneFailsAtOnce) {
     std::set_new_handler([] { throw std::runtime_error("no handler can help"); });
     volatile size_t odd = 48;
-    EXPECT_THROW(::operator new(64, std::align_val_t(odd)), std::bad_alloc);
+    EXPECT_THROW(static_cast<void>(::operator new(64, std::align_val_t(odd))), std::bad_alloc);
     EXPECT_EQ(::operator new(64, std::align_val_t(odd), std::nothrow), nullptr);
     std::set_new_handler(nullptr);
 }
@@ -162,7 +162,7 @@ TEST(NewHandler, IsCalledUntilItGivesUp) {
         }
     };
     std::set_new_handler(handler);
-    EXPECT_THROW(::operator new(too_much), std::bad_alloc);
+    EXPECT_THROW(static_cast<void>(::operator new(too_much)), std::bad_alloc);
     EXPECT_EQ(handler_calls, 3);
     handler_calls = 0;
     std::set_new_handler(handler);
@@ -170,7 +170,7 @@ TEST(NewHandler, IsCalledUntilItGivesUp) {
     EXPECT_EQ(handler_calls, 3);
     handler_calls = 0;
     std::set_new_handler(handler);
-    EXPECT_THROW(::operator new(too_much, kPage), std::bad_alloc);
+    EXPECT_THROW(static_cast<void>(::operator new(too_much, kPage)), std::bad_alloc);
     EXPECT_EQ(handler_calls, 3);
     handler_calls = 0;
     std::set_new_handler(handler);
@@ -180,9 +180,9 @@ TEST(NewHandler, IsCalledUntilItGivesUp) {
 
 TEST(NewHandler, MayThrowWhatItLikes) {
     std::set_new_handler([] { throw std::runtime_error("from the handler"); });
-    EXPECT_THROW(::operator new(too_much), std::runtime_error);
-    EXPECT_THROW(::operator new[](too_much), std::runtime_error);
-    EXPECT_THROW(::operator new(too_much, kPage), std::runtime_error);
+    EXPECT_THROW(static_cast<void>(::operator new(too_much)), std::runtime_error);
+    EXPECT_THROW(static_cast<void>(::operator new[](too_much)), std::runtime_error);
+    EXPECT_THROW(static_cast<void>(::operator new(too_much, kPage)), std::runtime_error);
     std::set_new_handler(nullptr);
 }
 

@@ -13,6 +13,9 @@ expect_same "it holds one object" "hakmem.o" "$(ar t "$archive")"
 expect_same "its global symbols are those of bazel/exports.txt" "$(exported "$exports")" \
     "$(nm -g --defined-only "$archive" | awk 'NF == 3 { print $3 }' | LC_ALL=C sort)"
 
+# //config chooses between the kernel and a fake of it.
+expect_same "nothing of a fake is in it" "" "$(nm "$archive" | grep -i fake || true)"
+
 # Internal names, taken from the archive itself, defined a second time by the program.
 internal=$(nm --defined-only "$archive" | awk '$2 == "t" && $3 ~ /^hak_[a-z_]+$/ { print $3 }' |
     sort -u | head -n 5)

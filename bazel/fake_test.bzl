@@ -1,0 +1,91 @@
+"""hak_fake_test: a test of boxes on the kernel of //backends/os:os_fake.
+
+os_fake and os define the same functions, so a program must hold one of them alone. A test therefore
+cannot simply depend on os_fake: all boxes below it have to be built with //config:kernel=fake.
+"""
+
+load(":box.bzl", "hak_test")
+
+def _fake_transition_impl(settings, attr):
+    return {
+        "//config:debug": attr.debug or settings["//config:debug"],
+        "//config:kernel": "fake",
+    }
+
+_fake_transition = transition(
+    implementation = _fake_transition_impl,
+    inputs = ["//config:debug"],
+    outputs = [
+        "//config:debug",
+        "//config:kernel",
+    ],
+)
+
+def _hak_on_fake_impl(ctx):
+    # A transition makes a list of a single dependency.
+    program = ctx.attr.program[0][DefaultInfo]
+    executable = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(
+        output = executable,
+        target_file = program.files_to_run.executable,
+        is_executable = True,
+    )
+    return [DefaultInfo(executable = executable, runfiles = program.default_runfiles)]
+
+_hak_on_fake_test = rule(
+    implementation = _hak_on_fake_impl,
+    attrs = {
+        "debug": attr.string(),
+        "program": attr.label(
+            cfg = _fake_transition,
+            executable = True,
+            mandatory = True,
+        ),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+    test = True,
+)
+
+def hak_fake_test(
+        name,
+        srcs,
+        deps = [],
+        debug = "",
+        copts = [],
+        linkopts = [],
+        size = "small",
+        tags = [],
+        **kwargs):
+    """A GoogleTest program over boxes that are built on os_fake.
+
+    Args:
+      name: name of the test.
+      srcs: its sources.
+      deps: the boxes it tests; os_fake is one of them without being named.
+      debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
+      copts: more flags, after ours.
+      linkopts: more link flags.
+      size: as in cc_test.
+      tags: tags of the test.
+      **kwargs: more attributes of the test.
+    """
+    hak_test(
+        name = name + "_program",
+        size = size,
+        srcs = srcs,
+        copts = copts,
+        linkopts = linkopts,
+        tags = ["manual"],
+        visibility = ["//visibility:private"],
+        deps = deps + ["//backends/os:os_fake"],
+    )
+    _hak_on_fake_test(
+        name = name,
+        size = size,
+        debug = debug,
+        program = name + "_program",
+        tags = tags,
+        **kwargs
+    )

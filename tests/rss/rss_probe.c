@@ -1,0 +1,235 @@
+/* Programs for the RSS tests, one per word:
+ *
+ *   rss_probe empty            prints the process's resident KiB
+ *   rss_probe spike CALLER     4 threads write and free 1 GiB in blocks of 16 B to 32 KiB and end;
+ *                              prints the peak, then the resident KiB after at most 3 s. CALLER is
+ *                              "caller" (a thread allocates 128 KiB every 100 ms) or "idle"
+ *   rss_probe spike_fork       the same without any call, in a child of fork
+ *   rss_probe lock             mlockall, then allocates 16 MiB; prints resident KiB, or "skipped: ..."
+ *   rss_probe soak             T-42: replaces blocks of a steady set; prints mapped bytes at checkpoints
+ *   rss_probe registry         prints 1 if the registry is the flat map, else 0
+ *
+ * Exit status 0, or 1 with a message on stderr.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hakmem.h"
+#include "tests/support/random.h"
+
+static void fail(const char *what) {
+    fprintf(stderr, "rss_probe: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+/* A field of /proc/self/status in KiB. Allocates nothing, so that it changes nothing. */
+static unsigned long status_kib(const char *field) {
+    static char text[4096];
+    FILE *file = fopen("/proc/self/status", "r");
+    static char buffer[4096];
+    if (file == NULL) {
+        fail("/proc/self/status");
+    }
+    setvbuf(file, buffer, _IOFBF, sizeof buffer);
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    fclose(file);
+    const char *at = strstr(text, field);
+    return at != NULL ? strtoul(at + strlen(field), NULL, 10) : 0;
+}
+
+/* hakmem's statistics if hakmem is there; the probe also runs on other allocators. */
+static int stats(hak_stats_t *out) {
+    int (*get)(hak_stats_t *) = NULL;
+    *(void **)&get = dlsym(RTLD_DEFAULT, "hak_stats_get");
+    memset(out, 0, sizeof *out);
+    out->struct_bytes = sizeof *out;
+    return get == NULL ? -1 : get(out);
+}
+
+enum { THREADS = 4 };
+static const size_t SPIKE_BYTES = (size_t)1 << 30;
+static pthread_barrier_t full;
+
+static size_t spike_size(hak_random_t *random) {
+    /* As many bytes in small blocks as in large ones: a power of two between 16 and 32 KiB, and up. */
+    size_t base = (size_t)16 << hak_random_below(random, 11);
+    return base + hak_random_below(random, base);
+}
+
+static void *spike_thread(void *argument) {
+    hak_random_t random = {(uintptr_t)argument};
+    void **list = NULL; /* each block's first word leads to the next */
+    for (size_t total = 0; total < SPIKE_BYTES / THREADS;) {
+        size_t bytes = spike_size(&random);
+        void **block = malloc(bytes);
+        if (block == NULL) {
+            fail("malloc");
+        }
+        memset(block, 1, bytes);
+        *block = list;
+        list = block;
+        total += bytes;
+    }
+    pthread_barrier_wait(&full);
+    pthread_barrier_wait(&full); /* main reads the resident size between the two */
+    while (list != NULL) {
+        void **next = *list;
+        free(list);
+        list = next;
+    }
+    return NULL;
+}
+
+static void sleep_ms(long ms) {
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static void run_spike(int calls) {
+    pthread_t threads[THREADS];
+    pthread_barrier_init(&full, NULL, THREADS + 1);
+    for (uintptr_t i = 0; i < THREADS; i++) {
+        if (pthread_create(&threads[i], NULL, spike_thread, (void *)(i + 1)) != 0) {
+            fail("pthread_create");
+        }
+    }
+    pthread_barrier_wait(&full);
+    unsigned long peak = status_kib("VmRSS:");
+    pthread_barrier_wait(&full);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    unsigned long now = status_kib("VmRSS:");
+    int ms = 0;
+    for (; ms < 3000 && now > 20 * 1024; ms += 100) {
+        sleep_ms(100);
+        if (calls) {
+            void *volatile block = malloc(128 * 1024);
+            free(block);
+        }
+        now = status_kib("VmRSS:");
+    }
+    printf("peak_kib %lu end_kib %lu after_ms %d\n", peak, now, ms);
+}
+
+static void run_spike_in_child(void) {
+    void *volatile first =
+        malloc(100); /* whatever starts a background thread has run in the parent */
+    free(first);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child < 0) {
+        fail("fork");
+    }
+    if (child == 0) {
+        run_spike(0);
+        fflush(stdout);
+        _exit(0);
+    }
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0) {
+        fail("child");
+    }
+}
+
+/* Accessible address space that mlockall would make resident. Adding it up first keeps a wrong answer
+ * from filling the machine's memory. */
+static unsigned long accessible_writable_kib(void) {
+    FILE *file = fopen("/proc/self/maps", "r");
+    unsigned long kib = 0, start, end;
+    char rights[8], line[512];
+    if (file == NULL) {
+        fail("/proc/self/maps");
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%lx-%lx %7s", &start, &end, rights) == 3 && rights[1] == 'w') {
+            kib += (end - start) >> 10;
+        }
+    }
+    fclose(file);
+    return kib;
+}
+
+static void run_lock(void) {
+    void *volatile first = malloc(100);
+    free(first);
+    unsigned long writable = accessible_writable_kib();
+    if (writable > 256 * 1024) {
+        printf("writable_kib %lu would be locked\n", writable);
+        exit(1);
+    }
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
+        printf("skipped: mlockall: %s\n", strerror(errno));
+        return;
+    }
+    for (int i = 0; i < 1024; i++) {
+        char *block = malloc(16 * 1024);
+        if (block == NULL) {
+            fail("malloc of a locked process");
+        }
+        memset(block, 1, 16 * 1024);
+    }
+    printf("locked_kib %lu\n", status_kib("VmRSS:"));
+}
+
+enum { SOAK_BLOCKS = 20000, SOAK_POINTS = 20, SOAK_STEPS = 100000 };
+
+static void run_soak(void) {
+    static void *blocks[SOAK_BLOCKS];
+    static unsigned long long mapped[SOAK_POINTS];
+    hak_random_t random = {42};
+    hak_stats_t s;
+    for (int point = 0; point < SOAK_POINTS; point++) {
+        for (int step = 0; step < SOAK_STEPS; step++) {
+            void **place = &blocks[hak_random_below(&random, SOAK_BLOCKS)];
+            free(*place);
+            size_t bytes = 1 + hak_random_below(&random, step % 100 == 0 ? 60000 : 2000);
+            *place = malloc(bytes);
+            if (*place == NULL) {
+                fail("malloc");
+            }
+            memset(*place, 1, bytes);
+        }
+        mapped[point] = stats(&s) == 0 ? s.mapped_bytes : 0;
+    }
+    for (int point = 0; point < SOAK_POINTS; point++) {
+        printf("%llu ", mapped[point]);
+    }
+    printf("\n");
+}
+
+int main(int argc, char **argv) {
+    const char *what = argc > 1 ? argv[1] : "";
+    hak_stats_t s;
+    if (strcmp(what, "empty") == 0) {
+        printf("%lu\n", status_kib("VmRSS:"));
+    } else if (strcmp(what, "spike") == 0 && argc > 2) {
+        run_spike(strcmp(argv[2], "caller") == 0);
+    } else if (strcmp(what, "spike_fork") == 0) {
+        run_spike_in_child();
+    } else if (strcmp(what, "lock") == 0) {
+        run_lock();
+    } else if (strcmp(what, "soak") == 0) {
+        run_soak();
+    } else if (strcmp(what, "registry") == 0) {
+        void *volatile block = malloc(100);
+        free(block);
+        printf("%d\n", stats(&s) == 0 ? (int)s.registry_flat : -1);
+    } else {
+        fprintf(
+            stderr,
+            "usage: rss_probe empty | spike caller|idle | spike_fork | lock | soak | registry\n");
+        return 2;
+    }
+    return 0;
+}

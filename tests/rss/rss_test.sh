@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# What the process costs in memory: empty, after a peak, locked, limited, over time.
+#   rss_test.sh PROBE LIBRARY CASE
+# CASE: empty, spike, spike_background, spike_background_fork, locked, soak, two_level
+set -euo pipefail
+probe=$1 library=$(realpath "$2") case=$3
+
+fail() {
+    echo "FAIL $case: $*"
+    exit 1
+}
+on_hakmem() { env LD_PRELOAD="$library" "$@"; }
+
+# The least of five runs: what else runs on the machine can only add.
+least() {
+    for _ in 1 2 3 4 5; do "$@"; done | sort -n | head -1
+}
+
+# "peak_kib P end_kib E after_ms T": the peak must be real, the end low.
+check_spike() {
+    local words
+    read -r -a words <<< "$1"
+    echo "$1"
+    ((words[1] >= 1024 * 1024)) || fail "the peak was not 1 GiB, the test shows nothing"
+    ((words[3] < 20 * 1024)) || fail "${words[3]} KiB are still resident after 3 s"
+}
+
+case $case in
+empty)
+    plain=$(least "$probe" empty)
+    ours=$(least on_hakmem "$probe" empty)
+    echo "glibc $plain KiB, hakmem $ours KiB"
+    ((ours <= plain + 512)) || fail "an empty process costs more than 0.5 MiB above glibc's"
+    ;;
+spike)
+    check_spike "$(on_hakmem "$probe" spike caller)"
+    ;;
+spike_background)
+    check_spike "$(on_hakmem env HAKMEM_BACKGROUND=1 "$probe" spike idle)"
+    ;;
+spike_background_fork)
+    check_spike "$(on_hakmem env HAKMEM_BACKGROUND=1 "$probe" spike_fork)"
+    ;;
+locked)
+    result=$(on_hakmem "$probe" lock) || fail "$result"
+    echo "$result"
+    if [[ $result == locked_kib* ]]; then
+        ((${result#locked_kib } < 64 * 1024)) || fail "a process that locks its memory exceeds 64 MiB"
+    fi
+    ;;
+soak) # T-42; the limit is twice what the set needs, so a leak of address space ends the process
+    read -r -a mapped <<< "$(ulimit -v 131072 && on_hakmem "$probe" soak)"
+    echo "mapped MiB: $(printf '%s\n' "${mapped[@]}" | awk '{ printf "%d ", $1 / 1048576 }')"
+    printf '%s\n' "${mapped[@]}" | awk '
+        NR > 4 && NR <= 10 && $1 > first { first = $1 }
+        NR > 10 && $1 > second { second = $1 }
+        END { exit !(NR == 20 && first > 0 && second <= first * 1.05) }' ||
+        fail "mapped bytes grow while the live set is steady"
+    ;;
+two_level)
+    [[ $(on_hakmem "$probe" registry) == 1 ]] || fail "without a limit the registry is not the flat map"
+    [[ $(ulimit -v 1048576 && on_hakmem "$probe" registry) == 0 ]] ||
+        fail "with 1 GiB of address space the registry is not the two-level map"
+    [[ $(on_hakmem env HAKMEM_REGISTRY=two_level "$probe" registry) == 0 ]] ||
+        fail "HAKMEM_REGISTRY=two_level does nothing"
+    ;;
+*)
+    fail "no such case"
+    ;;
+esac
