@@ -25,6 +25,7 @@ def hak_variant_test(
         gtest = True,
         size = "medium",
         tags = [],
+        visibility = ["//tests:__subpackages__"],
         **kwargs):
     """Declares `<name>_<variant>` for each variant, and the suite `name` of all of them.
 
@@ -41,6 +42,7 @@ def hak_variant_test(
       gtest: False for a program with a main of its own.
       size: as in cc_test.
       tags: for every test and the suite.
+      visibility: of the test programs, which other tests may run with other options.
       **kwargs: more attributes of cc_test.
     """
     if link not in ("override", "api"):
@@ -65,6 +67,7 @@ def hak_variant_test(
             local_defines = HAK_C_DEFINES if in_c else [],
             malloc = library if override else "//:system_malloc",
             tags = tags + (["no-san"] if override else []),
+            visibility = visibility,
             deps = deps + [library],
             **kwargs
         )

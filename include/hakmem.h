@@ -70,7 +70,7 @@ HAKMEM_API int hak_trim(size_t keep_bytes);
 HAKMEM_API void hak_thread_flush(void);
 
 /* Checks every slab of the process for consistency: lists, counts, maps. Returns the number of faults found and
- * reports each on stderr. Takes all locks; for tests and debugging. */
+ * reports on stderr if there is any. Stops all other threads' slow paths meanwhile; for tests and debugging. */
 HAKMEM_API size_t hak_check(void);
 
 /* Version of the library, "0.1.0 (hakmem)"; the name in brackets is the variant. Static storage. */

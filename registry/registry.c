@@ -86,15 +86,15 @@ static void hak_set_regions(uintptr_t base, size_t bytes, uintptr_t value) {
     }
 }
 
-bool hak_registry_add(hak_region_t *region, size_t bytes) {
-    if (!hak_leaves_ready(region->base, bytes)) {
+bool hak_registry_add(hak_region_t *region, uintptr_t base, size_t bytes) {
+    if (!hak_leaves_ready(base, bytes)) {
         return false;
     }
-    hak_set_regions(region->base, bytes, (uintptr_t)region);
+    hak_set_regions(base, bytes, (uintptr_t)region);
     return true;
 }
 
-void hak_registry_remove(const hak_region_t *region, size_t bytes) { hak_set_regions(region->base, bytes, 0); }
+void hak_registry_remove(uintptr_t base, size_t bytes) { hak_set_regions(base, bytes, 0); }
 
 void hak_registry_set_tags(uintptr_t base, unsigned units, uint32_t tag) {
     hak_a32_t *tags = hak_registry_leaf(base)->tags + (base >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS;

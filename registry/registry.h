@@ -52,9 +52,13 @@ typedef enum { HAK_REGION_SUPERSLAB = 1, HAK_REGION_HUGE } hak_region_kind_t;
 
 /* First field of every descriptor that the registry leads to. */
 typedef struct {
-    uint32_t kind;  /* hak_region_kind_t, fixed for the life of the descriptor */
-    uintptr_t base; /* multiple of HAK_WINDOW_BYTES */
+    uint32_t kind;   /* hak_region_kind_t, fixed for the life of the descriptor */
+    hak_aptr_t base; /* multiple of HAK_WINDOW_BYTES; changes when the descriptor gets other memory */
 } hak_region_t;
+
+static inline uintptr_t hak_region_base(const hak_region_t *region) {
+    return hak_load_rlx(&region->base); /* relaxed: who holds a block in it knows it; others only explain an error */
+}
 
 /* What the hit path reads. Both are set before there is a second thread (by the constructor at the latest) and never
  * change, so they are plain. `units` is 0 if there is no flat map or if every free must take the slow path. */
@@ -68,10 +72,12 @@ typedef enum { HAK_REGISTRY_FORM_AUTO, HAK_REGISTRY_FORM_FLAT, HAK_REGISTRY_FORM
 void hak_registry_init(hak_registry_form_t form, bool slow_only);
 bool hak_registry_is_flat(void);
 
-/* Registers the windows of [region->base, + bytes). False with ENOMEM: nothing changed. */
-bool hak_registry_add(hak_region_t *region, size_t bytes);
-/* Forgets them. The tags must be 0. */
-void hak_registry_remove(const hak_region_t *region, size_t bytes);
+/* Registers the windows of [base, base + bytes) for `region`. False with ENOMEM: nothing changed. Cannot fail for
+ * windows that were registered before. */
+bool hak_registry_add(hak_region_t *region, uintptr_t base, size_t bytes);
+/* Forgets them. The tags must be 0, and the memory must still be the caller's: once it is unmapped another thread may
+ * map something at the same place and register that. */
+void hak_registry_remove(uintptr_t base, size_t bytes);
 /* Sets the tags of `units` units from `base` on; their windows are registered. */
 void hak_registry_set_tags(uintptr_t base, unsigned units, uint32_t tag);
 

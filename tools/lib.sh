@@ -13,10 +13,10 @@ die() {
 }
 
 # Bazel in our workspace. An allocator that is preloaded into this script is not for Bazel.
-# HAKMEM_BAZEL_STARTUP holds start-up options, such as --output_base=DIR.
+# HAK_BAZEL_STARTUP holds start-up options, such as --output_base=DIR.
 run_bazel() {
     local startup=()
-    read -r -a startup <<<"${HAKMEM_BAZEL_STARTUP:-}"
+    read -r -a startup <<<"${HAK_BAZEL_STARTUP:-}"
     (
         cd "$root" || exit 1
         exec env -u LD_PRELOAD bazel ${startup[@]+"${startup[@]}"} "$@"

@@ -14,7 +14,7 @@ through sudo:
   aarch64   a cross compiler and qemu, for tools/aarch64.sh
   all       build and test; this is the default
   --list    print the packages instead of installing anything
-HAKMEM_SETUP=skip in the environment makes this script do nothing, for machines that were set up in
+HAK_SETUP=skip in the environment makes this script do nothing, for machines that were set up in
 another way.
 EOF
 }
@@ -111,11 +111,11 @@ main() {
         printf '%s\n' "${packages[@]}"
         exit 0
     fi
-    [ "${HAKMEM_SETUP:-}" != skip ] || exit 0
+    [ "${HAK_SETUP:-}" != skip ] || exit 0
 
     if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
         die "this is no Debian, there is no apt-get. Install the like of these packages and set" \
-            "HAKMEM_SETUP=skip: ${packages[*]}"
+            "HAK_SETUP=skip: ${packages[*]}"
     fi
     local need=()
     mapfile -t need < <(missing "${packages[@]}")

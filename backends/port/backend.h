@@ -64,11 +64,11 @@ typedef struct hak_backend {
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
-    /* Verifies all structures; no other thread runs. Returns the faults. */
-    size_t (*check)(void);
-    /* Around a fork, with all heaps locked. */
+    /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they were. */
     void (*fork_take)(void);
-    void (*fork_drop)(void);
+    void (*fork_drop)(bool in_child);
+    /* Verifies all structures, between fork_take and fork_drop. Returns the faults. */
+    size_t (*check)(void);
 } hak_backend_t;
 
 /* The variant's route. Classes up to HAK_SC_COUNT; NULL for class 0 and for spare classes that are not in use. */

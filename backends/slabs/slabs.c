@@ -7,6 +7,7 @@
 #include "boxes/drain/drain.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
+#include "boxes/pending/pending.h"
 #include "boxes/refill/refill.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "core/owner_lock/owner_lock_inl.h"
@@ -17,10 +18,9 @@ enum {
 };
 
 static void hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
-    (void)sc;
     hak_slab_t *slab = hak_slab_of((uintptr_t)block);
     if (mine != NULL) {
-        hak_free_remote_add(mine, slab, block);
+        hak_free_remote_add(mine, slab, block, sc);
     } else {
         hak_free_remote_push_mt(slab, block, block, 1);
     }
@@ -35,6 +35,7 @@ static void hak_thread_exit(hak_heap_t *mine) {
 
 /* The caller's own heap, which adoption takes for busy: its remote frees may be all that keeps slabs in use. */
 static void hak_settle_own(hak_heap_t *mine) {
+    hak_free_remote_flush(mine);
     hak_owner_lock_take_owner(&mine->lock);
     (void)hak_drain_pending_owner(mine, HAK_PURGE_SLABS);
     (void)hak_free_local_retire_kept_owner(mine);
@@ -124,9 +125,30 @@ static void hak_check_superslab(hak_superslab_t *ss, void *context) {
 }
 
 static size_t hak_check(void) {
-    size_t faults = hak_slot_pool_check_mt();
+    size_t faults = hak_slot_pool_check_locked();
     hak_slot_pool_each(hak_check_superslab, &faults);
     return faults;
+}
+
+static void hak_queue_again(hak_superslab_t *ss, void *unused) {
+    (void)unused;
+    for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
+        hak_slab_t *slab = &ss->slab[i];
+        if (hak_load_rlx(&slab->sc) != 0 && hak_free_remote_is_queued(slab)) { /* relaxed: one thread left */
+            hak_pending_push_mt(hak_slab_heap(slab), slab);
+        }
+    }
+}
+
+/* A thread that is gone may have turned `queued` on and not yet pushed the slab: the stacks are built anew. */
+static void hak_fork_drop(bool in_child) {
+    if (in_child) {
+        for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+            hak_pending_forget_owner(heap);
+        }
+        hak_slot_pool_each(hak_queue_again, NULL);
+    }
+    hak_slot_pool_fork_drop();
 }
 
 const hak_backend_t hak_backend_slabs = {
@@ -141,7 +163,7 @@ const hak_backend_t hak_backend_slabs = {
     .has_garbage = hak_slot_pool_has_dirty,
     .describe = hak_describe,
     .stats = hak_stats,
-    .check = hak_check,
     .fork_take = hak_slot_pool_fork_take,
-    .fork_drop = hak_slot_pool_fork_drop,
+    .fork_drop = hak_fork_drop,
+    .check = hak_check,
 };

@@ -42,33 +42,37 @@ hak_block_t *hak_free_remote_take_unqueue_owner(hak_slab_t *slab, uint32_t *coun
 }
 
 static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
+    uint64_t bytes = (uint64_t)batch->count * batch->block_bytes;
     hak_free_remote_push_mt(batch->slab, batch->head, batch->tail, batch->count);
     hak_count_add(&mine->counters.remote_blocks, batch->count);
     hak_count_add(&mine->counters.remote_batches, 1);
-    mine->batched_blocks -= batch->count;
+    hak_count_add(&mine->batched_bytes, -bytes);
     batch->slab = NULL;
 }
 
-void hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block) {
+void hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
     hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
-    mine->batched_blocks++;
     if (hak_likely(batch->slab == slab)) {
         hak_block_link(block, batch->head);
         batch->head = block;
-        if (++batch->count == HAK_BATCH_MAX_BLOCKS) {
+        batch->count++;
+    } else {
+        if (batch->slab != NULL) {
             hak_send(mine, batch);
         }
-        return;
+        hak_block_link(block, NULL);
+        *batch = (hak_batch_t){slab, block, block, 1, hak_sc_bytes[sc]};
     }
-    if (batch->slab != NULL) {
+    hak_count_add(&mine->batched_bytes, batch->block_bytes);
+    if (hak_unlikely(batch->count == HAK_BATCH_MAX_BLOCKS)) {
         hak_send(mine, batch);
+    } else if (hak_unlikely(hak_load_rlx(&mine->batched_bytes) >= HAK_BATCH_MAX_BYTES)) { /* relaxed: our own */
+        hak_free_remote_flush(mine);
     }
-    hak_block_link(block, NULL);
-    *batch = (hak_batch_t){slab, block, block, 1};
 }
 
 void hak_free_remote_flush(hak_heap_t *mine) {
-    for (unsigned i = 0; mine->batched_blocks != 0 && i < HAK_BATCH_SLOTS; i++) {
+    for (unsigned i = 0; hak_load_rlx(&mine->batched_bytes) != 0 && i < HAK_BATCH_SLOTS; i++) { /* relaxed: as above */
         if (mine->batch[i].slab != NULL) {
             hak_send(mine, &mine->batch[i]);
         }

@@ -22,13 +22,14 @@
 extern "C" {
 #endif
 
-enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64 };
+enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 << 16 };
 
 /* Blocks of one slab that this thread freed and has not sent yet; free_remote. */
 typedef struct {
     hak_slab_t *slab;
     hak_block_t *head, *tail;
     uint32_t count;
+    uint32_t block_bytes;
 } hak_batch_t;
 
 /* Counters written by the owner (or a guest inside the lock), read by anyone. */
@@ -57,7 +58,7 @@ typedef struct hak_heap {
     hak_heap_counters_t counters;
     /* Only the thread itself, no lock. */
     hak_batch_t batch[HAK_BATCH_SLOTS];
-    uint32_t batched_blocks;
+    hak_a64_t batched_bytes; /* in all batches; read by statistics */
     /* pending: slabs of this heap with remote frees. */
     hak_aptr_t drain_next;                 /* taken from `pending` and not looked at yet; under the lock */
     hak_align_as(64) hak_aptr_t pending;    /* pushed to by any thread */

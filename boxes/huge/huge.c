@@ -24,6 +24,7 @@ static struct {
     hak_lock_t lock;
     hak_huge_t *newest, *oldest; /* cache */
     hak_huge_t *spare;           /* descriptors without memory */
+    unsigned in_flight;          /* mappings being unmapped without the lock */
     hak_a64_t cached_bytes;
     hak_huge_stats_t stats;
 } hak_huge = {.lock = HAK_LOCK_INIT(HAK_RANK_HUGE)};
@@ -68,7 +69,7 @@ static hak_huge_t *hak_cache_find_locked(size_t mapped, size_t align) {
     hak_huge_t *huge = hak_huge.newest;
     for (int i = 0; huge != NULL && i < HAK_CACHE_LOOK; i++, huge = huge->next) {
         if (huge->mapped_bytes >= mapped && huge->mapped_bytes - mapped <= mapped / 8 &&
-            (huge->region.base & (align - 1)) == 0 && (best == NULL || huge->mapped_bytes < best->mapped_bytes)) {
+            (hak_region_base(&huge->region) & (align - 1)) == 0 && (best == NULL || huge->mapped_bytes < best->mapped_bytes)) {
             best = huge;
         }
     }
@@ -104,25 +105,32 @@ static bool hak_map(hak_huge_t *huge, size_t mapped, size_t align) {
     if (base == NULL) {
         return false;
     }
-    huge->region.base = (uintptr_t)base;
+    hak_store_rlx(&huge->region.base, (uintptr_t)base); /* relaxed: published by the registry */
     huge->mapped_bytes = mapped;
-    if (!hak_registry_add(&huge->region, mapped)) {
+    if (!hak_registry_add(&huge->region, (uintptr_t)base, mapped)) {
         hak_os_unmap(base, mapped);
         return false;
     }
     return true;
 }
 
+/* `huge` is off all lists and counts in in_flight. */
 static void hak_unmap(hak_huge_t *huge) {
-    hak_registry_remove(&huge->region, huge->mapped_bytes);
-    hak_os_unmap((void *)huge->region.base, huge->mapped_bytes);
-    hak_descriptor_put(huge);
+    uintptr_t base = hak_region_base(&huge->region);
+    hak_registry_remove(base, huge->mapped_bytes);
+    hak_os_unmap((void *)base, huge->mapped_bytes);
+    hak_lock_take(&hak_huge.lock);
+    huge->next = hak_huge.spare;
+    hak_huge.spare = huge;
+    hak_huge.in_flight--;
+    hak_lock_drop(&hak_huge.lock);
 }
 
 /* Makes a block of a mapped descriptor. */
 static void *hak_bring_to_life(hak_huge_t *huge, bool reused) {
+    uintptr_t base = hak_region_base(&huge->region);
     hak_store_rel(&huge->bytes, huge->mapped_bytes); /* pairs with the acquire in hak_huge_describe_mt */
-    hak_registry_set_tags(huge->region.base, 1, HAK_TAG_HUGE);
+    hak_registry_set_tags(base, 1, HAK_TAG_HUGE);
     hak_lock_take(&hak_huge.lock);
     hak_huge.stats.blocks++;
     hak_huge.stats.bytes += huge->mapped_bytes;
@@ -133,7 +141,7 @@ static void *hak_bring_to_life(hak_huge_t *huge, bool reused) {
         hak_huge.stats.made++;
     }
     hak_lock_drop(&hak_huge.lock);
-    return (void *)huge->region.base;
+    return (void *)base;
 }
 
 void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
@@ -166,7 +174,7 @@ void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
 /* The descriptor of the huge block that starts at `block`, or NULL. */
 static hak_huge_t *hak_find(const void *block) {
     hak_region_t *region = hak_registry_region((uintptr_t)block);
-    if (region == NULL || region->kind != HAK_REGION_HUGE || region->base != (uintptr_t)block) {
+    if (region == NULL || region->kind != HAK_REGION_HUGE || hak_region_base(region) != (uintptr_t)block) {
         return NULL;
     }
     return (hak_huge_t *)region;
@@ -174,20 +182,26 @@ static hak_huge_t *hak_find(const void *block) {
 
 bool hak_huge_free_mt(void *block) {
     hak_huge_t *huge = hak_find(block);
-    /* acq_rel: of two threads that free the same block one finds 0 */
-    if (huge == NULL || hak_swap_acq_rel(&huge->bytes, 0) == 0) {
+    if (huge == NULL) {
         return false;
     }
-    hak_registry_set_tags(huge->region.base, 1, HAK_TAG_NONE);
     uint64_t most = hak_option(HAK_OPTION_HUGE_CACHE_MB) << 20;
     uint64_t now_ms = hak_os_now_ms();
     hak_lock_take(&hak_huge.lock);
+    /* acq_rel: of two threads that free the same block one finds 0 */
+    if (hak_swap_acq_rel(&huge->bytes, 0) == 0) {
+        hak_lock_drop(&hak_huge.lock);
+        return false;
+    }
+    hak_registry_set_tags((uintptr_t)block, 1, HAK_TAG_NONE);
     hak_huge.stats.blocks--;
     hak_huge.stats.bytes -= huge->mapped_bytes;
     bool keep = hak_load_rlx(&hak_huge.cached_bytes) + huge->mapped_bytes <= most; /* relaxed: under the lock */
     if (keep) {
         huge->freed_at_ms = now_ms;
         hak_cache_push_locked(huge);
+    } else {
+        hak_huge.in_flight++;
     }
     hak_lock_drop(&hak_huge.lock);
     if (!keep) {
@@ -196,22 +210,28 @@ bool hak_huge_free_mt(void *block) {
     return true;
 }
 
-/* Grows or shrinks without moving the start. Only after the kernel has agreed are the windows behind ours to enter. */
+/* The bytes of the whole windows that a mapping of `mapped` bytes touches. */
+static size_t hak_windows(size_t mapped) { return hak_align_up(mapped, HAK_WINDOW_BYTES); }
+
+/* Grows or shrinks without moving the start. The registry forgets windows before the kernel gets them back, and learns
+ * new ones after the kernel has given them: in between they may be another thread's. */
 static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
-    void *base = (void *)huge->region.base;
+    uintptr_t base = hak_region_base(&huge->region);
     size_t old = huge->mapped_bytes;
-    if (!hak_os_resize(base, old, mapped)) {
+    size_t keep = hak_windows(mapped);
+    size_t gone = hak_windows(old) > keep ? hak_windows(old) - keep : 0;
+    if (gone != 0) {
+        hak_registry_remove(base + keep, gone);
+    }
+    if (!hak_os_resize((void *)base, old, mapped)) {
+        if (gone != 0) {
+            (void)hak_registry_add(&huge->region, base + keep, gone); /* was there before */
+        }
         return false;
     }
-    size_t windows = hak_align_up(mapped, HAK_WINDOW_BYTES);
-    size_t old_windows = hak_align_up(old, HAK_WINDOW_BYTES);
-    if (windows > old_windows && !hak_registry_add(&huge->region, mapped)) {
-        (void)hak_os_resize(base, mapped, old); /* making a mapping smaller needs no memory */
+    if (keep > hak_windows(old) && !hak_registry_add(&huge->region, base, mapped)) {
+        (void)hak_os_resize((void *)base, mapped, old); /* making a mapping smaller needs no memory */
         return false;
-    }
-    if (windows < old_windows) {
-        hak_region_t gone = {HAK_REGION_HUGE, huge->region.base + windows};
-        hak_registry_remove(&gone, old_windows - windows);
     }
     return true;
 }
@@ -219,24 +239,27 @@ static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
 /* Moves the pages to a place with room. The place is held and registered first, so that the move is the last step
  * that can fail. */
 static bool hak_move(hak_huge_t *huge, size_t mapped) {
-    hak_region_t gone = huge->region;
+    uintptr_t base = hak_region_base(&huge->region);
+    size_t old = huge->mapped_bytes;
     void *target = hak_os_hold_aligned(mapped, HAK_WINDOW_BYTES);
     if (target == NULL) {
         return false;
     }
-    huge->region.base = (uintptr_t)target;
-    bool entered = hak_registry_add(&huge->region, mapped);
-    if (!entered || !hak_os_move((void *)gone.base, huge->mapped_bytes, target, mapped)) {
-        if (entered) {
-            hak_registry_remove(&huge->region, mapped);
-        }
+    if (!hak_registry_add(&huge->region, (uintptr_t)target, mapped)) {
         hak_os_unmap(target, mapped);
-        huge->region.base = gone.base;
         return false;
     }
-    hak_registry_set_tags(gone.base, 1, HAK_TAG_NONE);
-    hak_registry_remove(&gone, huge->mapped_bytes);
-    hak_registry_set_tags(huge->region.base, 1, HAK_TAG_HUGE);
+    hak_registry_set_tags(base, 1, HAK_TAG_NONE);
+    hak_registry_remove(base, old);
+    if (!hak_os_move((void *)base, old, target, mapped)) {
+        (void)hak_registry_add(&huge->region, base, old); /* was there before */
+        hak_registry_set_tags(base, 1, HAK_TAG_HUGE);
+        hak_registry_remove((uintptr_t)target, mapped);
+        hak_os_unmap(target, mapped);
+        return false;
+    }
+    hak_store_rlx(&huge->region.base, (uintptr_t)target); /* relaxed: the block is the caller's */
+    hak_registry_set_tags((uintptr_t)target, 1, HAK_TAG_HUGE);
     return true;
 }
 
@@ -258,7 +281,7 @@ void *hak_huge_resize_mt(void *block, size_t bytes) {
     hak_note_peak_locked();
     hak_lock_drop(&hak_huge.lock);
     hak_store_rel(&huge->bytes, mapped); /* as in hak_bring_to_life */
-    return (void *)huge->region.base;
+    return (void *)hak_region_base(&huge->region);
 }
 
 size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block) {
@@ -267,8 +290,8 @@ size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block) {
         return 0;
     }
     size_t bytes = hak_load_acq(&((hak_huge_t *)region)->bytes); /* pairs with hak_bring_to_life */
-    *block = region->base;
-    return address - region->base < bytes ? bytes : 0;
+    *block = hak_region_base(region);
+    return address - *block < bytes ? bytes : 0;
 }
 
 size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
@@ -280,6 +303,7 @@ size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) 
                    hak_load_rlx(&hak_huge.cached_bytes) > keep_bytes; /* relaxed: under the lock */
         if (old) {
             hak_cache_remove_locked(huge);
+            hak_huge.in_flight++;
         }
         hak_lock_drop(&hak_huge.lock);
         if (!old) {
@@ -299,5 +323,13 @@ void hak_huge_stats_mt(hak_huge_stats_t *out) {
     hak_lock_drop(&hak_huge.lock);
 }
 
-void hak_huge_fork_take(void) { hak_lock_take(&hak_huge.lock); }
+/* The child must not inherit a mapping that is on no list. */
+void hak_huge_fork_take(void) {
+    hak_lock_take(&hak_huge.lock);
+    while (hak_huge.in_flight != 0) {
+        hak_lock_drop(&hak_huge.lock);
+        hak_os_yield();
+        hak_lock_take(&hak_huge.lock);
+    }
+}
 void hak_huge_fork_drop(void) { hak_lock_drop(&hak_huge.lock); }

@@ -19,3 +19,8 @@ hak_slab_t *hak_pending_next_owner(hak_heap_t *heap) {
     }
     return slab;
 }
+
+void hak_pending_forget_owner(hak_heap_t *heap) {
+    hak_store_rlx(&heap->pending, 0); /* relaxed: one thread left */
+    hak_store_rlx(&heap->drain_next, 0);
+}

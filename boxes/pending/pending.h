@@ -23,6 +23,9 @@ void hak_pending_push_mt(hak_heap_t *heap, hak_slab_t *slab);
 /* Takes one slab off, or NULL. It is still queued: its pending_next is free for a push elsewhere. */
 hak_slab_t *hak_pending_next_owner(hak_heap_t *heap);
 
+/* Empties the stack without looking at it: in the child of a fork, which builds it anew. */
+void hak_pending_forget_owner(hak_heap_t *heap);
+
 static inline bool hak_pending_has_any(const hak_heap_t *heap) {
     /* relaxed: hints; taking is what synchronises */
     return hak_load_rlx(&heap->pending) != 0 || hak_load_rlx(&heap->drain_next) != 0;

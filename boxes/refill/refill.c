@@ -118,6 +118,9 @@ static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
 void hak_refill_reset_caps(hak_heap_t *mine) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
         mine->bin_cap[sc] = hak_tls_sll_first_cap(sc);
+        if (hak_load_rlx(&mine->cached_max[sc]) != 0) { /* the heap has slabs of the class: frees may fill the bin */
+            hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]); /* relaxed: a statistic */
+        }
     }
     mine->cap_growth_bytes = 0;
     mine->overflowed[0] = mine->overflowed[1] = 0;
@@ -131,6 +134,9 @@ static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
     if (2 * bytes <= HAK_CAP_MOST_BYTES && mine->cap_growth_bytes + bytes <= HAK_CAP_BUDGET_BYTES) {
         mine->cap_growth_bytes += (uint32_t)bytes;
         mine->bin_cap[sc] = 2 * cap;
+        if (hak_load_rlx(&mine->cached_max[sc]) < 2 * cap) { /* relaxed: a statistic */
+            hak_store_rlx(&mine->cached_max[sc], 2 * cap);
+        }
     }
 }
 

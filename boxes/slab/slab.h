@@ -74,7 +74,7 @@ static inline hak_superslab_t *hak_slab_superslab(const hak_slab_t *slab) {
     return hak_container_of(slab - slab->slot, hak_superslab_t, slab);
 }
 static inline uintptr_t hak_slab_base(const hak_slab_t *slab) {
-    return hak_slab_superslab(slab)->region.base + ((uintptr_t)slab->slot << HAK_UNIT_SHIFT);
+    return hak_region_base(&hak_slab_superslab(slab)->region) + ((uintptr_t)slab->slot << HAK_UNIT_SHIFT);
 }
 static inline struct hak_heap *hak_slab_heap(const hak_slab_t *slab) {
     return (struct hak_heap *)hak_load_acq(&slab->heap); /* pairs with the release in hak_slab_set_heap_owner */

@@ -115,8 +115,8 @@ static hak_superslab_t *hak_superslab_new_locked(void) {
         return NULL;
     }
     void *base = hak_os_map_aligned(HAK_SUPERSLAB_BYTES, HAK_SUPERSLAB_BYTES);
-    ss->region.base = (uintptr_t)base;
-    if (base == NULL || !hak_registry_add(&ss->region, HAK_SUPERSLAB_BYTES)) {
+    hak_store_rlx(&ss->region.base, (uintptr_t)base); /* relaxed: published by the registry */
+    if (base == NULL || !hak_registry_add(&ss->region, (uintptr_t)base, HAK_SUPERSLAB_BYTES)) {
         if (base != NULL) {
             hak_os_unmap(base, HAK_SUPERSLAB_BYTES);
         }
@@ -288,5 +288,13 @@ void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out) {
     hak_lock_drop(&hak_pool.lock);
 }
 
-void hak_slot_pool_fork_take(void) { hak_lock_take(&hak_pool.lock); }
+/* A purge drops the lock during its system calls; the child must not inherit one half done. */
+void hak_slot_pool_fork_take(void) {
+    hak_lock_take(&hak_pool.lock);
+    while (hak_pool.purges_in_flight != 0) {
+        hak_lock_drop(&hak_pool.lock);
+        hak_os_yield();
+        hak_lock_take(&hak_pool.lock);
+    }
+}
 void hak_slot_pool_fork_drop(void) { hak_lock_drop(&hak_pool.lock); }

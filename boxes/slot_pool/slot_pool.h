@@ -56,8 +56,8 @@ typedef struct {
 } hak_slot_pool_stats_t;
 void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out);
 
-/* Checks masks and lists under the lock. Returns the number of faults. */
-size_t hak_slot_pool_check_mt(void);
+/* Checks masks and lists; the caller holds the lock by hak_slot_pool_fork_take. Returns the number of faults. */
+size_t hak_slot_pool_check_locked(void);
 
 void hak_slot_pool_fork_take(void);
 void hak_slot_pool_fork_drop(void);

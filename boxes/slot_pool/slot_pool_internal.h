@@ -24,6 +24,8 @@ typedef struct {
     /* Superslabs with EMPTY slots in the order of their next visit by purge. */
     hak_superslab_t *visit_head, *visit_tail;
     hak_aptr_t all; /* hak_superslab_t, every descriptor ever made */
+    unsigned purges_in_flight;  /* system calls for which the lock was dropped */
+    uint64_t refused_until_ms;  /* the kernel refused a purge: no other before this time */
     hak_a64_t dirty_slots;
     hak_slot_pool_stats_t stats;
 } hak_pool_t;

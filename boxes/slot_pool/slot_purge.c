@@ -10,7 +10,7 @@
 #include "config/hak_config.h"
 #include "core/errors/errors.h"
 
-enum { HAK_KEPT_SUPERSLABS = 4 };
+enum { HAK_KEPT_SUPERSLABS = 4, HAK_REFUSED_PAUSE_MS = 10000 };
 
 static unsigned hak_kept_locked(void) {
     unsigned n = 0;
@@ -23,7 +23,8 @@ static unsigned hak_kept_locked(void) {
 
 static hak_superslab_t *hak_next_visit_locked(uint64_t now_ms, uint64_t delay_ms) {
     hak_superslab_t *ss = hak_pool.visit_head;
-    if (ss == NULL || (delay_ms != 0 && ss->visit_at_ms > now_ms)) {
+    /* A time further off than the delay was set when the delay was longer. */
+    if (ss == NULL || (ss->visit_at_ms > now_ms && ss->visit_at_ms - now_ms <= delay_ms)) {
         return NULL;
     }
     hak_pool.visit_head = ss->visit_next;
@@ -41,22 +42,27 @@ static size_t hak_release_locked(hak_superslab_t *ss) {
     ss->free_mask = 0;
     hak_store_rel(&ss->mapped, 0); /* pairs with the acquire of hak_slot_pool_each's visitors */
     hak_pool.stats.superslabs--;
+    hak_pool.purges_in_flight++;
     hak_lock_drop(&hak_pool.lock);
-    hak_registry_remove(&ss->region, HAK_SUPERSLAB_BYTES);
-    hak_os_unmap((void *)ss->region.base, HAK_SUPERSLAB_BYTES);
+    uintptr_t base = hak_region_base(&ss->region);
+    hak_registry_remove(base, HAK_SUPERSLAB_BYTES);
+    hak_os_unmap((void *)base, HAK_SUPERSLAB_BYTES);
     hak_lock_take(&hak_pool.lock);
+    hak_pool.purges_in_flight--;
     ss->next = hak_pool.spare;
     hak_pool.spare = ss;
     return HAK_SUPERSLAB_BYTES;
 }
 
 /* Purges the slots in `mask`, which are EMPTY. Drops the lock meanwhile; nobody else can take the slots then. */
-static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_t retry_at_ms, unsigned *calls) {
+static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_t now_ms, unsigned *calls) {
+    char *base = (char *)hak_region_base(&ss->region);
     hak_pool_unlist_locked(ss);
     ss->free_mask &= ~mask;
     ss->purging = true;
     hak_pool_set_dirty_locked(ss, ss->dirty_mask & ~mask);
     hak_pool_list_locked(ss);
+    hak_pool.purges_in_flight++;
     hak_lock_drop(&hak_pool.lock);
     uint32_t done = 0;
     uint32_t left = mask;
@@ -64,19 +70,20 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
         unsigned first = hak_lowest_bit(left);
         unsigned count = hak_lowest_bit(~((uint64_t)left >> first));
         uint32_t run = hak_mask32(first, count);
-        if (hak_os_purge((char *)ss->region.base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)count << HAK_UNIT_SHIFT)) {
+        if (hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)count << HAK_UNIT_SHIFT)) {
             done |= run;
         }
         left &= ~run;
         ++*calls;
     }
     hak_lock_take(&hak_pool.lock);
+    hak_pool.purges_in_flight--;
     hak_pool_unlist_locked(ss);
     ss->purging = false;
     ss->free_mask |= mask;
     if (done != mask) { /* locked memory cannot be given back: it stays EMPTY and is tried again later */
         hak_pool_set_dirty_locked(ss, ss->dirty_mask | (mask & ~done));
-        hak_pool_visit_later_locked(ss, retry_at_ms);
+        hak_pool.refused_until_ms = now_ms + HAK_REFUSED_PAUSE_MS;
     }
     hak_pool_list_locked(ss);
     return (size_t)hak_bit_count32(done) << HAK_UNIT_SHIFT;
@@ -97,7 +104,7 @@ static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t de
         return hak_release_locked(ss);
     }
     if (mask != 0) {
-        bytes = hak_purge_slots_locked(ss, mask, now_ms + delay_ms + 1000, calls);
+        bytes = hak_purge_slots_locked(ss, mask, now_ms, calls);
     }
     ss->aged_mask = ss->dirty_mask;
     if (ss->dirty_mask != 0) {
@@ -110,16 +117,15 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
     size_t bytes = 0;
     unsigned calls = 0;
     hak_lock_take(&hak_pool.lock);
-    hak_superslab_t *last = hak_pool.visit_tail; /* who comes after it was put back by this pass */
-    while (calls < max_calls && (hak_load_rlx(&hak_pool.dirty_slots) << HAK_UNIT_SHIFT) > keep_bytes) {
+    uint64_t visits = hak_pool.stats.superslabs; /* each at most once: a visit may put its superslab back */
+    bool refused = now_ms < hak_pool.refused_until_ms;
+    while (!refused && visits-- != 0 && calls < max_calls &&
+           (hak_load_rlx(&hak_pool.dirty_slots) << HAK_UNIT_SHIFT) > keep_bytes) { /* relaxed: under the lock */
         hak_superslab_t *ss = hak_next_visit_locked(now_ms, delay_ms);
         if (ss == NULL) {
             break;
         }
         bytes += hak_visit_locked(ss, now_ms, delay_ms, &calls);
-        if (ss == last) {
-            break;
-        }
     }
     hak_pool.stats.purges += calls;
     hak_pool.stats.purged_bytes += bytes;
@@ -133,17 +139,16 @@ static size_t hak_check_one(const hak_superslab_t *ss, uint32_t active) {
     faults += (ss->aged_mask & ~ss->dirty_mask) != 0;
     faults += !ss->purging && (active & ss->free_mask) != 0;
     for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
-        uintptr_t base = ss->region.base + ((uintptr_t)i << HAK_UNIT_SHIFT);
+        uintptr_t base = hak_region_base(&ss->region) + ((uintptr_t)i << HAK_UNIT_SHIFT);
         faults += (ss->free_mask >> i & 1u) != 0 && hak_registry_tag(base) != HAK_TAG_NONE;
         faults += hak_registry_region(base) != &ss->region;
     }
     return faults;
 }
 
-size_t hak_slot_pool_check_mt(void) {
+size_t hak_slot_pool_check_locked(void) {
     size_t faults = 0;
     uint64_t dirty = 0;
-    hak_lock_take(&hak_pool.lock);
     hak_superslab_t *ss = (hak_superslab_t *)hak_load_acq(&hak_pool.all); /* pairs with its release store */
     for (; ss != NULL; ss = ss->all_next) {
         if (hak_load_rlx(&ss->mapped) == 0) { /* relaxed: written under the lock */
@@ -159,7 +164,5 @@ size_t hak_slot_pool_check_mt(void) {
         faults += hak_check_one(ss, active);
         dirty += hak_bit_count32(ss->dirty_mask);
     }
-    faults += dirty != hak_load_rlx(&hak_pool.dirty_slots);
-    hak_lock_drop(&hak_pool.lock);
-    return faults;
+    return faults + (dirty != hak_load_rlx(&hak_pool.dirty_slots)); /* relaxed: under the lock */
 }

@@ -14,6 +14,9 @@
 
 #include <stdint.h>
 
+#include "base/attr.h"
+#include "config/hak_config.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -47,9 +47,14 @@ static void *hak_retry(hak_request_t *request) {
 
 static void *hak_retry_work(void *request) { return hak_retry(request); }
 
-static hak_cold void *hak_new_failed(size_t size, size_t align, const void *caller) {
-    hak_request_t request = {.size = size, .align = align, .caller = caller};
-    hak_runtime_find(&request.runtime, caller);
+/* The two failing ends are called last by the operators, usually by a jump, so their return address
+ * is in the code that called operator new. Where it is not, the search for a runtime begins with
+ * this library, in vain, and goes on through all others. */
+#define HAK_CALLER() __builtin_return_address(0)
+
+static hak_cold void *hak_new_failed(size_t size, size_t align) {
+    hak_request_t request = {.size = size, .align = align, .caller = HAK_CALLER()};
+    hak_runtime_find(&request.runtime, request.caller);
     /* An alignment that is no power of two can never be met: no handler helps. */
     void *block = align != 0 && !hak_is_pow2(align) ? NULL : hak_retry(&request);
     if (block == NULL) {
@@ -84,12 +89,12 @@ static void *hak_retry_in_runtime(hak_request_t *request) {
     return hak_retry(request);
 }
 
-static hak_cold void *hak_new_nothrow_failed(size_t size, size_t align, const void *caller) {
-    hak_request_t request = {.size = size, .align = align, .caller = caller};
+static hak_cold void *hak_new_nothrow_failed(size_t size, size_t align) {
+    hak_request_t request = {.size = size, .align = align, .caller = HAK_CALLER()};
     if (align != 0 && !hak_is_pow2(align)) {
         return NULL;
     }
-    hak_runtime_find(&request.runtime, caller);
+    hak_runtime_find(&request.runtime, request.caller);
     if (hak_runtime_handler(&request.runtime) == NULL) {
         return NULL;
     }
@@ -99,26 +104,24 @@ static hak_cold void *hak_new_nothrow_failed(size_t size, size_t align, const vo
     return hak_retry_in_runtime(&request);
 }
 
-#define HAK_CALLER() __builtin_return_address(0)
-
-static inline void *hak_new_inline(size_t size, const void *caller) {
+static inline void *hak_new_inline(size_t size) {
     void *block = hak_gate_malloc(size);
-    return hak_likely(block != NULL) ? block : hak_new_failed(size, 0, caller);
+    return hak_likely(block != NULL) ? block : hak_new_failed(size, 0);
 }
 
-static inline void *hak_new_nothrow_inline(size_t size, const void *caller) {
+static inline void *hak_new_nothrow_inline(size_t size) {
     void *block = hak_gate_malloc(size);
-    return hak_likely(block != NULL) ? block : hak_new_nothrow_failed(size, 0, caller);
+    return hak_likely(block != NULL) ? block : hak_new_nothrow_failed(size, 0);
 }
 
-static inline void *hak_new_aligned_inline(size_t size, size_t align, const void *caller) {
+static inline void *hak_new_aligned_inline(size_t size, size_t align) {
     void *block = hak_is_pow2(align) ? hak_gate_aligned(align, size) : NULL;
-    return hak_likely(block != NULL) ? block : hak_new_failed(size, align, caller);
+    return hak_likely(block != NULL) ? block : hak_new_failed(size, align);
 }
 
-static inline void *hak_new_aligned_nothrow_inline(size_t size, size_t align, const void *caller) {
+static inline void *hak_new_aligned_nothrow_inline(size_t size, size_t align) {
     void *block = hak_is_pow2(align) ? hak_gate_aligned(align, size) : NULL;
-    return hak_likely(block != NULL) ? block : hak_new_nothrow_failed(size, align, caller);
+    return hak_likely(block != NULL) ? block : hak_new_nothrow_failed(size, align);
 }
 
 /* The compiler knows the size of what it deletes, hakmem knows it better; debug builds compare. */
@@ -138,34 +141,32 @@ void *hak_new_array_aligned(size_t size, size_t align) HAK_OPERATOR("_ZnamSt11al
 void *hak_new_array_aligned_nothrow(size_t size, size_t align, const void *nothrow)
     HAK_OPERATOR("_ZnamSt11align_val_tRKSt9nothrow_t");
 
-void *hak_new(size_t size) { return hak_new_inline(size, HAK_CALLER()); }
-void *hak_new_array(size_t size) { return hak_new_inline(size, HAK_CALLER()); }
+void *hak_new(size_t size) { return hak_new_inline(size); }
+void *hak_new_array(size_t size) { return hak_new_inline(size); }
 
 void *hak_new_nothrow(size_t size, const void *nothrow) {
     (void)nothrow;
-    return hak_new_nothrow_inline(size, HAK_CALLER());
+    return hak_new_nothrow_inline(size);
 }
 
 void *hak_new_array_nothrow(size_t size, const void *nothrow) {
     (void)nothrow;
-    return hak_new_nothrow_inline(size, HAK_CALLER());
+    return hak_new_nothrow_inline(size);
 }
 
-void *hak_new_aligned(size_t size, size_t align) {
-    return hak_new_aligned_inline(size, align, HAK_CALLER());
-}
+void *hak_new_aligned(size_t size, size_t align) { return hak_new_aligned_inline(size, align); }
 void *hak_new_array_aligned(size_t size, size_t align) {
-    return hak_new_aligned_inline(size, align, HAK_CALLER());
+    return hak_new_aligned_inline(size, align);
 }
 
 void *hak_new_aligned_nothrow(size_t size, size_t align, const void *nothrow) {
     (void)nothrow;
-    return hak_new_aligned_nothrow_inline(size, align, HAK_CALLER());
+    return hak_new_aligned_nothrow_inline(size, align);
 }
 
 void *hak_new_array_aligned_nothrow(size_t size, size_t align, const void *nothrow) {
     (void)nothrow;
-    return hak_new_aligned_nothrow_inline(size, align, HAK_CALLER());
+    return hak_new_aligned_nothrow_inline(size, align);
 }
 
 void hak_delete(void *block) HAK_OPERATOR("_ZdlPv");

@@ -23,8 +23,8 @@ hak_weak void hak_bad_alloc_delete(void) __asm__("_ZNSt9bad_allocD1Ev");
 extern hak_weak char hak_bad_alloc_type[] __asm__("_ZTISt9bad_alloc");
 extern hak_weak char hak_bad_alloc_vtable[] __asm__("_ZTVSt9bad_alloc");
 
-/* Weak too: in a static program these are not linked in, and need not be, as it loads nothing. */
-extern __typeof__(dlopen) dlopen hak_weak;
+/* Weak too: in a static program these need not be linked in, as it loads nothing. dlopen itself is
+ * looked up with dlsym: a mere reference to it makes the linker warn about every static program. */
 extern __typeof__(dlclose) dlclose hak_weak;
 extern __typeof__(dlsym) dlsym hak_weak;
 extern __typeof__(dl_iterate_phdr) dl_iterate_phdr hak_weak;
@@ -51,6 +51,8 @@ static bool hak_take_runtime(void *handle, void *argument) {
     runtime->bad_alloc_vtable = dlsym(handle, "_ZTVSt9bad_alloc");
     return hak_can_throw(runtime);
 }
+
+typedef void *hak_open_t(const char *name, int mode);
 
 typedef struct {
     const void *caller; /* wanted: the object that holds it; NULL: the object number `index` */
@@ -91,10 +93,10 @@ static int hak_visit_object(struct dl_phdr_info *info, size_t bytes, void *argum
 
 /* Opens what is loaded already, never anything new, so that its symbols and those of what it needs
  * can be found. */
-static bool hak_try_object(const hak_object_t *object, bool (*take)(void *, void *),
-                           void *argument) {
+static bool hak_try_object(const hak_object_t *object, hak_open_t *open,
+                           bool (*take)(void *, void *), void *argument) {
     const char *name = object->name[0] == '\0' ? NULL : object->name;
-    void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+    void *handle = open(name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL) {
         return false;
     }
@@ -107,12 +109,16 @@ static bool hak_try_object(const hak_object_t *object, bool (*take)(void *, void
  * wants. The loader's lock is not held while objects are opened, so each step walks the list from
  * its start. */
 static bool hak_search(const void *caller, bool (*take)(void *, void *), void *argument) {
-    if (dlopen == NULL || dlclose == NULL || dlsym == NULL || dl_iterate_phdr == NULL) {
+    if (dlsym == NULL || dlclose == NULL || dl_iterate_phdr == NULL) {
+        return false;
+    }
+    hak_open_t *open = (hak_open_t *)hak_code(RTLD_DEFAULT, "dlopen");
+    if (open == NULL) {
         return false;
     }
     hak_object_t object = {.caller = caller};
     if (dl_iterate_phdr(hak_visit_object, &object) != 0 &&
-        hak_try_object(&object, take, argument)) {
+        hak_try_object(&object, open, take, argument)) {
         return true;
     }
     object.caller = NULL;
@@ -121,7 +127,7 @@ static bool hak_search(const void *caller, bool (*take)(void *, void *), void *a
         if (dl_iterate_phdr(hak_visit_object, &object) == 0) {
             return false;
         }
-        if (hak_try_object(&object, take, argument)) {
+        if (hak_try_object(&object, open, take, argument)) {
             return true;
         }
     }

@@ -20,9 +20,12 @@ void hak_gate_thread_flush(void) { hak_thread_flush_all(); }
 
 size_t hak_gate_check_heap(void) {
     size_t faults = 0;
+    hak_gate_init(NULL);
+    hak_thread_stop_all();
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         faults += (*b)->check();
     }
+    hak_thread_go_on();
     if (faults != 0) {
         hak_error_report(HAK_ERROR_CORRUPT, "hak_check", NULL, NULL, 0);
     }
@@ -41,6 +44,10 @@ static void hak_add_heap(const hak_heap_t *heap, hak_stats_t *stats) {
     stats->adopted_slabs += hak_load_rlx(&c->adopted_slabs);
     stats->slabs_made += hak_load_rlx(&c->slabs_made);
     stats->slabs_retired += hak_load_rlx(&c->slabs_retired);
+    if (hak_load_rlx(&heap->idle) != 0) {
+        return; /* no thread, no cache */
+    }
+    stats->cached_max_bytes += hak_load_rlx(&heap->batched_bytes);
     for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
         stats->cached_max_bytes += (uint64_t)hak_load_rlx(&heap->cached_max[sc]) * hak_sc_bytes[sc];
     }

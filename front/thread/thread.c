@@ -80,7 +80,7 @@ void hak_thread_flush_all(void) {
 }
 
 /* In the order of hak_lock_rank_t. */
-static void hak_fork_prepare(void) {
+void hak_thread_stop_all(void) {
     hak_heap_fork_take();
     hak_large_fork_take();
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
@@ -90,22 +90,22 @@ static void hak_fork_prepare(void) {
     hak_meta_fork_take();
 }
 
-static void hak_fork_release(void) {
+static void hak_release(bool in_child) {
     hak_meta_fork_drop();
     hak_registry_fork_drop();
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
-        (*b)->fork_drop();
+        (*b)->fork_drop(in_child);
     }
     hak_large_fork_drop();
 }
 
-static void hak_fork_parent(void) {
-    hak_fork_release();
+void hak_thread_go_on(void) {
+    hak_release(false);
     hak_heap_fork_drop_parent();
 }
 
 static void hak_fork_child(void) {
-    hak_fork_release();
+    hak_release(true);
     hak_heap_fork_drop_child(hak_tls.heap);
     if (hak_thread.in_child != NULL) {
         hak_thread.in_child();
@@ -116,5 +116,5 @@ void hak_thread_init_fork(void (*in_child)(void)) {
     hak_thread.in_child = in_child;
     /* ENOMEM is the only error; without handlers a fork in a program with threads may find a lock held, as in most
      * allocators. */
-    (void)pthread_atfork(hak_fork_prepare, hak_fork_parent, hak_fork_child);
+    (void)pthread_atfork(hak_thread_stop_all, hak_thread_go_on, hak_fork_child);
 }

@@ -26,6 +26,10 @@ hak_heap_t *hak_thread_heap(void);
 hak_heap_t *hak_thread_borrow(void);
 void hak_thread_return(hak_heap_t *heap);
 
+/* Takes every lock of the allocator: no other thread is on a slow path until hak_thread_go_on. */
+void hak_thread_stop_all(void);
+void hak_thread_go_on(void);
+
 /* Empties the calling thread's bins and batches. */
 void hak_thread_flush_all(void);
 

@@ -28,23 +28,23 @@ void ExpectBlock(void *block, size_t size, size_t align) {
     memset(block, 1, size);
 }
 
+const size_t kSizes[] = {0, 1, 100, 5000, 70000, 3 << 20};
+
 TEST(New, EveryFormGivesAndTakesBack) {
-    for (size_t size : {0, 1, 100, 5000, 70000, 3 << 20}) {
-        for (bool sized : {false, true}) {
-            void *block = ::operator new(size);
-            ExpectBlock(block, size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
-            sized ? ::operator delete(block, size) : ::operator delete(block);
-            block = ::operator new[](size);
-            ExpectBlock(block, size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
-            sized ? ::operator delete[](block, size) : ::operator delete[](block);
-            block = ::operator new(size, kPage);
-            ExpectBlock(block, size, 4096);
-            sized ? ::operator delete(block, size, kPage) : ::operator delete(block, kPage);
-            block = ::operator new[](size, kPage);
-            ExpectBlock(block, size, 4096);
-            sized ? ::operator delete[](block, size, kPage) : ::operator delete[](block, kPage);
-        }
-        void *block = ::operator new(size, std::nothrow);
+    for (size_t size : kSizes) {
+        void *block = ::operator new(size);
+        ExpectBlock(block, size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+        ::operator delete(block);
+        block = ::operator new[](size);
+        ExpectBlock(block, size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+        ::operator delete[](block);
+        block = ::operator new(size, kPage);
+        ExpectBlock(block, size, 4096);
+        ::operator delete(block, kPage);
+        block = ::operator new[](size, kPage);
+        ExpectBlock(block, size, 4096);
+        ::operator delete[](block, kPage);
+        block = ::operator new(size, std::nothrow);
         ExpectBlock(block, size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
         ::operator delete(block, std::nothrow);
         block = ::operator new[](size, std::nothrow);
@@ -56,6 +56,24 @@ TEST(New, EveryFormGivesAndTakesBack) {
         block = ::operator new[](size, kPage, std::nothrow);
         ExpectBlock(block, size, 4096);
         ::operator delete[](block, kPage, std::nothrow);
+    }
+    EXPECT_EQ(hak_check(), 0u);
+}
+
+TEST(New, SizedDeletesTakeBack) {
+    for (size_t size : kSizes) {
+        void *block = ::operator new(size);
+        ExpectBlock(block, size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+        ::operator delete(block, size);
+        block = ::operator new[](size);
+        ExpectBlock(block, size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+        ::operator delete[](block, size);
+        block = ::operator new(size, kPage);
+        ExpectBlock(block, size, 4096);
+        ::operator delete(block, size, kPage);
+        block = ::operator new[](size, kPage);
+        ExpectBlock(block, size, 4096);
+        ::operator delete[](block, size, kPage);
     }
     EXPECT_EQ(hak_check(), 0u);
 }
@@ -144,15 +162,20 @@ TEST(Failure, NothrowGivesNull) {
     EXPECT_EQ(::operator new[](too_much, kPage, std::nothrow), nullptr);
 }
 
+int handler_calls;
+
 TEST(Failure, AnAlignmentThatIsNoneFailsAtOnce) {
-    std::set_new_handler([] { throw std::runtime_error("no handler can help"); });
+    handler_calls = 0;
+    std::set_new_handler([] {
+        handler_calls++;
+        throw std::runtime_error("no handler can help");
+    });
     volatile size_t odd = 48;
     EXPECT_THROW(static_cast<void>(::operator new(64, std::align_val_t(odd))), std::bad_alloc);
     EXPECT_EQ(::operator new(64, std::align_val_t(odd), std::nothrow), nullptr);
+    EXPECT_EQ(handler_calls, 0);
     std::set_new_handler(nullptr);
 }
-
-int handler_calls;
 
 TEST(NewHandler, IsCalledUntilItGivesUp) {
     handler_calls = 0;

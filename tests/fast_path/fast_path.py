@@ -1,12 +1,14 @@
-"""Counts the instructions of the malloc and free hit under callgrind and compares them with a golden file.
+"""Counts the instructions of the malloc and free hit under callgrind; compares with a golden file.
 
-usage: fast_path.py --library LIBRARY.so --program HIT_LOOP --golden FILE [--budget malloc=N,free=N] [--update]
+usage: fast_path.py --library LIBRARY.so --program HIT_LOOP --golden FILE
+                    [--budget malloc=N,free=N] [--update]
 
-Each figure is the difference between a run with 2N and one with N operations, divided by N: start, warm-up and exit
-cancel out, and what stays is exact. The hit must equal the golden file and stay within the budget. Averages over
-refills may differ by 2 %.
+Each figure is the difference between a run with 2N and one with N operations, divided by N: start,
+warm-up and exit cancel out, and what stays is exact. The hit must equal the golden file and stay
+within the budget. Averages over refills may differ by 2 %.
 
-From the same runs comes the list of instructions that a hit executes; none of them may call, lock or swap with memory.
+From the same runs comes the list of instructions that a hit executes; none of them may call, lock or
+swap with memory.
 
 Exit status: 0 passed, 1 failed, 2 could not measure.
 """
@@ -18,7 +20,9 @@ import sys
 import tempfile
 
 N = 2000
-# Average over many calls: name, mode of hit_loop, size, operations of each kind per count.
+# Rounds of hit_loop's burst mode, and mallocs per round.
+ROUNDS, BURST = 5, 10000
+# Name and size of the hits that are measured.
 HITS = [("64", 64), ("2000", 2000)]
 AVERAGE_TOLERANCE = 0.02
 
@@ -32,11 +36,13 @@ def run_callgrind(library, program, mode, count, size, folder):
     out = os.path.join(folder, "%s_%d_%d.out" % (mode, count, size))
     # Nothing of the environment may change what is executed.
     environment = {"PATH": os.environ["PATH"], "LD_PRELOAD": library, "LD_BIND_NOW": "1"}
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, "--compress-strings=no",
-               "--compress-pos=no", "--dump-instr=yes", program, mode, str(count), str(size)]
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out,
+               "--compress-strings=no", "--compress-pos=no", "--dump-instr=yes",
+               program, mode, str(count), str(size)]
     try:
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              universal_newlines=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, universal_newlines=True, timeout=120,
+                              check=False)
     except FileNotFoundError:
         raise Failure("valgrind is not installed: tools/setup.sh test installs it")
     if done.returncode != 0:
@@ -45,8 +51,8 @@ def run_callgrind(library, program, mode, count, size, folder):
 
 
 class Profile:
-    """calls[function] is the inclusive cost of the calls that the function makes; executed[address] is the count of an
-    instruction of the library."""
+    """calls[function] is the inclusive cost of the calls that the function makes;
+    executed[address] is the count of an instruction of the library."""
 
     def __init__(self, path, library):
         self.calls = {}
@@ -73,38 +79,40 @@ class Profile:
 
 
 class Measurement:
-    """Two profiles of one mode, N and 2N operations."""
+    """Two profiles of one mode, the second with twice the operations."""
 
-    def __init__(self, args, mode, size, folder):
+    def __init__(self, args, mode, count, size, folder):
         self.profiles = []
-        for count in (N, 2 * N):
+        self.count = count
+        for count in (self.count, 2 * self.count):
             printed, path = run_callgrind(args.library, args.program, mode, count, size, folder)
             if printed.strip() != "registry_flat 1":
-                raise Failure("these counts are for the flat registry map, but the program says: " + printed.strip())
+                raise Failure("these counts are for the flat registry map, but the program says: "
+                              + printed.strip())
             self.profiles.append(Profile(path, args.library))
 
     def per_operation(self, function):
         low, high = (profile.calls.get(function, 0) for profile in self.profiles)
-        return (high - low) / N
+        return (high - low) / self.count
 
     def hit_addresses(self):
         """Instructions of the library that every operation executes."""
         low, high = (profile.executed for profile in self.profiles)
-        return sorted(a for a, count in high.items() if count - low.get(a, 0) >= N)
+        return sorted(a for a, count in high.items() if count - low.get(a, 0) >= self.count)
 
 
 def measure(args, folder):
     """Returns (name -> figure, addresses executed by hits)."""
     figures, addresses = {}, set()
     for name, size in HITS:
-        pair = Measurement(args, "pair", size, folder)
+        pair = Measurement(args, "pair", N, size, folder)
         figures["malloc_" + name] = pair.per_operation("measured_malloc")
         figures["free_" + name] = pair.per_operation("measured_free")
         addresses.update(pair.hit_addresses())
-    burst = Measurement(args, "burst", 64, folder)
-    figures["malloc_burst_64"] = burst.per_operation("measured_malloc") / 200
-    figures["free_burst_64"] = burst.per_operation("measured_free") / 200
-    fresh = Measurement(args, "fresh", 64, folder)
+    burst = Measurement(args, "burst", ROUNDS, 64, folder)
+    figures["malloc_burst_64"] = burst.per_operation("measured_malloc") / BURST
+    figures["free_burst_64"] = burst.per_operation("measured_free") / BURST
+    fresh = Measurement(args, "fresh", N, 64, folder)
     figures["malloc_fresh_64"] = fresh.per_operation("measured_malloc")
     return figures, sorted(addresses)
 
@@ -121,8 +129,9 @@ def read_golden(path):
 
 def write_golden(path, figures):
     with open(path, "w") as file:
-        file.write("# Instructions per call, gcc -O2, flat registry map. fast_path.py --update writes this file.\n")
-        file.write("# *_burst: average over rounds of 200 mallocs and 200 frees. *_fresh: blocks that stay.\n")
+        file.write("# Instructions per call, gcc -O2, flat registry map; fast_path.py --update writes it.\n"
+                   "# *_burst: average over 10,000 mallocs and then 10,000 frees, with refills and\n"
+                   "# flushes. *_fresh: blocks that stay.\n")
         for name, figure in figures.items():
             file.write("%s %s\n" % (name, ("%.2f" % figure).rstrip("0").rstrip(".")))
 
@@ -139,7 +148,8 @@ def compare(figures, golden):
                 wrong.append("%s: %.2f instructions on average, golden %.2f" % (name, figure, want))
         elif figure != want:
             wrong.append("%s: %g instructions, golden %g" % (name, figure, want))
-    wrong.extend("%s: in the golden file, but not measured" % name for name in golden if name not in figures)
+    wrong.extend("%s: in the golden file, but not measured" % name
+                 for name in golden if name not in figures)
     return wrong
 
 
@@ -147,19 +157,21 @@ def check_budget(figures, budget):
     wrong = []
     for entry in filter(None, budget.split(",")):
         name, limit = entry.split("=")
-        if figures[name + "_64"] > int(limit):
-            wrong.append("%s_64: %g instructions, the budget is %s" % (name, figures[name + "_64"], limit))
+        figure = figures[name + "_64"]
+        if figure > int(limit):
+            wrong.append("%s_64: %g instructions, the budget is %s" % (name, figure, limit))
     return wrong
 
 
 def disassemble(library):
     """address -> instruction text of the library."""
     try:
-        text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], stdout=subprocess.PIPE,
-                              universal_newlines=True, check=True).stdout
+        text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library],
+                              stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
     except FileNotFoundError:
         raise Failure("objdump is not installed: tools/setup.sh test installs binutils")
-    return {int(m.group(1), 16): m.group(2).strip() for m in re.finditer(r"^ +([0-9a-f]+):\t(.*)$", text, re.M)}
+    lines = re.finditer(r"^ +([0-9a-f]+):\t(.*)$", text, re.M)
+    return {int(line.group(1), 16): line.group(2).strip() for line in lines}
 
 
 def check_instructions(library, addresses):
@@ -167,18 +179,22 @@ def check_instructions(library, addresses):
     code = disassemble(library)
     known = [(a, code[a]) for a in addresses if a in code]
     if len(known) < 20:
-        raise Failure("only %d of %d executed instructions are in the disassembly" % (len(known), len(addresses)))
+        raise Failure("only %d of %d executed instructions are in the disassembly" %
+                      (len(known), len(addresses)))
     bad = re.compile(r"^(call|lock|syscall|bl |blr |svc|ldaxr|stlxr|ldadd|swp|cas)|^xchg .*\(")
     return ["the hit executes: %x: %s" % (a, text) for a, text in known if bad.search(text)]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", required=True, help="the shared library to preload")
     parser.add_argument("--program", required=True, help="the program hit_loop")
     parser.add_argument("--golden", required=True, help="the file of expected figures")
-    parser.add_argument("--budget", default="", help="most instructions of a 64-byte hit, as malloc=17,free=22")
-    parser.add_argument("--update", action="store_true", help="write the golden file instead of comparing")
+    parser.add_argument("--budget", default="",
+                        help="most instructions of a 64-byte hit, as malloc=17,free=22")
+    parser.add_argument("--update", action="store_true",
+                        help="write the golden file instead of comparing")
     args = parser.parse_args()
     args.library = os.path.abspath(args.library)
     try:

@@ -61,5 +61,5 @@ done
 expect_run "setup.sh: another system" 1 "" env PATH="$work/bin" "$root/tools/setup.sh" build
 grep -q 'no Debian' "$work/stderr" || fail "setup.sh: another system: $(cat "$work/stderr")"
 expect_run "setup.sh: told to skip" 0 "" \
-    env PATH="$work/bin" HAKMEM_SETUP=skip "$root/tools/setup.sh" build
+    env PATH="$work/bin" HAK_SETUP=skip "$root/tools/setup.sh" build
 finish

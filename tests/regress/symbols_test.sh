@@ -16,7 +16,7 @@ failed=0 checked=0
 for archive in "$@"; do
     checked=$((checked + 1))
     names="$allocating|$stdio"
-    if [[ $archive == */front/libc/* ]]; then
+    if [[ $archive == *front/libc/* ]]; then
         names=$allocating
     fi
     used=$(nm --undefined-only --format=posix "$archive" 2> /dev/null |

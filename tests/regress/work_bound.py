@@ -2,8 +2,9 @@
 
 usage: work_bound.py LIBRARY.so PROGRAM
 
-The difference between a long and a short run is the work; what sets up the slabs cancels out. With a scan over slabs
-anywhere on the way, 10,000 of them cost far more than 100. Exit status: 0 within 1.5 times, 1 not, 2 not measured.
+The difference between a long and a short run is the work; what sets up the slabs cancels out. With a
+scan over slabs anywhere on the way, 10,000 of them cost far more than 100. Exit status: 0 within 1.5
+times, 1 not, 2 not measured.
 """
 import os
 import re
@@ -19,10 +20,11 @@ LIMIT = 1.5
 def instructions(library, program, slabs, rounds):
     with tempfile.TemporaryDirectory() as folder:
         environment = {"PATH": os.environ["PATH"], "LD_PRELOAD": library}
-        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + folder + "/out", program, str(slabs),
-                   str(rounds)]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True, timeout=280, check=False)
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + folder + "/out",
+                   program, str(slabs), str(rounds)]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, universal_newlines=True, timeout=280,
+                              check=False)
     found = re.search(r"Collected : (\d+)", done.stdout)
     if done.returncode != 0 or found is None:
         print(done.stdout)
@@ -34,7 +36,8 @@ def main():
     library, program = os.path.abspath(sys.argv[1]), sys.argv[2]
     cost = {}
     for slabs in (FEW, MANY):
-        cost[slabs] = instructions(library, program, slabs, LONG) - instructions(library, program, slabs, SHORT)
+        long_run = instructions(library, program, slabs, LONG)
+        cost[slabs] = long_run - instructions(library, program, slabs, SHORT)
         operations = (LONG - SHORT) * 2000 * 2
         print("%5d live slabs: %.1f instructions per call" % (slabs, cost[slabs] / operations))
     ratio = cost[MANY] / cost[FEW]

@@ -1,0 +1,308 @@
+#include "backends/os/os.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "backends/os/os_fake.h"
+#include "base/atomic.h"
+#include "base/testing/testing.h"
+
+namespace {
+
+using hak_testing::InChild;
+
+class Os : public ::testing::Test {
+  protected:
+    void SetUp() override { hak_os_fake_reset(); }
+    void TearDown() override { hak_os_fake_reset(); }
+
+    static bool IsZero(const void *base, size_t bytes) {
+        const char *p = static_cast<const char *>(base);
+        return std::all_of(p, p + bytes, [](char c) { return c == 0; });
+    }
+    /* Is the page at `address` mapped? */
+    static bool IsMapped(const void *address) {
+        unsigned char resident;
+        return mincore(const_cast<void *>(address), 1, &resident) == 0;
+    }
+    const size_t page_ = hak_os_page_bytes();
+};
+
+TEST_F(Os, PageSizeIsTheSystems) {
+    EXPECT_EQ(page_, (size_t)sysconf(_SC_PAGESIZE));
+    EXPECT_EQ(page_ & (page_ - 1), 0u);
+}
+
+TEST_F(Os, MapGivesZeroesThatCanBeWritten) {
+    size_t bytes = 5 * page_;
+    char *base = static_cast<char *>(hak_os_map(bytes));
+    ASSERT_NE(base, nullptr);
+    EXPECT_TRUE(IsZero(base, bytes));
+    memset(base, 1, bytes);
+    hak_os_unmap(base, bytes);
+    EXPECT_FALSE(IsMapped(base));
+}
+
+/* T-01: a plain mapping is aligned to a page and by luck to more, so a single page is mapped in
+ * between to spoil the luck. */
+TEST_F(Os, AlignedMapIsAlignedWhateverLiesBeside) {
+    for (size_t align : {(size_t)1 << 16, (size_t)1 << 21, (size_t)1 << 30}) {
+        for (size_t bytes : {(size_t)1 << 21, ((size_t)1 << 21) + 1, (size_t)1 << 16}) {
+            void *skew = hak_os_map(page_);
+            char *base = static_cast<char *>(hak_os_map_aligned(bytes, align));
+            ASSERT_NE(base, nullptr);
+            EXPECT_EQ((uintptr_t)base % align, 0u);
+            base[0] = base[bytes - 1] = 1;
+            /* Nothing of the wider mapping is left around it. */
+            size_t mapped = (bytes + page_ - 1) / page_ * page_;
+            hak_os_unmap(base, mapped);
+            EXPECT_FALSE(IsMapped(base));
+            EXPECT_FALSE(IsMapped(base + mapped - page_));
+            hak_os_unmap(skew, page_);
+        }
+    }
+}
+
+TEST_F(Os, SizesThatCannotBeFailWithEnomem) {
+    errno = 0;
+    EXPECT_EQ(hak_os_map_aligned(SIZE_MAX - 4095, 1 << 21), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    errno = 0;
+    EXPECT_EQ(hak_os_map_aligned(PTRDIFF_MAX, 1 << 21), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    errno = 0;
+    EXPECT_EQ(hak_os_hold_aligned(SIZE_MAX - 4095, 1 << 21), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+}
+
+TEST_F(Os, ReservationReadsAsZeroAndIsWrittenOnlyWhereCommitted) {
+    size_t bytes = (size_t)1 << 33;
+    char *base = static_cast<char *>(hak_os_reserve(bytes));
+    ASSERT_NE(base, nullptr);
+    EXPECT_TRUE(IsZero(base + bytes / 2, page_));
+    char *part = base + 16 * page_;
+    EXPECT_EQ(InChild([=] {
+                  signal(SIGSEGV, SIG_DFL);
+                  *(volatile char *)part = 1;
+                  return 0;
+              }),
+              -SIGSEGV);
+    ASSERT_TRUE(hak_os_commit(part, page_));
+    part[0] = 1;
+    EXPECT_EQ(part[page_], 0);
+    EXPECT_EQ(InChild([=] {
+                  signal(SIGSEGV, SIG_DFL);
+                  *(volatile char *)(part + page_) = 1;
+                  return 0;
+              }),
+              -SIGSEGV);
+    hak_os_unmap(base, bytes);
+}
+
+TEST_F(Os, PurgedMemoryReadsAsZero) {
+    char *base = static_cast<char *>(hak_os_map(4 * page_));
+    memset(base, 7, 4 * page_);
+    ASSERT_TRUE(hak_os_purge(base + page_, 2 * page_));
+    EXPECT_TRUE(IsZero(base + page_, 2 * page_));
+    EXPECT_EQ(base[page_ - 1], 7);
+    EXPECT_EQ(base[3 * page_], 7);
+    hak_os_unmap(base, 4 * page_);
+}
+
+TEST_F(Os, RefusedPurgeKeepsContentAndErrno) {
+    char *base = static_cast<char *>(hak_os_map(page_));
+    base[0] = 7;
+    if (syscall(SYS_mlock, base, page_) == 0) { /* not mlock(), which TSan turns into nothing */
+        errno = 3;
+        EXPECT_FALSE(hak_os_purge(base, page_));
+        EXPECT_EQ(errno, 3);
+        syscall(SYS_munlock, base, page_);
+    }
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, 1);
+    errno = 3;
+    EXPECT_FALSE(hak_os_purge(base, page_));
+    EXPECT_EQ(errno, 3);
+    EXPECT_EQ(base[0], 7);
+    EXPECT_TRUE(hak_os_purge(base, page_));
+    EXPECT_EQ(base[0], 0);
+    hak_os_unmap(base, page_);
+}
+
+TEST_F(Os, ResizeInPlaceKeepsContent) {
+    char *base = static_cast<char *>(hak_os_map(8 * page_));
+    memset(base, 3, 8 * page_);
+    ASSERT_TRUE(hak_os_resize(base, 8 * page_, 4 * page_));
+    EXPECT_FALSE(IsMapped(base + 4 * page_));
+    EXPECT_EQ(base[4 * page_ - 1], 3);
+    /* The place behind was free a moment ago and no other thread runs. */
+    ASSERT_TRUE(hak_os_resize(base, 4 * page_, 8 * page_));
+    EXPECT_EQ(base[4 * page_ - 1], 3);
+    EXPECT_TRUE(IsZero(base + 4 * page_, 4 * page_));
+    hak_os_unmap(base, 8 * page_);
+}
+
+TEST_F(Os, ResizeInPlaceRefusesToRunIntoANeighbour) {
+    char *base = static_cast<char *>(hak_os_map(8 * page_));
+    ASSERT_EQ(mprotect(base + 4 * page_, page_, PROT_READ), 0);
+    errno = 3;
+    EXPECT_FALSE(hak_os_resize(base, 4 * page_, 6 * page_));
+    EXPECT_EQ(errno, 3);
+    hak_os_unmap(base, 8 * page_);
+}
+
+TEST_F(Os, MoveTakesThePagesToTheHeldPlace) {
+    char *base = static_cast<char *>(hak_os_map(4 * page_));
+    memset(base, 9, 4 * page_);
+    size_t align = (size_t)1 << 21;
+    char *target = static_cast<char *>(hak_os_hold_aligned(8 * page_, align));
+    ASSERT_NE(target, nullptr);
+    EXPECT_EQ((uintptr_t)target % align, 0u);
+    ASSERT_TRUE(hak_os_move(base, 4 * page_, target, 8 * page_));
+    EXPECT_FALSE(IsMapped(base));
+    EXPECT_EQ(std::count(target, target + 4 * page_, 9), (long)(4 * page_));
+    EXPECT_TRUE(IsZero(target + 4 * page_, 4 * page_));
+    target[8 * page_ - 1] = 1;
+    hak_os_unmap(target, 8 * page_);
+}
+
+TEST_F(Os, HeldPlaceCannotBeTouched) {
+    char *held = static_cast<char *>(hak_os_hold_aligned(page_, (size_t)1 << 16));
+    ASSERT_NE(held, nullptr);
+    EXPECT_EQ(InChild([=] {
+                  signal(SIGSEGV, SIG_DFL);
+                  return (int)*(volatile char *)held;
+              }),
+              -SIGSEGV);
+    hak_os_unmap(held, page_);
+}
+
+TEST_F(Os, FailedMoveChangesNothing) {
+    char *base = static_cast<char *>(hak_os_map(page_));
+    base[0] = 9;
+    char *target = static_cast<char *>(hak_os_hold_aligned(2 * page_, (size_t)1 << 16));
+    hak_os_fake_fail(HAK_OS_CALL_MOVE, 0, 1);
+    errno = 0;
+    EXPECT_FALSE(hak_os_move(base, page_, target, 2 * page_));
+    EXPECT_EQ(errno, ENOMEM);
+    EXPECT_EQ(base[0], 9);
+    hak_os_unmap(target, 2 * page_);
+    hak_os_unmap(base, page_);
+}
+
+TEST_F(Os, UnmapKeepsErrno) {
+    errno = 3;
+    hak_os_unmap((void *)1, page_); /* EINVAL in the kernel */
+    EXPECT_EQ(errno, 3);
+}
+
+TEST_F(Os, FlatMapIsRefusedUnderLimits) {
+    EXPECT_EQ(InChild([] {
+                  struct rlimit limit = {(rlim_t)1 << 32, RLIM_INFINITY};
+                  return setrlimit(RLIMIT_AS, &limit) == 0 && !hak_os_address_space_is_free() ? 0
+                                                                                              : 1;
+              }),
+              0);
+    EXPECT_EQ(InChild([] {
+                  struct rlimit limit;
+                  (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+                  limit.rlim_cur = (rlim_t)1 << 20; /* an ordinary default */
+                  if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
+                      return 0;
+                  }
+                  struct rlimit space;
+                  bool limited =
+                      getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
+                  return limited || hak_os_address_space_is_free() ? 0 : 1;
+              }),
+              0);
+    EXPECT_EQ(InChild([] {
+                  struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
+                  if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
+                      return 0; /* only root may raise it */
+                  }
+                  return hak_os_address_space_is_free() ? 1 : 0;
+              }),
+              0);
+}
+
+TEST_F(Os, WaitReturnsWhenTheWordDiffersOrTimeIsUpOrWoken) {
+    hak_a32_t word = {1};
+    errno = 3;
+    hak_os_wait(&word.v, 0, -1); /* would sleep for ever if it slept */
+    hak_os_wait(&word.v, 1, 1);
+    EXPECT_EQ(errno, 3);
+    hak_testing::RunThreads(2, [&](int self) {
+        if (self == 0) {
+            while (hak_load_acq(&word) == 1) {
+                hak_os_wait(&word.v, 1, -1);
+            }
+        } else {
+            hak_store_rel(&word, 2u);
+            hak_os_wake(&word.v, 1);
+        }
+    });
+}
+
+TEST_F(Os, BarrierCanBeRegisteredTwiceAndFaked) {
+    bool has = hak_os_barrier_register();
+    EXPECT_EQ(hak_os_barrier_register(), has);
+    if (has) {
+        hak_os_barrier();
+    }
+    hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, 1);
+    EXPECT_FALSE(hak_os_barrier_register());
+    hak_os_yield();
+}
+
+TEST_F(Os, ClockGoesForwardAndCanBeAdvanced) {
+    uint64_t before = hak_os_now_ms();
+    EXPECT_GE(hak_os_now_ms(), before);
+    hak_os_fake_advance_ms(100000);
+    uint64_t after = hak_os_now_ms();
+    EXPECT_GE(after, before + 100000);
+    EXPECT_LT(after, before + 160000);
+}
+
+TEST_F(Os, RandomDiffersFromZero) { EXPECT_NE(hak_os_random(), 0u); }
+
+TEST_F(Os, ProcessFacts) {
+    EXPECT_EQ(hak_os_pid(), (uint32_t)getpid());
+    EXPECT_FALSE(hak_os_is_secure());
+}
+
+TEST_F(Os, WriteDeliversAllOrFails) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    std::string text(200000, 'x'); /* more than a pipe takes at once */
+    text += "end";
+    std::string got;
+    hak_testing::RunThreads(2, [&](int self) {
+        if (self == 0) {
+            EXPECT_TRUE(hak_os_write(ends[1], text.data(), text.size()));
+            close(ends[1]);
+            return;
+        }
+        char buffer[4096];
+        ssize_t n;
+        while ((n = read(ends[0], buffer, sizeof buffer)) > 0) {
+            got.append(buffer, (size_t)n);
+        }
+    });
+    EXPECT_EQ(got, text);
+    close(ends[0]);
+    errno = 0;
+    EXPECT_FALSE(hak_os_write(-1, "x", 1));
+    EXPECT_EQ(errno, EBADF);
+}
+
+} // namespace

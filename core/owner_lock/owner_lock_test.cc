@@ -1,0 +1,179 @@
+/* T-20: whoever is inside, owner or guest, is there alone. Under TSan the plain counters also show
+ * that one's writes are ordered before the other's reads. */
+#include "core/owner_lock/owner_lock.h"
+
+#include <gtest/gtest.h>
+
+#include "backends/os/os_fake.h"
+#include "base/testing/testing.h"
+extern "C" {
+#include "core/owner_lock/owner_lock_inl.h"
+}
+
+namespace {
+
+/* Runs with membarrier, if the kernel has it, and without. */
+class OwnerLock : public ::testing::TestWithParam<bool> {
+  protected:
+    void SetUp() override {
+        hak_os_fake_reset();
+        if (!GetParam()) {
+            hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, UINT64_MAX);
+        }
+        hak_owner_lock_init();
+        hak_os_fake_reset();
+    }
+    hak_owner_lock_t lock_ = {};
+};
+
+TEST_P(OwnerLock, GuestIsRefusedWhileTheOwnerIsInside) {
+    hak_owner_lock_take_owner(&lock_);
+    EXPECT_FALSE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_drop_owner(&lock_);
+    EXPECT_TRUE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_drop_guest(&lock_);
+}
+
+TEST_P(OwnerLock, SecondGuestIsRefused) {
+    ASSERT_TRUE(hak_owner_lock_try_guest(&lock_));
+    EXPECT_FALSE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_drop_guest(&lock_);
+    hak_owner_lock_take_guest(&lock_);
+    hak_owner_lock_drop_guest(&lock_);
+}
+
+TEST_P(OwnerLock, OwnerWaitsForTheGuest) {
+    hak_owner_lock_take_guest(&lock_);
+    std::atomic<bool> guest_inside(true);
+    hak_testing::RunThreads(2, [&](int self) {
+        if (self == 0) {
+            hak_owner_lock_take_owner(&lock_);
+            EXPECT_FALSE(guest_inside.load());
+            hak_owner_lock_drop_owner(&lock_);
+        } else {
+            usleep(2000);
+            guest_inside = false;
+            hak_owner_lock_drop_guest(&lock_);
+        }
+    });
+}
+
+TEST_P(OwnerLock, GuestThatWaitsGetsIn) {
+    hak_owner_lock_take_owner(&lock_);
+    std::atomic<bool> owner_inside(true);
+    hak_testing::RunThreads(2, [&](int self) {
+        if (self == 0) {
+            hak_owner_lock_take_guest(&lock_);
+            EXPECT_FALSE(owner_inside.load());
+            hak_owner_lock_drop_guest(&lock_);
+        } else {
+            usleep(2000);
+            owner_inside = false;
+            hak_owner_lock_drop_owner(&lock_);
+        }
+    });
+}
+
+/* Notes who is inside. Stays long enough for the other side to run into it. */
+class Room {
+  public:
+    void Visit() {
+        shared_ += visitors_.fetch_add(1) != 0 ? 1 : 0;
+        count_++; /* plain: the lock alone keeps it right */
+        for (int i = 0; i < 100; i++) {
+            hak_compiler_fence();
+        }
+        visitors_.fetch_sub(1);
+        visits_++;
+    }
+    void ExpectNeverShared() const {
+        EXPECT_EQ(shared_.load(), 0u);
+        EXPECT_EQ(count_, visits_.load());
+    }
+
+  private:
+    std::atomic<int> visitors_{0};
+    std::atomic<uint64_t> visits_{0}, shared_{0};
+    uint64_t count_ = 0;
+};
+
+/* The owner first writes to lines that no cache holds. Its store to `busy` then waits in the store
+ * buffer while its load of `revoke` goes ahead: the very order that the guest's barrier must undo. */
+TEST_P(OwnerLock, OwnerAndGuestsExcludeEachOther) {
+    enum { GUESTS = 2, OWNER_TIMES = 10000, LINES = 1 << 19, MISSES = 6 };
+    std::vector<char> cold((size_t)LINES * 64);
+    Room room;
+    std::atomic<bool> done(false);
+    hak_testing::RunThreads(1 + GUESTS, [&](int self) {
+        if (self == 0) {
+            hak_testing::Random random(1);
+            for (int i = 0; i < OWNER_TIMES; i++) {
+                for (int miss = 0; miss < MISSES; miss++) {
+                    cold[random.Below(LINES) * 64] = 1;
+                }
+                hak_owner_lock_take_owner(&lock_);
+                room.Visit();
+                hak_owner_lock_drop_owner(&lock_);
+            }
+            done = true;
+            return;
+        }
+        bool waits = self == 1;
+        while (!done) {
+            if (waits) {
+                hak_owner_lock_take_guest(&lock_);
+            } else if (!hak_owner_lock_try_guest(&lock_)) {
+                continue;
+            }
+            room.Visit();
+            hak_owner_lock_drop_guest(&lock_);
+        }
+    });
+    room.ExpectNeverShared();
+}
+
+/* A heap passes from thread to thread: the one that enters as owner is not always the same. */
+TEST_P(OwnerLock, OwnershipMayPassBetweenThreads) {
+    enum { ROUNDS = 200 };
+    uint64_t count = 0;
+    std::atomic<int> turn(0);
+    std::atomic<uint64_t> guests(0);
+    hak_testing::RunThreads(3, [&](int self) {
+        if (self == 2) {
+            while (turn < ROUNDS) {
+                if (hak_owner_lock_try_guest(&lock_)) {
+                    count++;
+                    guests++;
+                    hak_owner_lock_drop_guest(&lock_);
+                }
+            }
+            return;
+        }
+        for (int i = self; i < ROUNDS; i += 2) {
+            while (turn != i) {
+                std::this_thread::yield();
+            }
+            hak_owner_lock_take_owner(&lock_);
+            count++;
+            hak_owner_lock_drop_owner(&lock_);
+            turn = i + 1;
+        }
+    });
+    EXPECT_EQ(count, ROUNDS + guests.load());
+}
+
+TEST_P(OwnerLock, ResetFreesALockWhoeverWasInside) {
+    hak_owner_lock_take_owner(&lock_);
+    hak_owner_lock_reset(&lock_);
+    EXPECT_TRUE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_reset(&lock_);
+    hak_owner_lock_take_owner(&lock_);
+    hak_owner_lock_drop_owner(&lock_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Barrier, OwnerLock, ::testing::Values(true, false),
+                         [](const ::testing::TestParamInfo<bool> &info) {
+                             return info.param ? "membarrier" : "seq_cst";
+                         });
+
+} // namespace
