@@ -51,8 +51,9 @@ typedef struct hak_backend {
     hak_block_t *(*refill_one)(hak_heap_t *mine, unsigned sc);
     /* A block from the hit path that the bin had no room for. */
     void (*take_back)(hak_heap_t *mine, hak_block_t *block, unsigned sc);
-    /* A block whose tag is another heap's. `mine` is NULL if the thread has no heap and gets none. */
-    void (*take_back_remote)(hak_heap_t *mine, hak_block_t *block, unsigned sc);
+    /* A block whose tag is another heap's. `mine` is NULL if the thread has no heap and gets none. False: no block was
+     * ever handed out there, nothing changed. */
+    bool (*take_back_remote)(hak_heap_t *mine, hak_block_t *block, unsigned sc);
     /* Empties the thread's bins and batches of all classes that are this backend's. */
     void (*thread_flush)(hak_heap_t *mine);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */

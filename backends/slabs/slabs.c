@@ -17,13 +17,16 @@ enum {
     HAK_PURGE_SLABS = 64, /* slabs of the own heap to drain in one pass */
 };
 
-static void hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+static bool hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     hak_slab_t *slab = hak_slab_of((uintptr_t)block);
     if (mine != NULL) {
-        hak_free_remote_add(mine, slab, block, sc);
-    } else {
-        hak_free_remote_push_mt(slab, block, block, 1);
+        return hak_free_remote_add(mine, slab, block, sc);
     }
+    if (hak_slab_block_index(slab, (uintptr_t)block) >= hak_load_rlx(&slab->carved)) { /* relaxed: only grows */
+        return false;
+    }
+    hak_free_remote_push_mt(slab, block, block, 1);
+    return true;
 }
 
 static void hak_thread_exit(hak_heap_t *mine) {

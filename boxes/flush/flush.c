@@ -12,7 +12,7 @@ hak_inline void hak_put_back(hak_heap_t *mine, hak_block_t *block, unsigned sc) 
     if (hak_likely(hak_slab_heap(slab) == mine)) {
         hak_free_local_push_owner(mine, slab, block);
     } else {
-        hak_free_remote_add(mine, slab, block, sc);
+        (void)hak_free_remote_add(mine, slab, block, sc); /* refuses only what no one may have freed */
     }
 }
 

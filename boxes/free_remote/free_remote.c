@@ -50,18 +50,43 @@ static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
     batch->slab = NULL;
 }
 
-void hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
-    hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
-    if (hak_likely(batch->slab == slab)) {
-        hak_block_link(block, batch->head);
-        batch->head = block;
-        batch->count++;
-    } else {
-        if (batch->slab != NULL) {
-            hak_send(mine, batch);
+/* Where carving has come to. */
+static uintptr_t hak_limit(const hak_slab_t *slab, uint32_t block_bytes) {
+    return hak_slab_base(slab) + (uintptr_t)hak_load_rlx(&slab->carved) * block_bytes; /* relaxed: only grows */
+}
+
+/* Starts a batch with one block. */
+static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
+    uintptr_t limit = hak_limit(slab, hak_sc_bytes[sc]);
+    if (hak_unlikely((uintptr_t)block >= limit)) {
+        return false;
+    }
+    if (batch->slab != NULL) {
+        hak_send(mine, batch);
+    }
+    hak_block_link(block, NULL);
+    *batch = (hak_batch_t){slab, block, block, limit, 1, hak_sc_bytes[sc]};
+    return true;
+}
+
+static bool hak_extend(hak_batch_t *batch, hak_block_t *block) {
+    if (hak_unlikely((uintptr_t)block >= batch->limit)) {
+        batch->limit = hak_limit(batch->slab, batch->block_bytes);
+        if ((uintptr_t)block >= batch->limit) {
+            return false;
         }
-        hak_block_link(block, NULL);
-        *batch = (hak_batch_t){slab, block, block, 1, hak_sc_bytes[sc]};
+    }
+    hak_block_link(block, batch->head);
+    batch->head = block;
+    batch->count++;
+    return true;
+}
+
+bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
+    hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
+    bool added = hak_likely(batch->slab == slab) ? hak_extend(batch, block) : hak_open(mine, batch, slab, block, sc);
+    if (hak_unlikely(!added)) {
+        return false;
     }
     hak_count_add(&mine->batched_bytes, batch->block_bytes);
     if (hak_unlikely(batch->count == HAK_BATCH_MAX_BLOCKS)) {
@@ -69,6 +94,7 @@ void hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block,
     } else if (hak_unlikely(hak_load_rlx(&mine->batched_bytes) >= HAK_BATCH_MAX_BYTES)) { /* relaxed: our own */
         hak_free_remote_flush(mine);
     }
+    return true;
 }
 
 void hak_free_remote_flush(hak_heap_t *mine) {

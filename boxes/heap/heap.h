@@ -28,6 +28,7 @@ enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 
 typedef struct {
     hak_slab_t *slab;
     hak_block_t *head, *tail;
+    uintptr_t limit; /* below it all blocks of the slab have been carved, as far as was seen */
     uint32_t count;
     uint32_t block_bytes;
 } hak_batch_t;

@@ -152,8 +152,8 @@ hak_noinline void hak_gate_take_back(hak_block_t *block, unsigned sc) {
     hak_decay_tick_seldom(mine);
 }
 
-/* A live block of a size class, in any thread's slab. */
-static void hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
+/* A live block of a size class, in any thread's slab. False if it turns out that it was never handed out. */
+static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     if (hak_cfg_check_double_free) {
         hak_block_set_mark(block, hak_registry_mark((uintptr_t)block));
     }
@@ -163,12 +163,13 @@ static void hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
         if (!hak_tls_sll_push_class(sc, block)) {
             hak_gate_take_back(block, sc);
         }
-        return;
+        return true;
     }
-    hak_route[sc]->take_back_remote(mine, block, sc);
+    bool taken = hak_route[sc]->take_back_remote(mine, block, sc);
     if (mine != NULL) {
         hak_decay_tick_seldom(mine);
     }
+    return taken;
 }
 
 /* The common case of the slow side, without the full classification: a block of another thread in a slab of one unit,
@@ -186,8 +187,7 @@ static bool hak_free_remote_fast(hak_block_t *block) {
     if (hak_cfg_check_double_free && hak_block_mark(block) == hak_registry_mark((uintptr_t)block)) {
         return false;
     }
-    hak_free_block(block, tag, sc);
-    return true;
+    return hak_free_block(block, tag, sc);
 }
 
 hak_noinline void hak_gate_free_slow(void *address, const char *call) {
@@ -204,7 +204,7 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
     }
     hak_classified_t c = hak_gate_classify(address);
     if (c.kind == HAK_KIND_BLOCK) {
-        hak_free_block(address, c.tag, c.sc);
+        (void)hak_free_block(address, c.tag, c.sc);
     } else if (c.kind == HAK_KIND_LARGE) {
         if (!hak_large_free_mt(address)) { /* another thread was faster */
             c.kind = HAK_KIND_INVALID;

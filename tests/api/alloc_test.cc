@@ -358,8 +358,8 @@ TEST(Memalign, RoundsTheAlignmentUp) {
     for (const auto &pair : pairs) {
         void *blocks[16]; /* several, as the first of a slab is aligned by chance */
         for (void *&block : blocks) {
-            block = CALL(memalign)(Hidden(pair[0]), 40);
-            ExpectAligned(block, pair[1], 40);
+            block = CALL(memalign)(Hidden(pair[0]), 130);
+            ExpectAligned(block, pair[1], 130);
         }
         for (void *block : blocks) {
             CALL(free)(block);

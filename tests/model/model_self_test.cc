@@ -11,7 +11,7 @@
 namespace {
 
 const hak_model::Extras kNone = {nullptr, nullptr, nullptr, nullptr, nullptr};
-constexpr unsigned long kOperations = 6000;
+constexpr unsigned long kOperations = 3000;
 unsigned calls;
 void *last_block;
 
