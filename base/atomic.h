@@ -1,8 +1,9 @@
 /* atomic: the only place that names a memory order.
  *
- * A shared word lives in a one-field struct, so that no plain access happens by accident and g++ accepts our headers
- * in tests (it rejects _Atomic). Each operation carries its order in its name. At a call, an acquire or a release
- * names its partner in a comment, and a relaxed one says why it may be.
+ * A shared word lives in a one-field struct, so that no plain access happens by accident and g++
+ * accepts our headers in tests (it rejects _Atomic). Each operation carries its order in its name.
+ * At a call, an acquire or a release names its partner in a comment, and a relaxed one says why it
+ * may be.
  *
  * Owns       nothing.
  * Threads    that is the point.
@@ -41,23 +42,25 @@ typedef struct {
 #define hak_add_rlx(w, x) __atomic_fetch_add(&(w)->v, (x), __ATOMIC_RELAXED)
 #define hak_sub_rlx(w, x) __atomic_fetch_sub(&(w)->v, (x), __ATOMIC_RELAXED)
 
-/* Compare and swap: true on success, else `*expected` holds what was seen. Weak ones may fail without cause. */
-#define hak_cas_weak_rel(w, expected, x) \
+/* Compare and swap: true on success, else `*expected` holds what was seen. Weak ones may fail
+ * without cause. */
+#define hak_cas_weak_rel(w, expected, x)                                                           \
     __atomic_compare_exchange_n(&(w)->v, (expected), (x), true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
-#define hak_cas_weak_acq_rel(w, expected, x) \
+#define hak_cas_weak_acq_rel(w, expected, x)                                                       \
     __atomic_compare_exchange_n(&(w)->v, (expected), (x), true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
-#define hak_cas_acq(w, expected, x) \
+#define hak_cas_acq(w, expected, x)                                                                \
     __atomic_compare_exchange_n(&(w)->v, (expected), (x), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
-#define hak_cas_rlx(w, expected, x) \
+#define hak_cas_rlx(w, expected, x)                                                                \
     __atomic_compare_exchange_n(&(w)->v, (expected), (x), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
-#define hak_cas_seq(w, expected, x) \
+#define hak_cas_seq(w, expected, x)                                                                \
     __atomic_compare_exchange_n(&(w)->v, (expected), (x), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
-/* Keeps the compiler, not the processor, from moving memory accesses across. The processor's half is a membarrier
- * system call on the other side, see core/owner_lock. */
+/* Keeps the compiler, not the processor, from moving memory accesses across. The processor's half
+ * is a membarrier system call on the other side, see core/owner_lock. */
 #define hak_compiler_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
-/* Adds to a counter that one thread at a time writes and any thread may read: a load and a store, no lock prefix. */
+/* Adds to a counter that one thread at a time writes and any thread may read: a load and a store,
+ * no lock prefix. */
 #define hak_count_add(w, x) hak_store_rlx((w), hak_load_rlx(w) + (x))
 
 #endif /* HAK_BASE_ATOMIC_H_ */

@@ -25,8 +25,8 @@ static inline uint32_t hak_mask32(unsigned first, unsigned count) {
     return count >= 32 ? UINT32_MAX : ((1u << count) - 1u) << first;
 }
 
-/* The positions where a run of `count` ones begins. After each step bit i says that `have` ones start at i; doubling
- * `have` needs log2(count) steps. */
+/* The positions where a run of `count` ones begins. After each step bit i says that `have` ones
+ * start at i; doubling `have` needs log2(count) steps. */
 static inline uint32_t hak_runs32(uint32_t mask, unsigned count) {
     unsigned have = 1;
     while (have < count) {
@@ -47,7 +47,8 @@ static inline unsigned hak_longest_run32(uint32_t mask) {
     return n;
 }
 
-/* splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), one output step. */
+/* splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014),
+ * one output step. */
 static inline uint64_t hak_mix64(uint64_t x) {
     x += 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;

@@ -1,8 +1,8 @@
 /* lock_rank: the order in which a thread may take locks, lowest first.
  *
- * A thread that holds a lock takes only locks of higher rank. Debug builds check this at every lock
- * (core/lock, core/owner_lock). Locks of equal rank are never held together, but for the heaps in a fork, which
- * are taken in the order of the heap list.
+ * A thread that holds a lock takes only locks of higher rank. Debug builds check this at every
+ * lock (core/lock, core/owner_lock). Locks of equal rank are never held together, but for the
+ * heaps in a fork, which are taken in the order of the heap list.
  *
  * Layer      0 (base). Uses nothing.
  */
@@ -11,13 +11,13 @@
 
 typedef enum {
     HAK_RANK_NONE,
-    HAK_RANK_FORK,    /* one fork at a time */
-    HAK_RANK_HEAPS,   /* the lists of heaps */
-    HAK_RANK_HEAP,    /* a heap's slab lists: an owner lock */
-    HAK_RANK_HUGE,    /* huge mappings and their cache */
-    HAK_RANK_POOL,    /* superslabs and slots */
-    HAK_RANK_REGISTRY,/* leaves of the registry */
-    HAK_RANK_META,    /* metadata arena */
+    HAK_RANK_FORK,     /* one fork at a time */
+    HAK_RANK_HEAPS,    /* the lists of heaps */
+    HAK_RANK_HEAP,     /* a heap's slab lists: an owner lock */
+    HAK_RANK_HUGE,     /* huge mappings and their cache */
+    HAK_RANK_POOL,     /* superslabs and slots */
+    HAK_RANK_REGISTRY, /* leaves of the registry */
+    HAK_RANK_META,     /* metadata arena */
     HAK_RANK_COUNT
 } hak_lock_rank_t;
 

@@ -1,33 +1,62 @@
 #include "base/size_class.h"
 
 /* Sizes of the 8 classes above 2^k; s is the step, 2^k / 8. */
-#define EIGHT(k, s) \
-    (1u << (k)) + (s), (1u << (k)) + 2 * (s), (1u << (k)) + 3 * (s), (1u << (k)) + 4 * (s), \
+#define EIGHT(k, s)                                                                                \
+    (1u << (k)) + (s), (1u << (k)) + 2 * (s), (1u << (k)) + 3 * (s), (1u << (k)) + 4 * (s),        \
         (1u << (k)) + 5 * (s), (1u << (k)) + 6 * (s), (1u << (k)) + 7 * (s), (1u << (k)) + 8 * (s)
 
 const uint32_t hak_sc_bytes[HAK_SC_COUNT] = {
-    0, 16, 32, 48, 64, 80, 96, 112, 128,
-    EIGHT(7, 16), EIGHT(8, 32), EIGHT(9, 64), EIGHT(10, 128), EIGHT(11, 256),
-    EIGHT(12, 512), EIGHT(13, 1024), EIGHT(14, 2048), EIGHT(15, 4096),
+    0,
+    16,
+    32,
+    48,
+    64,
+    80,
+    96,
+    112,
+    128,
+    EIGHT(7, 16),
+    EIGHT(8, 32),
+    EIGHT(9, 64),
+    EIGHT(10, 128),
+    EIGHT(11, 256),
+    EIGHT(12, 512),
+    EIGHT(13, 1024),
+    EIGHT(14, 2048),
+    EIGHT(15, 4096),
 };
 
-#define INVERSE(n) ((uint32_t)((0x100000000u + (n) - 1) / (n)))
-#define INV8(k, s) \
-    INVERSE((1ull << (k)) + (s)), INVERSE((1ull << (k)) + 2 * (s)), INVERSE((1ull << (k)) + 3 * (s)), \
-        INVERSE((1ull << (k)) + 4 * (s)), INVERSE((1ull << (k)) + 5 * (s)), INVERSE((1ull << (k)) + 6 * (s)), \
+#define INVERSE(n) ((uint32_t)((0x100000000u + (n)-1) / (n)))
+#define INV8(k, s)                                                                                 \
+    INVERSE((1ull << (k)) + (s)), INVERSE((1ull << (k)) + 2 * (s)),                                \
+        INVERSE((1ull << (k)) + 3 * (s)), INVERSE((1ull << (k)) + 4 * (s)),                        \
+        INVERSE((1ull << (k)) + 5 * (s)), INVERSE((1ull << (k)) + 6 * (s)),                        \
         INVERSE((1ull << (k)) + 7 * (s)), INVERSE((1ull << (k)) + 8 * (s))
 
 const uint32_t hak_sc_divisor[HAK_SC_COUNT] = {
-    0, INVERSE(16ull), INVERSE(32ull), INVERSE(48ull), INVERSE(64ull), INVERSE(80ull), INVERSE(96ull),
-    INVERSE(112ull), INVERSE(128ull),
-    INV8(7, 16), INV8(8, 32), INV8(9, 64), INV8(10, 128), INV8(11, 256),
+    0,
+    INVERSE(16ull),
+    INVERSE(32ull),
+    INVERSE(48ull),
+    INVERSE(64ull),
+    INVERSE(80ull),
+    INVERSE(96ull),
+    INVERSE(112ull),
+    INVERSE(128ull),
+    INV8(7, 16),
+    INV8(8, 32),
+    INV8(9, 64),
+    INV8(10, 128),
+    INV8(11, 256),
 };
 
 /* Bin offset for a size of 16 * i bytes. */
-#define CLASS16(i) \
+#define CLASS16(i)                                                                                 \
     ((i) == 0 ? 1 : (i) <= 16 ? (i) : (i) <= 32 ? 16 + ((i)-16 + 1) / 2 : 24 + ((i)-32 + 3) / 4)
 #define OFF(i) ((uint16_t)(CLASS16(i) << HAK_BIN_SHIFT))
-#define OFF8(i) OFF(i), OFF((i) + 1), OFF((i) + 2), OFF((i) + 3), OFF((i) + 4), OFF((i) + 5), OFF((i) + 6), OFF((i) + 7)
+#define OFF8(i)                                                                                    \
+    OFF(i), OFF((i) + 1), OFF((i) + 2), OFF((i) + 3), OFF((i) + 4), OFF((i) + 5), OFF((i) + 6),    \
+        OFF((i) + 7)
 
 const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 + 1] = {
     OFF8(0), OFF8(8), OFF8(16), OFF8(24), OFF8(32), OFF8(40), OFF8(48), OFF8(56), OFF(64),

@@ -1,8 +1,9 @@
 /* size_class: request size <-> size class, and what a slab of each class looks like.
  *
- * Classes 1..8 are 16 B apart up to 128 B; above, each doubling has 8 classes up to 64 KiB, so rounding loses at most
- * one part in nine (11.1 %). 8 more ids are spare for exact sizes given at run time. The same spacing is mimalloc's
- * (its bins, `types.h`); jemalloc and snmalloc have 4 per doubling and lose up to 20 %.
+ * Classes 1..8 are 16 B apart up to 128 B; above, each doubling has 8 classes up to 64 KiB, so
+ * rounding loses at most one part in nine (11.1 %). 8 more ids are spare for exact sizes given at
+ * run time. The same spacing is mimalloc's (its bins, `types.h`); jemalloc and snmalloc have 4 per
+ * doubling and lose up to 20 %.
  *
  * All tables are constant data: the dynamic loader calls malloc before any constructor runs.
  *
@@ -23,14 +24,14 @@ extern "C" {
 #endif
 
 enum {
-    HAK_UNIT_SHIFT = 16,                 /* the registry's grain: 64 KiB */
+    HAK_UNIT_SHIFT = 16, /* the registry's grain: 64 KiB */
     HAK_UNIT_BYTES = 1 << HAK_UNIT_SHIFT,
-    HAK_SC_SMALL_MAX_BYTES = 1024,       /* up to here a table gives the class */
-    HAK_SC_MAX_BYTES = 65536,            /* largest block of a slab */
-    HAK_SC_FIXED = 80,                   /* classes 1..80 */
-    HAK_SC_SPARE = 8,                    /* 81..88: exact sizes given at run time */
+    HAK_SC_SMALL_MAX_BYTES = 1024, /* up to here a table gives the class */
+    HAK_SC_MAX_BYTES = 65536,      /* largest block of a slab */
+    HAK_SC_FIXED = 80,             /* classes 1..80 */
+    HAK_SC_SPARE = 8,              /* 81..88: exact sizes given at run time */
     HAK_SC_COUNT = 1 + HAK_SC_FIXED + HAK_SC_SPARE,
-    HAK_BIN_SHIFT = 4,                   /* a thread cache's bin is 16 bytes */
+    HAK_BIN_SHIFT = 4, /* a thread cache's bin is 16 bytes */
 };
 
 /* Class times 16, i.e. the byte offset of the class's bin, for (size + 15) / 16. */
@@ -39,9 +40,10 @@ extern hak_local const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 
 /* Block size of each class in bytes; 0 for class 0 and the spare ones. */
 extern hak_local const uint32_t hak_sc_bytes[HAK_SC_COUNT];
 
-/* ceil(2^32 / block size): x * this, modulo 2^32, is below it exactly if x < 65536 is a multiple of the block size
- * (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019). 0 for classes whose slab has several units,
- * which makes the test fail and leaves the answer to the slow path. */
+/* ceil(2^32 / block size): x * this, modulo 2^32, is below it exactly if x < 65536 is a multiple
+ * of the block size (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019). 0 for
+ * classes whose slab has several units, which makes the test fail and leaves the answer to the
+ * slow path. */
 extern hak_local const uint32_t hak_sc_divisor[HAK_SC_COUNT];
 
 /* Class of a size in 1025..65536. */
@@ -57,7 +59,8 @@ static inline unsigned hak_sc_of(size_t size) {
                                           : hak_sc_of_mid(size);
 }
 
-/* 64 KiB units in a slab of the class: a slab holds at least 8 blocks, 16 up to 4 KiB and above 32 KiB. */
+/* 64 KiB units in a slab of the class: a slab holds at least 8 blocks, 16 up to 4 KiB and above 32
+ * KiB. */
 static inline unsigned hak_sc_units(unsigned sc) {
     return hak_sc_bytes[sc] <= 4096 ? 1 : hak_sc_bytes[sc] <= 32768 ? 4 : 16;
 }
@@ -67,8 +70,9 @@ static inline uint32_t hak_sc_slab_blocks(unsigned sc) {
     return hak_sc_units(sc) * HAK_UNIT_BYTES / hak_sc_bytes[sc];
 }
 
-/* Smallest class that holds `size` with every block aligned to `align` (a power of two up to 65536), or 0 if none.
- * A slab begins at a multiple of 64 KiB, so blocks are aligned when their size is a multiple of `align`. */
+/* Smallest class that holds `size` with every block aligned to `align` (a power of two up to
+ * 65536), or 0 if none. A slab begins at a multiple of 64 KiB, so blocks are aligned when their
+ * size is a multiple of `align`. */
 unsigned hak_sc_of_aligned(size_t size, size_t align);
 
 #ifdef __cplusplus

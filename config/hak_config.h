@@ -1,5 +1,5 @@
-/* hak_config: the choices that Bazel made for this variant, as constants. The only reader of HAK_CFG_* macros, so that
- * every branch compiles in every build.
+/* hak_config: the choices that Bazel made for this variant, as constants. The only reader of
+ * HAK_CFG_* macros, so that every branch compiles in every build.
  *
  * Layer      0 (config). Uses nothing.
  */
@@ -7,12 +7,15 @@
 #define HAK_CONFIG_HAK_CONFIG_H_
 
 #if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG)
-#error "HAK_CFG_CHECK, HAK_CFG_STATS and HAK_CFG_DEBUG come from //config; include only through a hak_box dep"
+#error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
-/* What free checks on the hit path: 0 nothing but ownership, 1 double free, 2 also that the pointer is a block's
- * start. The slow path always checks all. */
-enum { hak_cfg_check_double_free = HAK_CFG_CHECK >= 1, hak_cfg_check_interior = HAK_CFG_CHECK >= 2 };
+/* What free checks on the hit path: 0 nothing but ownership, 1 double free, 2 also that the
+ * pointer is a block's start. The slow path always checks all. */
+enum {
+    hak_cfg_check_double_free = HAK_CFG_CHECK >= 1,
+    hak_cfg_check_interior = HAK_CFG_CHECK >= 2
+};
 /* Counts every call, also on the hit path. */
 enum { hak_cfg_stats = HAK_CFG_STATS };
 /* Assertions at box borders and lock ranks. Never depends on NDEBUG. */

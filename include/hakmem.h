@@ -1,14 +1,16 @@
 /* hakmem.h: the public interface of the hakmem memory allocator.
  *
- * A service needs none of this: linking //:hakmem or preloading libhakmem.so replaces malloc, free and the C++
- * operators. This header adds what the C library has no name for: twins under own names, statistics, options.
+ * A service needs none of this: linking //:hakmem or preloading libhakmem.so replaces malloc, free
+ * and the C++ operators. This header adds what the C library has no name for: twins under own
+ * names, statistics, options.
  *
- * Threads    every function may be called from any thread, also before main and from atexit handlers.
- *            None is async-signal-safe.
- * Errors     misuse (a wild, foreign, interior or double free) is reported as one line on stderr and aborts,
- *            see HAKMEM_ON_ERROR in docs/ENV_VARS.md.
- * Structs    that callers pass in begin with `struct_bytes`; set it to sizeof the struct. A library that knows fewer
- *            fields leaves the rest untouched, one that knows more writes only struct_bytes bytes.
+ * Threads    every function may be called from any thread, also before main and from atexit
+ *            handlers. None is async-signal-safe.
+ * Errors     misuse (a wild, foreign, interior or double free) is reported as one line on stderr
+ *            and aborts, see HAKMEM_ON_ERROR in docs/ENV_VARS.md.
+ * Structs    that callers pass in begin with `struct_bytes`; set it to sizeof the struct. A library
+ *            that knows fewer fields leaves the rest untouched, one that knows more writes only
+ *            struct_bytes bytes.
  */
 #ifndef HAKMEM_H_
 #define HAKMEM_H_
@@ -34,9 +36,9 @@ extern "C" {
 #define HAKMEM_MALLOC
 #endif
 
-/* Twins of the standard functions, with exactly their semantics. They never reach another allocator, so a program
- * may use both: free with hak_free() what hak_malloc() gave. In a variant with the malloc override the two families
- * are interchangeable. */
+/* Twins of the standard functions, with exactly their semantics. They never reach another
+ * allocator, so a program may use both: free with hak_free() what hak_malloc() gave. In a variant
+ * with the malloc override the two families are interchangeable. */
 HAKMEM_API void *hak_malloc(size_t size) HAKMEM_MALLOC;
 HAKMEM_API void *hak_calloc(size_t count, size_t size) HAKMEM_MALLOC;
 HAKMEM_API void *hak_realloc(void *block, size_t size);
@@ -53,24 +55,28 @@ HAKMEM_API void *hak_pvalloc(size_t size) HAKMEM_MALLOC;
 /* The number of bytes that may be used in `block`, at least what was asked for; 0 for NULL. */
 HAKMEM_API size_t hak_usable_size(const void *block);
 
-/* The usable size that malloc(size) would give, without allocating. 0 if `size` exceeds PTRDIFF_MAX. */
+/* The usable size that malloc(size) would give, without allocating. 0 if `size` exceeds
+ * PTRDIFF_MAX. */
 HAKMEM_API size_t hak_good_size(size_t size);
 
 /* The largest power of two that divides the address of `block` (C23 memalignment); 0 for NULL. */
 HAKMEM_API size_t hak_memalignment(const void *block);
 
-/* True if `block` is the start of a block that hakmem handed out or keeps free. Never dereferences `block`. */
+/* True if `block` is the start of a block that hakmem handed out or keeps free. Never dereferences
+ * `block`. */
 HAKMEM_API bool hak_owns(const void *block);
 
-/* Gives unused memory back to the kernel now, keeping up to `keep_bytes` of empty slabs: flushes the caller's thread
- * cache, collects heaps whose thread is gone or idle, purges. Returns 1 if memory was given back, else 0. */
+/* Gives unused memory back to the kernel now, keeping up to `keep_bytes` of empty slabs: flushes
+ * the caller's thread cache, collects heaps whose thread is gone or idle, purges. Returns 1 if
+ * memory was given back, else 0. */
 HAKMEM_API int hak_trim(size_t keep_bytes);
 
 /* Returns the caller's thread cache to the slabs. Useful before a thread goes idle for long. */
 HAKMEM_API void hak_thread_flush(void);
 
-/* Checks every slab of the process for consistency: lists, counts, maps. Returns the number of faults found and
- * reports on stderr if there is any. Stops all other threads' slow paths meanwhile; for tests and debugging. */
+/* Checks every slab of the process for consistency: lists, counts, maps. Returns the number of
+ * faults found and reports on stderr if there is any. Stops all other threads' slow paths
+ * meanwhile; for tests and debugging. */
 HAKMEM_API size_t hak_check(void);
 
 /* Version of the library, "0.1.0 (hakmem)"; the name in brackets is the variant. Static storage. */
@@ -79,18 +85,21 @@ HAKMEM_API const char *hak_version(void);
 /* A counter that the running build does not keep has this value; it is never reported as 0. */
 #define HAK_STAT_DISABLED UINT64_MAX
 
-/* A snapshot of the process. Byte counts are exact when no thread runs and every thread has flushed; else what
- * threads hold in their caches counts as live, up to `cached_max_bytes`. Calls are counted only in builds made with
- * --config=stats. */
+/* A snapshot of the process. Byte counts are exact when no thread runs and every thread has
+ * flushed; else what threads hold in their caches counts as live, up to `cached_max_bytes`. Calls
+ * are counted only in builds made with --config=stats. */
 typedef struct hak_stats {
     uint32_t struct_bytes; /* in: sizeof(hak_stats_t) */
     uint32_t pid;
     /* The memory equation: what hakmem holds from the kernel. */
-    uint64_t live_bytes;        /* blocks at users and in thread caches, rounded to their size class */
-    uint64_t live_blocks;       /* number of those */
-    uint64_t cached_max_bytes;  /* upper bound of what of live_bytes sits in thread caches and open remote batches */
-    uint64_t slab_free_bytes;   /* carved and free inside ACTIVE slabs */
-    uint64_t slab_uncarved_bytes; /* address space of ACTIVE slabs never carved; mostly not resident */
+    /* blocks at users and in thread caches, rounded to their size class */
+    uint64_t live_bytes;
+    uint64_t live_blocks; /* number of those */
+    /* upper bound of what of live_bytes sits in thread caches and open remote batches */
+    uint64_t cached_max_bytes;
+    uint64_t slab_free_bytes; /* carved and free inside ACTIVE slabs */
+    /* address space of ACTIVE slabs never carved; mostly not resident */
+    uint64_t slab_uncarved_bytes;
     uint64_t empty_dirty_bytes; /* EMPTY slots not yet purged */
     uint64_t large_bytes;       /* live blocks above the largest size class, rounded to OS pages */
     uint64_t large_blocks;
@@ -98,7 +107,8 @@ typedef struct hak_stats {
     uint64_t metadata_bytes;    /* descriptors, heaps, maps; address space */
     uint64_t mapped_bytes;      /* address space of superslabs and huge mappings */
     uint64_t mapped_peak_bytes;
-    uint64_t resident_max_bytes; /* what of all this can be resident: the right side of the memory equation */
+    /* what of all this can be resident: the right side of the memory equation */
+    uint64_t resident_max_bytes;
     /* Supply and return. */
     uint64_t superslabs;      /* mapped now */
     uint64_t superslabs_made; /* mmap'd since start */
@@ -106,18 +116,18 @@ typedef struct hak_stats {
     uint64_t slabs_made;
     uint64_t slabs_retired;
     uint64_t slot_from_empty, slot_from_unused, slot_from_new; /* acquire stages 1, 2, 3 */
-    uint64_t purges;         /* madvise calls */
+    uint64_t purges;                                           /* madvise calls */
     uint64_t purged_bytes;
     uint64_t mmap_calls, munmap_calls, madvise_calls, mremap_calls;
     /* Blocks that crossed a box border. */
-    uint64_t refills, refill_blocks;     /* slab -> thread cache */
-    uint64_t flushed_blocks;             /* thread cache -> slab */
+    uint64_t refills, refill_blocks;        /* slab -> thread cache */
+    uint64_t flushed_blocks;                /* thread cache -> slab */
     uint64_t remote_blocks, remote_batches; /* sent to another heap's slab */
-    uint64_t drained_blocks;             /* taken from remote lists */
-    uint64_t adopted_slabs;              /* ownership moved to another heap */
-    uint64_t heaps, heaps_idle;          /* thread heaps made; of them without a thread */
-    uint64_t errors;                     /* misuses reported */
-    uint64_t registry_flat;              /* 1: flat map, 0: two-level fallback */
+    uint64_t drained_blocks;                /* taken from remote lists */
+    uint64_t adopted_slabs;                 /* ownership moved to another heap */
+    uint64_t heaps, heaps_idle;             /* thread heaps made; of them without a thread */
+    uint64_t errors;                        /* misuses reported */
+    uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
 } hak_stats_t;
@@ -125,17 +135,24 @@ typedef struct hak_stats {
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */
 HAKMEM_API int hak_stats_get(hak_stats_t *stats);
 
-typedef enum hak_stats_format { HAK_STATS_TEXT, HAK_STATS_JSON, HAK_STATS_OPENMETRICS, HAK_STATS_SUMMARY } hak_stats_format_t;
+typedef enum hak_stats_format {
+    HAK_STATS_TEXT,
+    HAK_STATS_JSON,
+    HAK_STATS_OPENMETRICS,
+    HAK_STATS_SUMMARY
+} hak_stats_format_t;
 
-/* Writes the statistics to `fd` without allocating. Returns 0, or -1 with errno of write or EINVAL. */
+/* Writes the statistics to `fd` without allocating. Returns 0, or -1 with errno of write or
+ * EINVAL. */
 HAKMEM_API int hak_stats_write(int fd, hak_stats_format_t format);
 
-/* Reads the option `name` (as in HAKMEM_<NAME>, lower case: "purge_delay_ms") as text into `value`, always terminated.
- * Returns the length, or -1 with errno ENOENT, or ERANGE if `bytes` is too small. */
+/* Reads the option `name` (as in HAKMEM_<NAME>, lower case: "purge_delay_ms") as text into
+ * `value`, always terminated. Returns the length, or -1 with errno ENOENT, or ERANGE if `bytes` is
+ * too small. */
 HAKMEM_API int hak_option_get(const char *name, char *value, size_t bytes);
 
-/* Sets a run-time option. Returns 0, or -1 with errno ENOENT (no such option), EPERM (fixed after start or by the
- * variant) or EINVAL (bad value). */
+/* Sets a run-time option. Returns 0, or -1 with errno ENOENT (no such option), EPERM (fixed after
+ * start or by the variant) or EINVAL (bad value). */
 HAKMEM_API int hak_option_set(const char *name, const char *value);
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
-/* The tree has a root of one pointer per GiB in .bss (1 MiB of address space on x86-64, touched where used) and
- * leaves of 512 region pointers plus a pointer to the GiB's tags: a part of the flat map, or memory of their own.
+/* The tree has a root of one pointer per GiB in .bss (1 MiB of address space on x86-64, touched
+ * where used) and leaves of 512 region pointers plus a pointer to the GiB's tags: a part of the
+ * flat map, or memory of their own.
  */
 #include "registry/registry.h"
 
@@ -17,7 +18,7 @@ const hak_a32_t *hak_registry_flat;
 
 static struct {
     hak_lock_t lock;
-    char *map;      /* writable alias of the flat map, or NULL */
+    char *map; /* writable alias of the flat map, or NULL */
     hak_a64_t leaves;
 } hak_registry = {.lock = HAK_LOCK_INIT(HAK_RANK_REGISTRY)};
 
@@ -32,9 +33,10 @@ void hak_registry_init(hak_registry_form_t form, bool slow_only) {
     if (wanted) {
         hak_registry.map = hak_os_reserve(hak_flat_units * sizeof(hak_a32_t));
     }
-    /* Without a map this is still the base of hak_registry_mark, so it must not be 0: a word that holds the address of
-     * its own block, as in a list of one, would look like a mark. */
-    uintptr_t base = hak_registry.map != NULL ? (uintptr_t)hak_registry.map : (uintptr_t)hak_os_random() | 1u;
+    /* Without a map this is still the base of hak_registry_mark, so it must not be 0: a word that
+     * holds the address of its own block, as in a list of one, would look like a mark. */
+    uintptr_t base =
+        hak_registry.map != NULL ? (uintptr_t)hak_registry.map : (uintptr_t)hak_os_random() | 1u;
     hak_registry_flat = (const hak_a32_t *)base;
     hak_registry_units = slow_only || hak_registry.map == NULL ? 0 : hak_flat_units;
     errno = saved;
@@ -51,7 +53,8 @@ static hak_leaf_t *hak_leaf_make(uintptr_t index) {
     if (hak_registry.map != NULL) {
         leaf->tags = (hak_a32_t *)(hak_registry.map + index * bytes);
         if (!hak_os_commit(leaf->tags, bytes)) {
-            return NULL; /* the leaf's 4 KiB are lost; the kernel is out of mappings, which is rare and final */
+            /* the leaf's 4 KiB are lost; the kernel is out of mappings, which is rare and final */
+            return NULL;
         }
     } else {
         leaf->tags = hak_os_map(bytes);
@@ -59,7 +62,8 @@ static hak_leaf_t *hak_leaf_make(uintptr_t index) {
             return NULL;
         }
     }
-    hak_store_rel(&hak_registry_root[index], (uintptr_t)leaf); /* pairs with the acquire in hak_registry_leaf */
+    /* pairs with the acquire in hak_registry_leaf */
+    hak_store_rel(&hak_registry_root[index], (uintptr_t)leaf);
     hak_count_add(&hak_registry.leaves, 1);
     return leaf;
 }
@@ -68,8 +72,10 @@ static hak_leaf_t *hak_leaf_make(uintptr_t index) {
 static bool hak_leaves_ready(uintptr_t base, size_t bytes) {
     bool ready = true;
     hak_lock_take(&hak_registry.lock);
-    for (uintptr_t i = base >> HAK_LEAF_SHIFT; ready && i <= (base + bytes - 1) >> HAK_LEAF_SHIFT; i++) {
-        ready = i < HAK_ROOT_ENTRIES && (hak_load_acq(&hak_registry_root[i]) != 0 || hak_leaf_make(i) != NULL);
+    for (uintptr_t i = base >> HAK_LEAF_SHIFT; ready && i <= (base + bytes - 1) >> HAK_LEAF_SHIFT;
+         i++) {
+        ready = i < HAK_ROOT_ENTRIES &&
+                (hak_load_acq(&hak_registry_root[i]) != 0 || hak_leaf_make(i) != NULL);
     }
     hak_lock_drop(&hak_registry.lock);
     if (!ready) {
@@ -99,7 +105,8 @@ void hak_registry_remove(uintptr_t base, size_t bytes) { hak_set_regions(base, b
 void hak_registry_set_tags(uintptr_t base, unsigned units, uint32_t tag) {
     hak_a32_t *tags = hak_registry_leaf(base)->tags + (base >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS;
     for (unsigned i = 0; i < units; i++) {
-        /* relaxed: who frees a block got it from us through some synchronisation of the program's own */
+        /* relaxed: who frees a block got it from us through some synchronisation of the program's
+         * own */
         hak_store_rlx(&tags[i], tag);
     }
 }
@@ -109,12 +116,15 @@ uint32_t hak_registry_tag(uintptr_t address) {
     if (leaf == NULL) {
         return HAK_TAG_NONE;
     }
-    return hak_load_rlx(&leaf->tags[(address >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS]); /* relaxed: as above */
+    /* relaxed: as above */
+    return hak_load_rlx(&leaf->tags[(address >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS]);
 }
 
 hak_region_t *hak_registry_region(uintptr_t address) { return hak_registry_find_region(address); }
 
-uint64_t hak_registry_leaves(void) { return hak_load_rlx(&hak_registry.leaves); /* relaxed: a statistic */ }
+uint64_t hak_registry_leaves(void) {
+    return hak_load_rlx(&hak_registry.leaves); /* relaxed: a statistic */
+}
 
 void hak_registry_fork_take(void) { hak_lock_take(&hak_registry.lock); }
 void hak_registry_fork_drop(void) { hak_lock_drop(&hak_registry.lock); }

@@ -1,20 +1,22 @@
 /* registry: any address -> what hakmem has there. Read without locks, out of band.
  *
- * Two levels of answer. A tag of 32 bits for each 64 KiB unit says who owns the unit and the size class: the hit path
- * of free reads it. A region pointer for each 2 MiB window leads to the descriptor: only slow paths read it.
+ * Two levels of answer. A tag of 32 bits for each 64 KiB unit says who owns the unit and the size
+ * class: the hit path of free reads it. A region pointer for each 2 MiB window leads to the
+ * descriptor: only slow paths read it.
  *
- * Tags normally stand in one flat map, 4 bytes a unit for the whole user address space (8 GiB of address space on
- * x86-64). It is reserved read-only, so that any address may be looked up, NULL, the stack and other allocators'
- * memory included; it counts against no limit but RLIMIT_AS, and mlockall makes nothing of it resident. Where memory
- * is in use the part for that GiB is made writable. If address space is scarce (RLIMIT_AS, RLIMIT_MEMLOCK, refusal),
- * the view stays empty: every free takes the slow path and reads tags through the tree.
- * Rejected: a map with PROT_NONE parts faults on a wild pointer; a writable one is filled by mlockall and charged
- * under overcommit 2.
+ * Tags normally stand in one flat map, 4 bytes a unit for the whole user address space (8 GiB of
+ * address space on x86-64). It is reserved read-only, so that any address may be looked up, NULL,
+ * the stack and other allocators' memory included; it counts against no limit but RLIMIT_AS, and
+ * mlockall makes nothing of it resident. Where memory is in use the part for that GiB is made
+ * writable. If address space is scarce (RLIMIT_AS, RLIMIT_MEMLOCK, refusal), the view stays empty:
+ * every free takes the slow path and reads tags through the tree. Rejected: a map with PROT_NONE
+ * parts faults on a wild pointer; a writable one is filled by mlockall and charged under
+ * overcommit 2.
  *
  * Owns       the flat map, the tree.
  * Threads    reads: any, no lock. Changes: any, the caller owns the units that it changes.
- * Invariant  a unit's tag is 0 unless a block may start or continue in it; a region is set before the first tag and
- *            removed after the last. Leaves are never freed.
+ * Invariant  a unit's tag is 0 unless a block may start or continue in it; a region is set before
+ *            the first tag and removed after the last. Leaves are never freed.
  * Layer      3 (registry). Uses base, core/lock, core/meta, backends/os.
  */
 #ifndef HAK_REGISTRY_REGISTRY_H_
@@ -35,7 +37,8 @@ extern "C" {
 enum {
     HAK_WINDOW_SHIFT = 21,
     HAK_WINDOW_BYTES = 1 << HAK_WINDOW_SHIFT, /* 2 MiB */
-    /* Tag: owner id in the upper 20 bits, offset of the class's bin (class * 16) in the lower 12. */
+    /* Tag: owner id in the upper 20 bits, offset of the class's bin (class * 16) in the lower 12.
+     */
     HAK_TAG_OWNER_SHIFT = 12,
     HAK_OWNER_MAX = (1 << 20) - 2, /* ids 1..max; the last id is no one's */
 };
@@ -52,38 +55,46 @@ typedef enum { HAK_REGION_SUPERSLAB = 1, HAK_REGION_HUGE } hak_region_kind_t;
 
 /* First field of every descriptor that the registry leads to. */
 typedef struct {
-    uint32_t kind;   /* hak_region_kind_t, fixed for the life of the descriptor */
-    hak_aptr_t base; /* multiple of HAK_WINDOW_BYTES; changes when the descriptor gets other memory */
+    uint32_t kind; /* hak_region_kind_t, fixed for the life of the descriptor */
+    /* multiple of HAK_WINDOW_BYTES; changes when the descriptor gets other memory */
+    hak_aptr_t base;
 } hak_region_t;
 
 static inline uintptr_t hak_region_base(const hak_region_t *region) {
-    return hak_load_rlx(&region->base); /* relaxed: who holds a block in it knows it; others only explain an error */
+    /* relaxed: who holds a block in it knows it; others only explain an error */
+    return hak_load_rlx(&region->base);
 }
 
-/* What the hit path reads. Both are set before there is a second thread (by the constructor at the latest) and never
- * change, so they are plain. `units` is 0 if there is no flat map or if every free must take the slow path. */
+/* What the hit path reads. Both are set before there is a second thread (by the constructor at the
+ * latest) and never change, so they are plain. `units` is 0 if there is no flat map or if every
+ * free must take the slow path. */
 extern hak_local uintptr_t hak_registry_units;
 extern hak_local const hak_a32_t *hak_registry_flat;
 
-typedef enum { HAK_REGISTRY_FORM_AUTO, HAK_REGISTRY_FORM_FLAT, HAK_REGISTRY_FORM_TWO_LEVEL } hak_registry_form_t;
+typedef enum {
+    HAK_REGISTRY_FORM_AUTO,
+    HAK_REGISTRY_FORM_FLAT,
+    HAK_REGISTRY_FORM_TWO_LEVEL
+} hak_registry_form_t;
 
-/* Reserves the flat map or decides against it. `slow_only`: the hit path must not use it. Once, before any other call
- * that changes something. */
+/* Reserves the flat map or decides against it. `slow_only`: the hit path must not use it. Once,
+ * before any other call that changes something. */
 void hak_registry_init(hak_registry_form_t form, bool slow_only);
 bool hak_registry_is_flat(void);
 
-/* Registers the windows of [base, base + bytes) for `region`. False with ENOMEM: nothing changed. Cannot fail for
- * windows that were registered before. */
+/* Registers the windows of [base, base + bytes) for `region`. False with ENOMEM: nothing changed.
+ * Cannot fail for windows that were registered before. */
 bool hak_registry_add(hak_region_t *region, uintptr_t base, size_t bytes);
-/* Forgets them. The tags must be 0, and the memory must still be the caller's: once it is unmapped another thread may
- * map something at the same place and register that. */
+/* Forgets them. The tags must be 0, and the memory must still be the caller's: once it is unmapped
+ * another thread may map something at the same place and register that. */
 void hak_registry_remove(uintptr_t base, size_t bytes);
 /* Sets the tags of `units` units from `base` on; their windows are registered. */
 void hak_registry_set_tags(uintptr_t base, unsigned units, uint32_t tag);
 
 /* The tag of the unit that holds `address`; 0 for any address that is not hakmem's. */
 uint32_t hak_registry_tag(uintptr_t address);
-/* The region whose window holds `address`, or NULL. For a huge block's last window the address may lie behind it. */
+/* The region whose window holds `address`, or NULL. For a huge block's last window the address may
+ * lie behind it. */
 hak_region_t *hak_registry_region(uintptr_t address);
 
 /* Number of leaves, each for 1 GiB of addresses. */

@@ -1,4 +1,5 @@
-/* registry_inl: the look-up of the hit path of free, and that of frees which overflow the thread cache. */
+/* registry_inl: the look-up of the hit path of free, and that of frees which overflow the thread
+ * cache. */
 #ifndef HAK_REGISTRY_REGISTRY_INL_H_
 #define HAK_REGISTRY_REGISTRY_INL_H_
 
@@ -6,7 +7,8 @@
 #include "base/attr.h"
 #include "registry/registry.h"
 
-/* True if the flat map covers `address`; the tag is then in `*tag`. Wild and non-canonical addresses give false. */
+/* True if the flat map covers `address`; the tag is then in `*tag`. Wild and non-canonical
+ * addresses give false. */
 hak_inline bool hak_registry_look_up(uintptr_t address, uint32_t *tag) {
     uintptr_t unit = address >> HAK_UNIT_SHIFT;
     if (hak_unlikely(unit >= hak_registry_units)) {
@@ -35,7 +37,8 @@ hak_inline hak_leaf_t *hak_registry_leaf(uintptr_t address) {
     if (hak_unlikely(index >= HAK_ROOT_ENTRIES)) {
         return NULL;
     }
-    return (hak_leaf_t *)hak_load_acq(&hak_registry_root[index]); /* pairs with the release in hak_leaf_make */
+    /* pairs with the release in hak_leaf_make */
+    return (hak_leaf_t *)hak_load_acq(&hak_registry_root[index]);
 }
 
 /* hak_registry_region, inline. */
@@ -45,11 +48,15 @@ hak_inline hak_region_t *hak_registry_find_region(uintptr_t address) {
         return NULL;
     }
     /* acquire: pairs with the release in hak_set_regions */
-    return (hak_region_t *)hak_load_acq(&leaf->region[(address >> HAK_WINDOW_SHIFT) % HAK_LEAF_WINDOWS]);
+    return (hak_region_t *)hak_load_acq(
+        &leaf->region[(address >> HAK_WINDOW_SHIFT) % HAK_LEAF_WINDOWS]);
 }
 
-/* A word that no program writes by accident at `address`, for marking a free block there. It depends on the address,
- * so a stale mark copied elsewhere does not count, and on where the map lies, which differs between runs. */
-hak_inline uintptr_t hak_registry_mark(uintptr_t address) { return (uintptr_t)hak_registry_flat + address; }
+/* A word that no program writes by accident at `address`, for marking a free block there. It
+ * depends on the address, so a stale mark copied elsewhere does not count, and on where the map
+ * lies, which differs between runs. */
+hak_inline uintptr_t hak_registry_mark(uintptr_t address) {
+    return (uintptr_t)hak_registry_flat + address;
+}
 
 #endif /* HAK_REGISTRY_REGISTRY_INL_H_ */

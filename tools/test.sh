@@ -27,19 +27,20 @@ status is 0 if nothing failed.
 EOF
 }
 
-# Adds the results that a build event file holds to the totals. $1: Bazel's status, $2: the file,
-# $3: the phase.
+# Adds the results that Bazel printed to the totals: a line per test, "//label   PASSED in 0.1s" or
+# "(cached) PASSED", FLAKY, FAILED, TIMEOUT, "FAILED TO BUILD", "NO STATUS".
+# $1: Bazel's status, $2: what it printed, $3: the phase.
 count_results() {
-    local status=$1 events=$2 phase=$3 good bad
-    local result='"overallStatus":"' well='"overallStatus":"(PASSED|FLAKY)"'
-    good=$(grep -cE "$well" "$events" || true)
-    bad=$(grep "$result" "$events" | grep -cvE "$well" || true)
-    # A test that was not built has no result of its own: the phase failed.
+    local status=$1 log=$2 phase=$3 good bad
+    local line='^//[^ ]+ +(\(cached\) +)?'
+    good=$(grep -cE "$line(PASSED|FLAKY)" "$log" || true)
+    bad=$(grep -cE "$line(FAILED|TIMEOUT|NO STATUS|INCOMPLETE|REMOTE FAILURE)" "$log" || true)
+    # Something that is no test was not built, or Bazel itself failed: the phase did not pass.
     if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1
     fi
     if [ "$bad" -ne 0 ]; then
-        say "$phase: FAILED (bazel's exit status $status)"
+        say "$phase: $bad FAILED (bazel's exit status $status)"
     fi
     passed=$((passed + good))
     failed=$((failed + bad))
@@ -47,13 +48,13 @@ count_results() {
 
 # Runs `bazel test` and counts. $1: phase; the rest are flags and labels.
 test_phase() {
-    local phase=$1 events status=0
+    local phase=$1 log status=0
     shift
-    events=$(mktemp)
-    run_bazel test --color=no --curses=no --noshow_progress --show_result=0 --keep_going \
-        --build_event_json_file="$events" "$@" 1>&2 || status=$?
-    count_results "$status" "$events" "$phase"
-    rm -f "$events"
+    log=$(mktemp)
+    run_bazel test --color=no --curses=no --noshow_progress --show_result=0 --keep_going "$@" \
+        2>&1 | tee "$log" >&2 || status=$?
+    count_results "$status" "$log" "$phase"
+    rm -f "$log"
 }
 
 # Runs a command that passes or fails as a whole. $1: phase; the rest is the command.

@@ -6,7 +6,9 @@
 #include "boxes/run/run.h"
 #include "boxes/slot_pool/slot_pool.h"
 
-static bool hak_is_run(const void *block) { return hak_registry_tag((uintptr_t)block) == HAK_TAG_RUN; }
+static bool hak_is_run(const void *block) {
+    return hak_registry_tag((uintptr_t)block) == HAK_TAG_RUN;
+}
 
 void *hak_large_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
     if (bytes <= HAK_RUN_MAX_BYTES && align <= HAK_UNIT_BYTES) {
@@ -15,7 +17,9 @@ void *hak_large_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
     return hak_huge_alloc_mt(bytes, align, zeroed);
 }
 
-bool hak_large_free_mt(void *block) { return hak_is_run(block) ? hak_run_free_mt(block) : hak_huge_free_mt(block); }
+bool hak_large_free_mt(void *block) {
+    return hak_is_run(block) ? hak_run_free_mt(block) : hak_huge_free_mt(block);
+}
 
 void *hak_large_resize_mt(void *block, size_t bytes) {
     if (bytes <= HAK_SC_MAX_BYTES) {
@@ -48,7 +52,8 @@ bool hak_large_has_garbage(void) { return hak_huge_has_cached(); }
 static void hak_add_runs(hak_superslab_t *ss, void *context) {
     hak_backend_stats_t *out = context;
     for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
-        uint64_t bytes = hak_load_acq(&ss->slab[i].large_bytes); /* pairs with the release in hak_run_alloc_mt */
+        /* pairs with the release in hak_run_alloc_mt */
+        uint64_t bytes = hak_load_acq(&ss->slab[i].large_bytes);
         out->blocks += bytes != 0;
         out->bytes += bytes;
     }

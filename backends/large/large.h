@@ -1,4 +1,5 @@
-/* large: blocks above the largest size class: runs of slots up to 1 MiB, mappings of their own above.
+/* large: blocks above the largest size class: runs of slots up to 1 MiB, mappings of their own
+ * above.
  *
  * Threads    *_mt: any; a block belongs to its caller.
  * Errors     NULL with errno ENOMEM.
@@ -17,11 +18,13 @@
 extern "C" {
 #endif
 
-/* A block of `bytes` (> 0) aligned to `align` (a power of two); `*zeroed` tells if it reads as zero. */
+/* A block of `bytes` (> 0) aligned to `align` (a power of two); `*zeroed` tells if it reads as
+ * zero. */
 void *hak_large_alloc_mt(size_t bytes, size_t align, bool *zeroed);
 /* False if no large block starts at `block`. */
 bool hak_large_free_mt(void *block);
-/* Changes the size without copying, perhaps moving the pages; NULL: not possible this way, nothing changed. */
+/* Changes the size without copying, perhaps moving the pages; NULL: not possible this way, nothing
+ * changed. */
 void *hak_large_resize_mt(void *block, size_t bytes);
 /* Usable bytes that a request of `bytes` gets. */
 size_t hak_large_good_bytes(size_t bytes);

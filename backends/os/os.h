@@ -1,9 +1,12 @@
-/* os: the only door to the kernel. Memory, barriers, waiting and output go through here and nowhere else.
+/* os: the only door to the kernel. Memory, barriers, waiting and output go through here and
+ * nowhere else.
  *
  * Owns       the counts of system calls.
  * Threads    every function may be called on any thread. None allocates, none takes a lock.
- * Errors     a failed call returns NULL or false and leaves errno as the kernel set it. The void ones keep errno.
- * Layer      1 (backends/os). Uses base. `os_fake` implements the same header with failures on demand, for tests.
+ * Errors     a failed call returns NULL or false and leaves errno as the kernel set it. The void
+ *            ones keep errno.
+ * Layer      1 (backends/os). Uses base. `os_fake` implements the same header with failures on
+ *            demand, for tests.
  */
 #ifndef HAK_BACKENDS_OS_OS_H_
 #define HAK_BACKENDS_OS_OS_H_
@@ -16,7 +19,8 @@
 extern "C" {
 #endif
 
-/* Bits of a user address: what the flat registry map must cover. Linux hands out no higher address unless asked. */
+/* Bits of a user address: what the flat registry map must cover. Linux hands out no higher address
+ * unless asked. */
 #if defined(__x86_64__)
 enum { HAK_OS_ADDRESS_BITS = 47 };
 #else
@@ -30,15 +34,16 @@ size_t hak_os_page_bytes(void);
 void *hak_os_map(size_t bytes);
 /* The same, aligned to `align`, a power of two above the OS page. */
 void *hak_os_map_aligned(size_t bytes, size_t align);
-/* Maps `bytes` of zeroes that can only be read: address space alone, charged to no one, out of core dumps, never huge
- * pages. Locking the process's memory maps the shared zero page there and makes nothing resident. */
+/* Maps `bytes` of zeroes that can only be read: address space alone, charged to no one, out of
+ * core dumps, never huge pages. Locking the process's memory maps the shared zero page there and
+ * makes nothing resident. */
 void *hak_os_reserve(size_t bytes);
 /* Makes a part of a reservation writable. */
 bool hak_os_commit(void *base, size_t bytes);
 void hak_os_unmap(void *base, size_t bytes);
 
-/* Gives the pages back; they read as zero afterwards. False if the kernel refuses, as for locked memory: the content
- * is then unchanged. */
+/* Gives the pages back; they read as zero afterwards. False if the kernel refuses, as for locked
+ * memory: the content is then unchanged. */
 bool hak_os_purge(void *base, size_t bytes);
 /* Grows or shrinks a mapping without moving it. */
 bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes);
@@ -49,17 +54,18 @@ bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes);
 /* Tells the kernel not to use huge pages here. Advice: failure is ignored. */
 void hak_os_no_huge(void *base, size_t bytes);
 
-/* Limits that decide whether the flat registry may be used: false if address space is limited or if the process seems
- * set up to lock its memory. */
+/* Limits that decide whether the flat registry may be used: false if address space is limited or
+ * if the process seems set up to lock its memory. */
 bool hak_os_address_space_is_free(void);
 
-/* Registers the process for hak_os_barrier(). False if the kernel has no expedited membarrier. Must be called again
- * in the child of a fork. */
+/* Registers the process for hak_os_barrier(). False if the kernel has no expedited membarrier.
+ * Must be called again in the child of a fork. */
 bool hak_os_barrier_register(void);
 /* Makes every other thread of the process execute a full memory barrier. */
 void hak_os_barrier(void);
 
-/* Waits while *word == seen, at most about `timeout_ms` (< 0: no limit); may return early without cause. */
+/* Waits while *word == seen, at most about `timeout_ms` (< 0: no limit); may return early without
+ * cause. */
 void hak_os_wait(const uint32_t *word, uint32_t seen, int timeout_ms);
 void hak_os_wake(const uint32_t *word, int count);
 void hak_os_yield(void);

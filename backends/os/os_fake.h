@@ -1,6 +1,8 @@
-/* os_fake: makes chosen system calls fail, for tests. The memory is real; only the answer is scripted.
+/* os_fake: makes chosen system calls fail, for tests. The memory is real; only the answer is
+ * scripted.
  *
- * Threads    the script may be changed while other threads call; each call sees the old or the new one.
+ * Threads    the script may be changed while other threads call; each call sees the old or the new
+ *            one.
  * Layer      1 (backends/os), tests only.
  */
 #ifndef HAK_BACKENDS_OS_OS_FAKE_H_
@@ -24,8 +26,8 @@ typedef enum {
     HAK_OS_CALL_COUNT
 } hak_os_call_t;
 
-/* From now on calls of this kind succeed `successes` times, then fail `failures` times, then succeed again.
- * `failures` UINT64_MAX: for good. */
+/* From now on calls of this kind succeed `successes` times, then fail `failures` times, then
+ * succeed again. `failures` UINT64_MAX: for good. */
 void hak_os_fake_fail(hak_os_call_t call, uint64_t successes, uint64_t failures);
 /* Every call succeeds again. */
 void hak_os_fake_reset(void);

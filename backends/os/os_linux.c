@@ -1,12 +1,12 @@
-/* Linux behind os.h. Private anonymous mappings only: they work in containers, under seccomp filters that allow an
- * ordinary malloc, under valgrind and under user-mode emulation.
+/* Linux behind os.h. Private anonymous mappings only: they work in containers, under seccomp
+ * filters that allow an ordinary malloc, under valgrind and under user-mode emulation.
  */
 #include "backends/os/os.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <limits.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -31,12 +31,11 @@
 
 /* An address space limit below this leaves no room for the flat map and a heap beside it. */
 static const uint64_t hak_address_space_min_bytes = 1ull << 36;
-/* The default of RLIMIT_MEMLOCK is at most this; a finite higher value was set by someone who means to lock. */
+/* The default of RLIMIT_MEMLOCK is at most this; a finite higher value was set by someone who
+ * means to lock. */
 static const uint64_t hak_memlock_default_max_bytes = 8ull << 20;
 
-static struct {
-    hak_a64_t mmap, munmap, madvise, mremap, mprotect, failed;
-} hak_calls;
+static struct { hak_a64_t mmap, munmap, madvise, mremap, mprotect, failed; } hak_calls;
 
 static void hak_count(hak_a64_t *counter) { hak_add_rlx(counter, 1); /* relaxed: a statistic */ }
 
@@ -90,8 +89,8 @@ static void *hak_trim_to(char *base, size_t bytes, size_t align) {
     return aligned;
 }
 
-/* The kernel places mappings downwards next to each other, so after the first one a mapping whose size is a multiple
- * of `align` is usually aligned at once: one call instead of three. */
+/* The kernel places mappings downwards next to each other, so after the first one a mapping whose
+ * size is a multiple of `align` is usually aligned at once: one call instead of three. */
 void *hak_os_map_aligned(size_t bytes, size_t align) {
     if (!HAK_ALLOWED(HAK_OS_CALL_MAP) || bytes > SIZE_MAX - align) {
         hak_fail(ENOMEM);
@@ -132,8 +131,8 @@ bool hak_os_commit(void *base, size_t bytes) {
     return true;
 }
 
-/* munmap fails only when splitting a mapping would pass vm.max_map_count. The pages are then given back and the
- * address space stays, which costs nothing but address space. */
+/* munmap fails only when splitting a mapping would pass vm.max_map_count. The pages are then given
+ * back and the address space stays, which costs nothing but address space. */
 void hak_os_unmap(void *base, size_t bytes) {
     int saved = errno;
     hak_count(&hak_calls.munmap);
@@ -158,7 +157,8 @@ bool hak_os_purge(void *base, size_t bytes) {
 bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes) {
     int saved = errno;
     hak_count(&hak_calls.mremap);
-    bool done = HAK_ALLOWED(HAK_OS_CALL_RESIZE) && mremap(base, old_bytes, new_bytes, 0) != MAP_FAILED;
+    bool done =
+        HAK_ALLOWED(HAK_OS_CALL_RESIZE) && mremap(base, old_bytes, new_bytes, 0) != MAP_FAILED;
     errno = saved;
     return done;
 }
@@ -208,14 +208,16 @@ bool hak_os_barrier_register(void) {
 
 void hak_os_barrier(void) {
     int saved = errno;
-    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* cannot fail once registered */
+    /* cannot fail once registered */
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     errno = saved;
 }
 
 void hak_os_wait(const uint32_t *word, uint32_t seen, int timeout_ms) {
     int saved = errno;
     struct timespec timeout = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000L};
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, timeout_ms < 0 ? NULL : &timeout, NULL,
+                  0);
     errno = saved;
 }
 
@@ -235,7 +237,8 @@ uint64_t hak_os_now_ms(void) {
 
 uint64_t hak_os_random(void) {
     uint64_t seed = 0;
-    const void *random = (const void *)getauxval(AT_RANDOM); /* 16 bytes that the kernel made for this process */
+    /* 16 bytes that the kernel made for this process */
+    const void *random = (const void *)getauxval(AT_RANDOM);
     if (random != NULL) {
         memcpy(&seed, random, sizeof seed);
     }

@@ -1,11 +1,14 @@
-/* backend: the port through which the front reaches whoever supplies blocks of a size class and takes them back.
+/* backend: the port through which the front reaches whoever supplies blocks of a size class and
+ * takes them back.
  *
- * The hit path does not come here: it pops and pushes the thread cache. A backend is asked when a bin is empty, when it
- * is full, when a block belongs to another thread, when a thread ends, when memory should go back. Backends differ in
- * all of that and the front knows none of them by name: a variant's route (backends/route) names one for each class.
+ * The hit path does not come here: it pops and pushes the thread cache. A backend is asked when a
+ * bin is empty, when it is full, when a block belongs to another thread, when a thread ends, when
+ * memory should go back. Backends differ in all of that and the front knows none of them by name:
+ * a variant's route (backends/route) names one for each class.
  *
- * Threads    refill, refill_one, take_back, thread_flush: the calling thread, which has a heap (`hak_tls.heap`), but
- *            for what refill_one and take_back_remote say. The others: any thread. No lock is held by the caller.
+ * Threads    refill, refill_one, take_back, thread_flush: the calling thread, which has a heap
+ *            (`hak_tls.heap`), but for what refill_one and take_back_remote say. The others: any
+ *            thread. No lock is held by the caller.
  * Layer      5 (backends). Uses boxes/heap, boxes/block.
  */
 #ifndef HAK_BACKENDS_PORT_BACKEND_H_
@@ -31,10 +34,10 @@ typedef struct {
 } hak_block_info_t;
 
 typedef struct {
-    uint64_t blocks, bytes;        /* at users and in thread caches */
-    uint64_t slabs;                /* runs of blocks in use */
-    uint64_t free_bytes;           /* in them, free and touched */
-    uint64_t uncarved_bytes;       /* in them, never touched */
+    uint64_t blocks, bytes;  /* at users and in thread caches */
+    uint64_t slabs;          /* runs of blocks in use */
+    uint64_t free_bytes;     /* in them, free and touched */
+    uint64_t uncarved_bytes; /* in them, never touched */
 } hak_backend_stats_t;
 
 typedef struct {
@@ -45,34 +48,37 @@ typedef struct {
 
 typedef struct hak_backend {
     const char *name;
-    /* A block of the class, its mark not cleared; others may go to the thread's bin, which is empty. NULL: ENOMEM. */
+    /* A block of the class, its mark not cleared; others may go to the thread's bin, which is
+     * empty. NULL: ENOMEM. */
     hak_block_t *(*refill)(hak_heap_t *mine, unsigned sc);
     /* One block only: for a thread that borrows a heap and has no bins. */
     hak_block_t *(*refill_one)(hak_heap_t *mine, unsigned sc);
     /* A block from the hit path that the bin had no room for. */
     void (*take_back)(hak_heap_t *mine, hak_block_t *block, unsigned sc);
-    /* A block whose tag is another heap's. `mine` is NULL if the thread has no heap and gets none. False: no block was
-     * ever handed out there, nothing changed. */
+    /* A block whose tag is another heap's. `mine` is NULL if the thread has no heap and gets none.
+     * False: no block was ever handed out there, nothing changed. */
     bool (*take_back_remote)(hak_heap_t *mine, hak_block_t *block, unsigned sc);
     /* Empties the thread's bins and batches of all classes that are this backend's. */
     void (*thread_flush)(hak_heap_t *mine);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */
     void (*thread_exit)(hak_heap_t *mine);
-    /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about `max_calls` system
-     * calls. Returns the bytes. `mine` is the caller's heap or NULL. */
+    /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about
+     * `max_calls` system calls. Returns the bytes. `mine` is the caller's heap or NULL. */
     size_t (*purge)(hak_heap_t *mine, const hak_purge_order_t *order);
     bool (*has_garbage)(void); /* a hint: purge may find something, now or later */
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
-    /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they were. */
+    /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
+     * were. */
     void (*fork_take)(void);
     void (*fork_drop)(bool in_child);
     /* Verifies all structures, between fork_take and fork_drop. Returns the faults. */
     size_t (*check)(void);
 } hak_backend_t;
 
-/* The variant's route. Classes up to HAK_SC_COUNT; NULL for class 0 and for spare classes that are not in use. */
+/* The variant's route. Classes up to HAK_SC_COUNT; NULL for class 0 and for spare classes that are
+ * not in use. */
 extern const hak_backend_t *const hak_route[HAK_SC_COUNT];
 /* Each backend of the route once, then NULL. */
 extern const hak_backend_t *const hak_route_backends[];

@@ -6,5 +6,6 @@
 #define S8 S, S, S, S, S, S, S, S
 #define N8 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 
-const hak_backend_t *const hak_route[HAK_SC_COUNT] = {NULL, S8, S8, S8, S8, S8, S8, S8, S8, S8, S8, N8};
+const hak_backend_t *const hak_route[HAK_SC_COUNT] = {NULL, S8, S8, S8, S8, S8,
+                                                      S8,   S8, S8, S8, S8, N8};
 const hak_backend_t *const hak_route_backends[] = {&hak_backend_slabs, NULL};

@@ -3,8 +3,8 @@
 #include "backends/os/os.h"
 #include "base/bits.h"
 #include "boxes/adoption/adoption.h"
-#include "boxes/flush/flush.h"
 #include "boxes/drain/drain.h"
+#include "boxes/flush/flush.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
@@ -22,7 +22,8 @@ static bool hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned 
     if (mine != NULL) {
         return hak_free_remote_add(mine, slab, block, sc);
     }
-    if (hak_slab_block_index(slab, (uintptr_t)block) >= hak_load_rlx(&slab->carved)) { /* relaxed: only grows */
+    /* relaxed: only grows */
+    if (hak_slab_block_index(slab, (uintptr_t)block) >= hak_load_rlx(&slab->carved)) {
         return false;
     }
     hak_free_remote_push_mt(slab, block, block, 1);
@@ -36,7 +37,8 @@ static void hak_thread_exit(hak_heap_t *mine) {
     hak_owner_lock_drop_owner(&mine->lock);
 }
 
-/* The caller's own heap, which adoption takes for busy: its remote frees may be all that keeps slabs in use. */
+/* The caller's own heap, which adoption takes for busy: its remote frees may be all that keeps
+ * slabs in use. */
 static void hak_settle_own(hak_heap_t *mine) {
     hak_free_remote_flush(mine);
     hak_owner_lock_take_owner(&mine->lock);
@@ -52,7 +54,8 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     unsigned lease_ms = order->delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)order->delay_ms;
     unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
     (void)hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);
-    return hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls, order->keep_bytes);
+    return hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
+                                  order->keep_bytes);
 }
 
 static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
@@ -60,14 +63,16 @@ static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
     if (slab == NULL) {
         return false;
     }
-    uint32_t bytes = hak_sc_bytes[hak_load_acq(&slab->sc)]; /* pairs with the release in hak_slab_open */
+    /* pairs with the release in hak_slab_open */
+    uint32_t bytes = hak_sc_bytes[hak_load_acq(&slab->sc)];
     uintptr_t offset = address - hak_slab_base(slab);
     if (bytes == 0 || offset / bytes >= slab->cap) {
         return false;
     }
     info->block = address - offset % bytes;
     info->bytes = bytes;
-    info->handed_out = offset / bytes < hak_load_rlx(&slab->carved); /* relaxed: only read to explain an error */
+    /* relaxed: only read to explain an error */
+    info->handed_out = offset / bytes < hak_load_rlx(&slab->carved);
     return true;
 }
 
@@ -83,7 +88,8 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
             continue;
         }
         uint64_t bytes = hak_sc_bytes[sc];
-        uint64_t used = hak_load_rlx(&slab->used); /* relaxed: exact when nobody works on the slab */
+        /* relaxed: exact when nobody works on the slab */
+        uint64_t used = hak_load_rlx(&slab->used);
         uint64_t carved = hak_load_rlx(&slab->carved);
         out->slabs++;
         out->blocks += used;
@@ -137,13 +143,15 @@ static void hak_queue_again(hak_superslab_t *ss, void *unused) {
     (void)unused;
     for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
         hak_slab_t *slab = &ss->slab[i];
-        if (hak_load_rlx(&slab->sc) != 0 && hak_free_remote_is_queued(slab)) { /* relaxed: one thread left */
+        /* relaxed: one thread left */
+        if (hak_load_rlx(&slab->sc) != 0 && hak_free_remote_is_queued(slab)) {
             hak_pending_push_mt(hak_slab_heap(slab), slab);
         }
     }
 }
 
-/* A thread that is gone may have turned `queued` on and not yet pushed the slab: the stacks are built anew. */
+/* A thread that is gone may have turned `queued` on and not yet pushed the slab: the stacks are
+ * built anew. */
 static void hak_fork_drop(bool in_child) {
     if (in_child) {
         for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {

@@ -1,7 +1,7 @@
 /* slabs: the default backend: slabs of 64 KiB, 256 KiB or 1 MiB for every class up to 64 KiB.
  *
- * A composition: boxes/refill supplies, boxes/flush and free_remote take back, boxes/adoption moves slabs between
- * threads, boxes/slot_pool holds the superslabs.
+ * A composition: boxes/refill supplies, boxes/flush and free_remote take back, boxes/adoption
+ * moves slabs between threads, boxes/slot_pool holds the superslabs.
  *
  * Layer      5 (backends), behind backends/port.
  */

@@ -28,7 +28,8 @@ static bool hak_is_idle(const hak_heap_t *heap, uint64_t now_ms, unsigned lease_
 static hak_slab_t *hak_pick(hak_heap_t *heap, unsigned sc) {
     hak_slab_t *slab = heap->partial[sc];
     for (unsigned i = 0; slab != NULL && i < 4; i++, slab = slab->next) {
-        if (slab->free != NULL || hak_load_rlx(&slab->carved) < slab->cap) { /* relaxed: inside the lock */
+        /* relaxed: inside the lock */
+        if (slab->free != NULL || hak_load_rlx(&slab->carved) < slab->cap) {
             return slab;
         }
     }
@@ -70,7 +71,8 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
     return NULL;
 }
 
-unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms, unsigned max_heaps) {
+unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
+                                 unsigned max_heaps) {
     unsigned retired = 0;
     uint64_t made, idle;
     hak_heap_counts(&made, &idle);

@@ -1,7 +1,8 @@
 /* block: the two words that a free block holds, and their poisoning under AddressSanitizer.
  *
- * A free block links to the next free one and carries a mark that tells it is free; malloc clears the mark. All
- * accesses to a free block's memory go through here, because under ASan a free block is poisoned from its first byte.
+ * A free block links to the next free one and carries a mark that tells it is free; malloc clears
+ * the mark. All accesses to a free block's memory go through here, because under ASan a free block
+ * is poisoned from its first byte.
  *
  * Owns       the first 16 bytes of every free block.
  * Threads    whoever holds the list that the block is on.
@@ -25,10 +26,16 @@ typedef struct hak_block {
     uintptr_t mark;
 } hak_block_t;
 
-HAK_NO_ASAN static inline hak_block_t *hak_block_next(const hak_block_t *block) { return block->next; }
-HAK_NO_ASAN static inline void hak_block_link(hak_block_t *block, hak_block_t *next) { block->next = next; }
+HAK_NO_ASAN static inline hak_block_t *hak_block_next(const hak_block_t *block) {
+    return block->next;
+}
+HAK_NO_ASAN static inline void hak_block_link(hak_block_t *block, hak_block_t *next) {
+    block->next = next;
+}
 HAK_NO_ASAN static inline uintptr_t hak_block_mark(const hak_block_t *block) { return block->mark; }
-HAK_NO_ASAN static inline void hak_block_set_mark(hak_block_t *block, uintptr_t mark) { block->mark = mark; }
+HAK_NO_ASAN static inline void hak_block_set_mark(hak_block_t *block, uintptr_t mark) {
+    block->mark = mark;
+}
 
 #ifdef __cplusplus
 }

@@ -13,9 +13,9 @@
 extern "C" {
 #endif
 
-/* Takes the remote frees of up to `max_slabs` pending slabs into the slabs; slabs that are then wholly free go back
- * to the pool. A slab that moved to another heap while it was pending is forwarded there. Returns how many slabs it
- * looked at. */
+/* Takes the remote frees of up to `max_slabs` pending slabs into the slabs; slabs that are then
+ * wholly free go back to the pool. A slab that moved to another heap while it was pending is
+ * forwarded there. Returns how many slabs it looked at. */
 unsigned hak_drain_pending_owner(hak_heap_t *heap, unsigned max_slabs);
 
 #ifdef __cplusplus

@@ -6,13 +6,15 @@
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
-/* Inside the owner lock: whose the slab is cannot change if it is ours, and does not matter if it is not. */
+/* Inside the owner lock: whose the slab is cannot change if it is ours, and does not matter if it
+ * is not. */
 hak_inline void hak_put_back(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     hak_slab_t *slab = hak_slab_of_block(block);
     if (hak_likely(hak_slab_heap(slab) == mine)) {
         hak_free_local_push_owner(mine, slab, block);
     } else {
-        (void)hak_free_remote_add(mine, slab, block, sc); /* refuses only what no one may have freed */
+        /* refuses only what no one may have freed */
+        (void)hak_free_remote_add(mine, slab, block, sc);
     }
 }
 

@@ -1,4 +1,5 @@
-/* flush: blocks leave the thread cache and go back to their slabs: one that found no room, or all of them.
+/* flush: blocks leave the thread cache and go back to their slabs: one that found no room, or all
+ * of them.
  *
  * Owns       nothing.
  * Threads    the thread that has `mine`; takes the owner lock itself.

@@ -23,7 +23,8 @@ hak_noinline void hak_free_local_edge_owner(hak_heap_t *heap, hak_slab_t *slab, 
     }
 }
 
-void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *list, uint32_t count) {
+void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *list,
+                                    uint32_t count) {
     if (list != NULL) {
         if (slab->free != NULL) {
             hak_block_t *tail = list; /* at most the blocks of one slab */
@@ -42,15 +43,17 @@ void hak_free_local_push_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_bloc
     }
 }
 
-/* A slab is retired when its last block comes back, unless it is the last of its class. So an empty slab stands near
- * the head of its list: a few steps find it, however many slabs the heap has. */
+/* A slab is retired when its last block comes back, unless it is the last of its class. So an
+ * empty slab stands near the head of its list: a few steps find it, however many slabs the heap
+ * has. */
 static unsigned hak_retire_class(hak_heap_t *heap, unsigned sc) {
     enum { STEPS = 4 };
     unsigned retired = 0;
     hak_slab_t *slab = heap->partial[sc];
     for (unsigned i = 0; slab != NULL && i < STEPS; i++) {
         hak_slab_t *next = slab->next;
-        if (hak_load_rlx(&slab->used) == 0 && !hak_free_remote_is_queued(slab)) { /* relaxed: inside the lock */
+        /* relaxed: inside the lock */
+        if (hak_load_rlx(&slab->used) == 0 && !hak_free_remote_is_queued(slab)) {
             hak_retire(heap, slab);
             retired++;
         }

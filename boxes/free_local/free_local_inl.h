@@ -9,7 +9,8 @@
 
 /* Puts one block back. Owner lock held. */
 hak_inline void hak_free_local_push_owner(hak_heap_t *heap, hak_slab_t *slab, hak_block_t *block) {
-    uint32_t used = hak_load_rlx(&slab->used) - 1; /* relaxed: written inside the owner lock, read by statistics */
+    /* relaxed: written inside the owner lock, read by statistics */
+    uint32_t used = hak_load_rlx(&slab->used) - 1;
     hak_debug_assert(used < slab->cap);
     hak_block_link(block, slab->free);
     slab->free = block;

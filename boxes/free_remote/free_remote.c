@@ -8,16 +8,20 @@
 #define HAK_HEAD_MASK 0x0000fffffffffff0ull
 enum { HAK_COUNT_SHIFT = 48 };
 
-static hak_block_t *hak_head(uint64_t word) { return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK); }
+static hak_block_t *hak_head(uint64_t word) {
+    return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK);
+}
 
-void hak_free_remote_push_mt(hak_slab_t *slab, hak_block_t *head, hak_block_t *tail, uint32_t count) {
+void hak_free_remote_push_mt(hak_slab_t *slab, hak_block_t *head, hak_block_t *tail,
+                             uint32_t count) {
     uint64_t old = hak_load_rlx(&slab->remote); /* relaxed: a guess, the CAS checks it */
     uint64_t word;
     do {
         hak_block_link(tail, hak_head(old));
         word = ((old >> HAK_COUNT_SHIFT) + count) << HAK_COUNT_SHIFT | (uintptr_t)head | HAK_QUEUED;
-        /* release: publishes the links. Pairs with the acquire of take and take_unqueue.
-         * acquire: who queues the slab must see which heap has it; pairs with take_unqueue of an earlier owner. */
+        /* release: publishes the links. Pairs with the acquire of take and take_unqueue. acquire:
+         * who queues the slab must see which heap has it; pairs with take_unqueue of an earlier
+         * owner. */
     } while (!hak_cas_weak_acq_rel(&slab->remote, &old, word));
     if ((old & HAK_QUEUED) == 0) {
         hak_pending_push_mt(hak_slab_heap(slab), slab);
@@ -34,7 +38,8 @@ hak_block_t *hak_free_remote_take_owner(hak_slab_t *slab, uint32_t *count) {
 }
 
 hak_block_t *hak_free_remote_take_unqueue_owner(hak_slab_t *slab, uint32_t *count) {
-    /* acquire: pairs with the release in push. release: our read of pending_next comes before the next push's write. */
+    /* acquire: pairs with the release in push. release: our read of pending_next comes before the
+     * next push's write. */
     uint64_t old = hak_swap_acq_rel(&slab->remote, 0);
     hak_debug_assert((old & HAK_QUEUED) != 0);
     *count = (uint32_t)(old >> HAK_COUNT_SHIFT);
@@ -52,11 +57,13 @@ static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
 
 /* Where carving has come to. */
 static uintptr_t hak_limit(const hak_slab_t *slab, uint32_t block_bytes) {
-    return hak_slab_base(slab) + (uintptr_t)hak_load_rlx(&slab->carved) * block_bytes; /* relaxed: only grows */
+    /* relaxed: only grows */
+    return hak_slab_base(slab) + (uintptr_t)hak_load_rlx(&slab->carved) * block_bytes;
 }
 
 /* Starts a batch with one block. */
-static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
+static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block,
+                     unsigned sc) {
     uintptr_t limit = hak_limit(slab, hak_sc_bytes[sc]);
     if (hak_unlikely((uintptr_t)block >= limit)) {
         return false;
@@ -84,21 +91,24 @@ static bool hak_extend(hak_batch_t *batch, hak_block_t *block) {
 
 bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
     hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
-    bool added = hak_likely(batch->slab == slab) ? hak_extend(batch, block) : hak_open(mine, batch, slab, block, sc);
+    bool added = hak_likely(batch->slab == slab) ? hak_extend(batch, block)
+                                                 : hak_open(mine, batch, slab, block, sc);
     if (hak_unlikely(!added)) {
         return false;
     }
     hak_count_add(&mine->batched_bytes, batch->block_bytes);
     if (hak_unlikely(batch->count == HAK_BATCH_MAX_BLOCKS)) {
         hak_send(mine, batch);
-    } else if (hak_unlikely(hak_load_rlx(&mine->batched_bytes) >= HAK_BATCH_MAX_BYTES)) { /* relaxed: our own */
+        /* relaxed: our own */
+    } else if (hak_unlikely(hak_load_rlx(&mine->batched_bytes) >= HAK_BATCH_MAX_BYTES)) {
         hak_free_remote_flush(mine);
     }
     return true;
 }
 
 void hak_free_remote_flush(hak_heap_t *mine) {
-    for (unsigned i = 0; hak_load_rlx(&mine->batched_bytes) != 0 && i < HAK_BATCH_SLOTS; i++) { /* relaxed: as above */
+    /* relaxed: as above */
+    for (unsigned i = 0; hak_load_rlx(&mine->batched_bytes) != 0 && i < HAK_BATCH_SLOTS; i++) {
         if (mine->batch[i].slab != NULL) {
             hak_send(mine, &mine->batch[i]);
         }

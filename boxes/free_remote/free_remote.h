@@ -1,15 +1,17 @@
 /* free_remote: how a block goes back to a slab of another heap.
  *
- * A thread collects blocks of one slab in a batch and hands the batch over with one compare-and-swap on the slab's
- * remote word: { count : 16 | head : 48, whose lowest bit is `queued` }. Who turns `queued` on also puts the slab on
- * its heap's pending stack; it goes off only when the slab is taken from a pending stack. So a slab is on at most one
- * stack, and while it is on one it is not retired. Batching is snmalloc's BatchIt (ISMM 2024) with a direct-mapped
+ * A thread collects blocks of one slab in a batch and hands the batch over with one
+ * compare-and-swap on the slab's remote word: { count : 16 | head : 48, whose lowest bit is
+ * `queued` }. Who turns `queued` on also puts the slab on its heap's pending stack; it goes off
+ * only when the slab is taken from a pending stack. So a slab is on at most one stack, and while
+ * it is on one it is not retired. Batching is snmalloc's BatchIt (ISMM 2024) with a direct-mapped
  * cache of 16 open batches; one CAS a batch needs no intermediate state that a fork could freeze.
  *
  * Owns       hak_slab.remote; the batches of a heap.
- * Threads    *_mt: any. hak_free_remote_add/flush: the thread that has the heap, no lock. *_owner: inside the owner
- *            lock of the slab's heap.
- * Invariant  every block on the remote list belongs to the slab, counts in `used`, and is on no other list.
+ * Threads    *_mt: any. hak_free_remote_add/flush: the thread that has the heap, no lock. *_owner:
+ *            inside the owner lock of the slab's heap.
+ * Invariant  every block on the remote list belongs to the slab, counts in `used`, and is on no
+ *            other list.
  * Layer      4 (boxes). Uses boxes/slab, boxes/heap, boxes/pending.
  */
 #ifndef HAK_BOXES_FREE_REMOTE_FREE_REMOTE_H_
@@ -22,28 +24,32 @@
 extern "C" {
 #endif
 
-/* Adds a block of `slab`, whose class is `sc`, to the open batch of its slab, sending what is in the way or full: 64
- * blocks in a batch, 64 KiB in all batches of a thread. False if no block was ever carved there: nothing changed. The
- * slab is looked at once a batch for this, because its owner writes that line all the time. */
+/* Adds a block of `slab`, whose class is `sc`, to the open batch of its slab, sending what is in
+ * the way or full: 64 blocks in a batch, 64 KiB in all batches of a thread. False if no block was
+ * ever carved there: nothing changed. The slab is looked at once a batch for this, because its
+ * owner writes that line all the time. */
 bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc);
 /* Sends all open batches. */
 void hak_free_remote_flush(hak_heap_t *mine);
 
 /* Hands over a list of `count` blocks, linked from `head` to `tail`. */
-void hak_free_remote_push_mt(hak_slab_t *slab, hak_block_t *head, hak_block_t *tail, uint32_t count);
+void hak_free_remote_push_mt(hak_slab_t *slab, hak_block_t *head, hak_block_t *tail,
+                             uint32_t count);
 
-/* Takes the whole list, newest first; `*count` tells how long it is. `queued` stays as it is. Taking all at once rules
- * out ABA. */
+/* Takes the whole list, newest first; `*count` tells how long it is. `queued` stays as it is.
+ * Taking all at once rules out ABA. */
 hak_block_t *hak_free_remote_take_owner(hak_slab_t *slab, uint32_t *count);
 /* The same and turns `queued` off: by who took the slab from a pending stack. */
 hak_block_t *hak_free_remote_take_unqueue_owner(hak_slab_t *slab, uint32_t *count);
 
 /* True if the slab is on a pending stack, or about to be put there. */
 static inline bool hak_free_remote_is_queued(const hak_slab_t *slab) {
-    return (hak_load_acq(&slab->remote) & 1u) != 0; /* pairs with the release in hak_free_remote_push_mt */
+    /* pairs with the release in hak_free_remote_push_mt */
+    return (hak_load_acq(&slab->remote) & 1u) != 0;
 }
 static inline bool hak_free_remote_is_empty(const hak_slab_t *slab) {
-    return (hak_load_rlx(&slab->remote) & ~1ull) == 0; /* relaxed: a guess; taking is what synchronises */
+    /* relaxed: a guess; taking is what synchronises */
+    return (hak_load_rlx(&slab->remote) & ~1ull) == 0;
 }
 
 #ifdef __cplusplus

@@ -72,7 +72,8 @@ static hak_heap_t *hak_heap_new_locked(void) {
     for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
         heap->carve_step[sc] = 1;
     }
-    heap->next_all = (hak_heap_t *)hak_load_rlx(&hak_heaps.all); /* relaxed: written under the lock */
+    /* relaxed: written under the lock */
+    heap->next_all = (hak_heap_t *)hak_load_rlx(&hak_heaps.all);
     hak_store_rlx(&hak_heaps.made, id);
     hak_store_rel(&hak_heaps.all, (uintptr_t)heap); /* pairs with the acquire in hak_heap_first */
     return heap;
@@ -109,7 +110,8 @@ void hak_heap_release_mt(hak_heap_t *heap) {
 }
 
 hak_heap_t *hak_heap_first(void) {
-    return (hak_heap_t *)hak_load_acq(&hak_heaps.all); /* pairs with the release in hak_heap_new_locked */
+    /* pairs with the release in hak_heap_new_locked */
+    return (hak_heap_t *)hak_load_acq(&hak_heaps.all);
 }
 
 void hak_heap_counts(uint64_t *made, uint64_t *idle) {
@@ -131,8 +133,9 @@ void hak_heap_fork_drop_parent(void) {
     hak_lock_drop(&hak_heaps.lock);
 }
 
-/* The other threads are gone. What their caches and open batches held is lost to the child: a copy of a list that was
- * being changed while the kernel copied the pages cannot be trusted. The batches are dropped for the same reason. */
+/* The other threads are gone. What their caches and open batches held is lost to the child: a copy
+ * of a list that was being changed while the kernel copied the pages cannot be trusted. The
+ * batches are dropped for the same reason. */
 void hak_heap_fork_drop_child(hak_heap_t *mine) {
     hak_owner_lock_init();
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {

@@ -1,12 +1,15 @@
-/* heap: what one thread owns behind its thread cache: lists of partial slabs, batches of remote frees, counters.
+/* heap: what one thread owns behind its thread cache: lists of partial slabs, batches of remote
+ * frees, counters.
  *
- * A heap outlives its thread. When the thread ends the heap goes, with its slabs, to the list of idle heaps, and the
- * next new thread takes it as it is: owner ids stay valid and nothing is walked. Heaps are never freed.
+ * A heap outlives its thread. When the thread ends the heap goes, with its slabs, to the list of
+ * idle heaps, and the next new thread takes it as it is: owner ids stay valid and nothing is
+ * walked. Heaps are never freed.
  *
  * Owns       hak_heap_t, the list of all heaps, the list of idle ones.
- * Threads    *_owner: the thread that has the heap, inside its owner lock, or a guest inside it. *_mt: any.
- * Invariant  a slab is on the partial list of its class in its heap exactly if `listed`; a slab that has a free block
- *            or room to carve is listed. At most one thread has a heap.
+ * Threads    *_owner: the thread that has the heap, inside its owner lock, or a guest inside it.
+ *            *_mt: any.
+ * Invariant  a slab is on the partial list of its class in its heap exactly if `listed`; a slab
+ *            that has a free block or room to carve is listed. At most one thread has a heap.
  * Layer      4 (boxes). Uses boxes/slab, core/owner_lock, core/lock, core/meta.
  */
 #ifndef HAK_BOXES_HEAP_HEAP_H_
@@ -42,27 +45,32 @@ typedef struct {
 
 typedef struct hak_heap {
     hak_owner_lock_t lock;
-    uint32_t tag;                          /* owner id << HAK_TAG_OWNER_SHIFT, fixed */
-    uint32_t slow_steps;                   /* purge: counts towards the next look at the clock */
-    hak_a64_t active_ms;                   /* purge, adoption: when the owner was last seen on a slow path */
-    hak_a64_t collected_ms;                /* adoption: active_ms at the last collection */
-    hak_a64_t partial_mask[2];             /* bit per class: the list below is not empty */
-    hak_slab_t *partial[HAK_SC_COUNT];     /* first is the one to refill from */
-    uint16_t carve_step[HAK_SC_COUNT];     /* refill: blocks to carve next time */
-    hak_a32_t cached_max[HAK_SC_COUNT];    /* refill: bound of the blocks in the thread's bin */
-    uint32_t bin_cap[HAK_SC_COUNT];        /* refill: blocks that the thread's bin should hold at most */
-    uint64_t overflowed[2];                /* flush: bit per class: its bin was full since its last refill */
-    uint32_t cap_growth_bytes;             /* refill: by how much the caps exceed the first ones, all classes */
-    hak_a32_t idle;                        /* 1 while no thread has the heap */
+    uint32_t tag;        /* owner id << HAK_TAG_OWNER_SHIFT, fixed */
+    uint32_t slow_steps; /* purge: counts towards the next look at the clock */
+    /* purge, adoption: when the owner was last seen on a slow path */
+    hak_a64_t active_ms;
+    hak_a64_t collected_ms;             /* adoption: active_ms at the last collection */
+    hak_a64_t partial_mask[2];          /* bit per class: the list below is not empty */
+    hak_slab_t *partial[HAK_SC_COUNT];  /* first is the one to refill from */
+    uint16_t carve_step[HAK_SC_COUNT];  /* refill: blocks to carve next time */
+    hak_a32_t cached_max[HAK_SC_COUNT]; /* refill: bound of the blocks in the thread's bin */
+    /* refill: blocks that the thread's bin should hold at most */
+    uint32_t bin_cap[HAK_SC_COUNT];
+    /* flush: bit per class: its bin was full since its last refill */
+    uint64_t overflowed[2];
+    /* refill: by how much the caps exceed the first ones, all classes */
+    uint32_t cap_growth_bytes;
+    hak_a32_t idle; /* 1 while no thread has the heap */
     struct hak_heap *next_idle;
-    struct hak_heap *next_all;             /* fixed */
+    struct hak_heap *next_all; /* fixed */
     hak_heap_counters_t counters;
     /* Only the thread itself, no lock. */
     hak_batch_t batch[HAK_BATCH_SLOTS];
     hak_a64_t batched_bytes; /* in all batches; read by statistics */
     /* pending: slabs of this heap with remote frees. */
-    hak_aptr_t drain_next;                 /* taken from `pending` and not looked at yet; under the lock */
-    hak_align_as(64) hak_aptr_t pending;    /* pushed to by any thread */
+    /* taken from `pending` and not looked at yet; under the lock */
+    hak_aptr_t drain_next;
+    hak_align_as(64) hak_aptr_t pending; /* pushed to by any thread */
 } hak_heap_t;
 
 /* Puts `slab` behind the first of its class's list, or in front of all. */
@@ -70,7 +78,8 @@ void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, bool in_front);
 void hak_heap_unlist_owner(hak_heap_t *heap, hak_slab_t *slab);
 
 static inline bool hak_heap_has_partial(const hak_heap_t *heap, unsigned sc) {
-    return (hak_load_rlx(&heap->partial_mask[sc >> 6]) >> (sc & 63) & 1u) != 0; /* relaxed: a hint to guests */
+    /* relaxed: a hint to guests */
+    return (hak_load_rlx(&heap->partial_mask[sc >> 6]) >> (sc & 63) & 1u) != 0;
 }
 
 /* An idle heap, or a new one; the caller becomes its thread. NULL with errno ENOMEM. */
@@ -83,7 +92,8 @@ hak_heap_t *hak_heap_first(void);
 
 void hak_heap_counts(uint64_t *made, uint64_t *idle);
 
-/* Around a fork: no other thread is inside any heap. In the child all heaps but `mine` become idle. */
+/* Around a fork: no other thread is inside any heap. In the child all heaps but `mine` become
+ * idle. */
 void hak_heap_fork_take(void);
 void hak_heap_fork_drop_parent(void);
 void hak_heap_fork_drop_child(hak_heap_t *mine);

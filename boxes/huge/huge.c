@@ -30,7 +30,8 @@ static struct {
 } hak_huge = {.lock = HAK_LOCK_INIT(HAK_RANK_HUGE)};
 
 static void hak_note_peak_locked(void) {
-    uint64_t mapped = hak_huge.stats.bytes + hak_load_rlx(&hak_huge.cached_bytes); /* relaxed: under the lock */
+    /* relaxed: under the lock */
+    uint64_t mapped = hak_huge.stats.bytes + hak_load_rlx(&hak_huge.cached_bytes);
     if (hak_huge.stats.mapped_peak_bytes < mapped) {
         hak_huge.stats.mapped_peak_bytes = mapped;
     }
@@ -62,14 +63,15 @@ static void hak_cache_remove_locked(hak_huge_t *huge) {
     hak_count_add(&hak_huge.cached_bytes, -(uint64_t)huge->mapped_bytes);
 }
 
-/* The best fit among the newest: at least `mapped`, at most an eighth more, so that a block does not hold memory that
- * it did not ask for. */
+/* The best fit among the newest: at least `mapped`, at most an eighth more, so that a block does
+ * not hold memory that it did not ask for. */
 static hak_huge_t *hak_cache_find_locked(size_t mapped, size_t align) {
     hak_huge_t *best = NULL;
     hak_huge_t *huge = hak_huge.newest;
     for (int i = 0; huge != NULL && i < HAK_CACHE_LOOK; i++, huge = huge->next) {
         if (huge->mapped_bytes >= mapped && huge->mapped_bytes - mapped <= mapped / 8 &&
-            (hak_region_base(&huge->region) & (align - 1)) == 0 && (best == NULL || huge->mapped_bytes < best->mapped_bytes)) {
+            (hak_region_base(&huge->region) & (align - 1)) == 0 &&
+            (best == NULL || huge->mapped_bytes < best->mapped_bytes)) {
             best = huge;
         }
     }
@@ -129,7 +131,8 @@ static void hak_unmap(hak_huge_t *huge) {
 /* Makes a block of a mapped descriptor. */
 static void *hak_bring_to_life(hak_huge_t *huge, bool reused) {
     uintptr_t base = hak_region_base(&huge->region);
-    hak_store_rel(&huge->bytes, huge->mapped_bytes); /* pairs with the acquire in hak_huge_describe_mt */
+    /* pairs with the acquire in hak_huge_describe_mt */
+    hak_store_rel(&huge->bytes, huge->mapped_bytes);
     hak_registry_set_tags(base, 1, HAK_TAG_HUGE);
     hak_lock_take(&hak_huge.lock);
     hak_huge.stats.blocks++;
@@ -174,7 +177,8 @@ void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
 /* The descriptor of the huge block that starts at `block`, or NULL. */
 static hak_huge_t *hak_find(const void *block) {
     hak_region_t *region = hak_registry_region((uintptr_t)block);
-    if (region == NULL || region->kind != HAK_REGION_HUGE || hak_region_base(region) != (uintptr_t)block) {
+    if (region == NULL || region->kind != HAK_REGION_HUGE ||
+        hak_region_base(region) != (uintptr_t)block) {
         return NULL;
     }
     return (hak_huge_t *)region;
@@ -196,7 +200,8 @@ bool hak_huge_free_mt(void *block) {
     hak_registry_set_tags((uintptr_t)block, 1, HAK_TAG_NONE);
     hak_huge.stats.blocks--;
     hak_huge.stats.bytes -= huge->mapped_bytes;
-    bool keep = hak_load_rlx(&hak_huge.cached_bytes) + huge->mapped_bytes <= most; /* relaxed: under the lock */
+    /* relaxed: under the lock */
+    bool keep = hak_load_rlx(&hak_huge.cached_bytes) + huge->mapped_bytes <= most;
     if (keep) {
         huge->freed_at_ms = now_ms;
         hak_cache_push_locked(huge);
@@ -213,8 +218,9 @@ bool hak_huge_free_mt(void *block) {
 /* The bytes of the whole windows that a mapping of `mapped` bytes touches. */
 static size_t hak_windows(size_t mapped) { return hak_align_up(mapped, HAK_WINDOW_BYTES); }
 
-/* Grows or shrinks without moving the start. The registry forgets windows before the kernel gets them back, and learns
- * new ones after the kernel has given them: in between they may be another thread's. */
+/* Grows or shrinks without moving the start. The registry forgets windows before the kernel gets
+ * them back, and learns new ones after the kernel has given them: in between they may be another
+ * thread's. */
 static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
     uintptr_t base = hak_region_base(&huge->region);
     size_t old = huge->mapped_bytes;
@@ -230,14 +236,15 @@ static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
         return false;
     }
     if (keep > hak_windows(old) && !hak_registry_add(&huge->region, base, mapped)) {
-        (void)hak_os_resize((void *)base, mapped, old); /* making a mapping smaller needs no memory */
+        /* making a mapping smaller needs no memory */
+        (void)hak_os_resize((void *)base, mapped, old);
         return false;
     }
     return true;
 }
 
-/* Moves the pages to a place with room. The place is held and registered first, so that the move is the last step
- * that can fail. */
+/* Moves the pages to a place with room. The place is held and registered first, so that the move
+ * is the last step that can fail. */
 static bool hak_move(hak_huge_t *huge, size_t mapped) {
     uintptr_t base = hak_region_base(&huge->region);
     size_t old = huge->mapped_bytes;
@@ -271,7 +278,8 @@ void *hak_huge_resize_mt(void *block, size_t bytes) {
     }
     size_t old = huge->mapped_bytes;
     size_t mapped = hak_align_up(bytes, hak_os_page_bytes());
-    if (mapped != old && !hak_resize_in_place(huge, mapped) && (mapped < old || !hak_move(huge, mapped))) {
+    if (mapped != old && !hak_resize_in_place(huge, mapped) &&
+        (mapped < old || !hak_move(huge, mapped))) {
         errno = ENOMEM;
         return NULL;
     }
@@ -314,7 +322,9 @@ size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) 
     }
 }
 
-bool hak_huge_has_cached(void) { return hak_load_rlx(&hak_huge.cached_bytes) != 0; /* relaxed: a hint */ }
+bool hak_huge_has_cached(void) {
+    return hak_load_rlx(&hak_huge.cached_bytes) != 0; /* relaxed: a hint */
+}
 
 void hak_huge_stats_mt(hak_huge_stats_t *out) {
     hak_lock_take(&hak_huge.lock);

@@ -1,12 +1,13 @@
 /* huge: blocks above 1 MiB, or aligned to more than 64 KiB: a mapping each, aligned to 2 MiB.
  *
- * Freed mappings are kept for the purge delay, up to a bound, and serve requests of nearly their size: servers that
- * allocate and free big buffers in turn then make no system call and fault no page. Growth goes in place where the
- * kernel can, else the pages are moved by mremap, never copied.
+ * Freed mappings are kept for the purge delay, up to a bound, and serve requests of nearly their
+ * size: servers that allocate and free big buffers in turn then make no system call and fault no
+ * page. Growth goes in place where the kernel can, else the pages are moved by mremap, never
+ * copied.
  *
  * Owns       the list of live huge blocks and the cache of freed ones.
- * Threads    *_mt: any; a block belongs to its caller. Own lock (HAK_RANK_HUGE), not held during system calls that
- *            take long.
+ * Threads    *_mt: any; a block belongs to its caller. Own lock (HAK_RANK_HUGE), not held during
+ *            system calls that take long.
  * Errors     NULL with errno ENOMEM.
  * Layer      4 (boxes). Uses registry, core, backends/os.
  */
@@ -21,23 +22,25 @@
 extern "C" {
 #endif
 
-/* A block of `bytes` (> 0) aligned to `align`, a power of two. `*zeroed` tells if it reads as zero. */
+/* A block of `bytes` (> 0) aligned to `align`, a power of two. `*zeroed` tells if it reads as
+ * zero. */
 void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed);
 /* False if no huge block starts at `block`. */
 bool hak_huge_free_mt(void *block);
 /* Another size for the block; it may move. NULL: nothing changed. */
 void *hak_huge_resize_mt(void *block, size_t bytes);
-/* Usable bytes of the huge block that holds `address`, and its start in `*block`; 0 if none does. */
+/* Usable bytes of the huge block that holds `address`, and its start in `*block`; 0 if none does.
+ */
 size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block);
 
-/* Unmaps cached mappings freed before now_ms - delay_ms, oldest first, while the cache holds more than `keep_bytes`.
- * Returns the bytes given back. */
+/* Unmaps cached mappings freed before now_ms - delay_ms, oldest first, while the cache holds more
+ * than `keep_bytes`. Returns the bytes given back. */
 size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
 bool hak_huge_has_cached(void);
 
 typedef struct {
-    uint64_t blocks, bytes;   /* live */
-    uint64_t cached_bytes;    /* freed and kept */
+    uint64_t blocks, bytes; /* live */
+    uint64_t cached_bytes;  /* freed and kept */
     uint64_t mapped_peak_bytes;
     uint64_t made, reused;
 } hak_huge_stats_t;

@@ -8,14 +8,15 @@
 #include "boxes/pending/pending.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/tls_sll/tls_sll.h"
-#include "core/owner_lock/owner_lock_inl.h"
 #include "config/hak_config.h"
 #include "core/errors/errors.h"
+#include "core/owner_lock/owner_lock_inl.h"
 
 enum {
-    HAK_CARVE_BYTES = 4096, /* carve at most this much at once: what is not carved is not resident */
-    HAK_DRAIN_SLABS = 8,    /* slabs to drain in one refill */
-    HAK_FEW = 8,            /* a list shorter than this is joined with the next slab's */
+    /* carve at most this much at once: what is not carved is not resident */
+    HAK_CARVE_BYTES = 4096,
+    HAK_DRAIN_SLABS = 8, /* slabs to drain in one refill */
+    HAK_FEW = 8,         /* a list shorter than this is joined with the next slab's */
     HAK_JOIN_SLABS = 4,
     HAK_CAP_MOST_BYTES = 1 << 19,   /* of one bin */
     HAK_CAP_BUDGET_BYTES = 1 << 20, /* growth of all bins of a thread together */
@@ -46,7 +47,8 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
 
 /* The slab's free list as a whole; its length is known without a walk. */
 static hak_list_t hak_take_free(hak_slab_t *slab) {
-    uint32_t carved = hak_load_rlx(&slab->carved); /* relaxed, here and below: written inside the lock */
+    /* relaxed, here and below: written inside the lock */
+    uint32_t carved = hak_load_rlx(&slab->carved);
     hak_list_t list = {slab->free, carved - hak_load_rlx(&slab->used)};
     if (list.head == NULL) {
         /* What is on the remote list counts as used already, and goes on to do so. */
@@ -72,8 +74,9 @@ static hak_list_t hak_carve(hak_heap_t *mine, hak_slab_t *slab, unsigned sc) {
     return list;
 }
 
-/* Something from the first partial slab that has anything, or from a new one. Lists are finite and each step that
- * finds nothing shortens one; a listed slab has something but for those that were just emptied by an adoption. */
+/* Something from the first partial slab that has anything, or from a new one. Lists are finite and
+ * each step that finds nothing shortens one; a listed slab has something but for those that were
+ * just emptied by an adoption. */
 static hak_list_t hak_take(hak_heap_t *mine, unsigned sc, bool may_open) {
     for (;;) {
         hak_slab_t *slab = mine->partial[sc];
@@ -118,7 +121,8 @@ static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
 void hak_refill_reset_caps(hak_heap_t *mine) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
         mine->bin_cap[sc] = hak_tls_sll_first_cap(sc);
-        if (hak_load_rlx(&mine->cached_max[sc]) != 0) { /* the heap has slabs of the class: frees may fill the bin */
+        /* the heap has slabs of the class: frees may fill the bin */
+        if (hak_load_rlx(&mine->cached_max[sc]) != 0) {
             hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]); /* relaxed: a statistic */
         }
     }
@@ -126,7 +130,8 @@ void hak_refill_reset_caps(hak_heap_t *mine) {
     mine->overflowed[0] = mine->overflowed[1] = 0;
 }
 
-/* The bin of the class overflowed and now is empty: lets it hold twice as much, if the budget allows. */
+/* The bin of the class overflowed and now is empty: lets it hold twice as much, if the budget
+ * allows. */
 static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
     mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
     uint32_t cap = mine->bin_cap[sc];
@@ -152,7 +157,8 @@ hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
     if (list.head != NULL) {
         hak_count_add(&mine->counters.refills, 1);
         hak_count_add(&mine->counters.refill_blocks, list.count);
-        uint32_t most = hak_tls_sll_fill(sc, hak_block_next(list.head), list.count - 1, mine->bin_cap[sc]);
+        uint32_t most =
+            hak_tls_sll_fill(sc, hak_block_next(list.head), list.count - 1, mine->bin_cap[sc]);
         if (hak_load_rlx(&mine->cached_max[sc]) < most) { /* relaxed: a statistic */
             hak_store_rlx(&mine->cached_max[sc], most);
         }

@@ -1,12 +1,14 @@
 /* refill: gets blocks of a class out of slabs when the thread cache is empty.
  *
- * Order: remote frees that wait for this heap are taken in; then the first partial slab gives its whole free list, or
- * its remote list, or newly carved blocks in address order; a slab that has nothing is unlisted; then a slab is
- * adopted from an idle heap; then a new one is opened. Carving starts with one block and doubles up to 4 KiB, so a
- * small program touches little memory and a busy one makes few trips.
+ * Order: remote frees that wait for this heap are taken in; then the first partial slab gives its
+ * whole free list, or its remote list, or newly carved blocks in address order; a slab that has
+ * nothing is unlisted; then a slab is adopted from an idle heap; then a new one is opened. Carving
+ * starts with one block and doubles up to 4 KiB, so a small program touches little memory and a
+ * busy one makes few trips.
  *
- * A bin that overflows and then runs dry was too short: its cap doubles, within a budget of bytes per thread. So a
- * program that frees and allocates in bursts soon runs on hits alone, and one that does not keeps little.
+ * A bin that overflows and then runs dry was too short: its cap doubles, within a budget of bytes
+ * per thread. So a program that frees and allocates in bursts soon runs on hits alone, and one
+ * that does not keeps little.
  *
  * Owns       carving: hak_slab.carved, hak_heap.carve_step; the caps of bins.
  * Threads    the thread that has `mine`, outside its owner lock; takes it.

@@ -5,7 +5,9 @@
 #include "boxes/slab/slab.h"
 #include "boxes/slot_pool/slot_pool.h"
 
-static unsigned hak_units(size_t bytes) { return (unsigned)((bytes + HAK_UNIT_BYTES - 1) >> HAK_UNIT_SHIFT); }
+static unsigned hak_units(size_t bytes) {
+    return (unsigned)((bytes + HAK_UNIT_BYTES - 1) >> HAK_UNIT_SHIFT);
+}
 
 static void hak_set_tags(const hak_slab_t *run, unsigned first, unsigned last) {
     uintptr_t base = hak_slab_base(run);
@@ -13,7 +15,8 @@ static void hak_set_tags(const hak_slab_t *run, unsigned first, unsigned last) {
         hak_registry_set_tags(base, 1, HAK_TAG_RUN);
         first = 1;
     }
-    hak_registry_set_tags(base + ((uintptr_t)first << HAK_UNIT_SHIFT), last - first, HAK_TAG_RUN_BODY);
+    hak_registry_set_tags(base + ((uintptr_t)first << HAK_UNIT_SHIFT), last - first,
+                          HAK_TAG_RUN_BODY);
 }
 
 void *hak_run_alloc_mt(size_t bytes, bool *zeroed) {
@@ -30,9 +33,11 @@ void *hak_run_alloc_mt(size_t bytes, bool *zeroed) {
 
 bool hak_run_free_mt(void *block) {
     hak_slab_t *run = hak_slab_of((uintptr_t)block);
-    uint64_t bytes = run == NULL ? 0 : hak_load_rlx(&run->large_bytes); /* relaxed: the swap decides */
+    /* relaxed: the swap decides */
+    uint64_t bytes = run == NULL ? 0 : hak_load_rlx(&run->large_bytes);
     /* acq_rel: of two threads that free the same block one finds 0 */
-    if (bytes == 0 || hak_slab_base(run) != (uintptr_t)block || hak_swap_acq_rel(&run->large_bytes, 0) == 0) {
+    if (bytes == 0 || hak_slab_base(run) != (uintptr_t)block ||
+        hak_swap_acq_rel(&run->large_bytes, 0) == 0) {
         return false;
     }
     hak_registry_set_tags((uintptr_t)block, run->units, HAK_TAG_NONE);
@@ -53,16 +58,19 @@ bool hak_run_resize_mt(void *block, size_t bytes) {
         }
         hak_set_tags(run, old_units, units);
     } else if (units < old_units) {
-        hak_registry_set_tags((uintptr_t)block + ((uintptr_t)units << HAK_UNIT_SHIFT), old_units - units, HAK_TAG_NONE);
+        hak_registry_set_tags((uintptr_t)block + ((uintptr_t)units << HAK_UNIT_SHIFT),
+                              old_units - units, HAK_TAG_NONE);
         hak_slot_pool_shrink_run_mt(run, units);
     }
-    hak_store_rel(&run->large_bytes, hak_align_up(bytes, hak_os_page_bytes())); /* as in hak_run_alloc_mt */
+    /* as in hak_run_alloc_mt */
+    hak_store_rel(&run->large_bytes, hak_align_up(bytes, hak_os_page_bytes()));
     return true;
 }
 
 size_t hak_run_describe(uintptr_t address, uintptr_t *block) {
     hak_slab_t *run = hak_slab_of(address);
-    size_t bytes = run == NULL ? 0 : hak_load_acq(&run->large_bytes); /* pairs with hak_run_alloc_mt */
+    /* pairs with hak_run_alloc_mt */
+    size_t bytes = run == NULL ? 0 : hak_load_acq(&run->large_bytes);
     *block = run == NULL ? 0 : hak_slab_base(run);
     return bytes != 0 && address - *block < (uintptr_t)run->units << HAK_UNIT_SHIFT ? bytes : 0;
 }

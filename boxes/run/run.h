@@ -1,7 +1,9 @@
-/* run: large blocks, above the largest size class up to 1 MiB: a run of 64 KiB slots in a superslab.
+/* run: large blocks, above the largest size class up to 1 MiB: a run of 64 KiB slots in a
+ * superslab.
  *
- * Freed slots stay resident until purged, so a program that frees and allocates large blocks in turn makes no system
- * call and touches no new page. Runs split and join by the slot masks of boxes/slot_pool.
+ * Freed slots stay resident until purged, so a program that frees and allocates large blocks in
+ * turn makes no system call and touches no new page. Runs split and join by the slot masks of
+ * boxes/slot_pool.
  *
  * Owns       hak_slab.large_bytes, the tags of runs.
  * Threads    *_mt: any; a block belongs to its caller.
@@ -21,7 +23,8 @@ extern "C" {
 
 enum { HAK_RUN_MAX_BYTES = 1 << 20 };
 
-/* A block of `bytes`, 1..HAK_RUN_MAX_BYTES, at a multiple of 64 KiB. `*zeroed` tells if it reads as zero. */
+/* A block of `bytes`, 1..HAK_RUN_MAX_BYTES, at a multiple of 64 KiB. `*zeroed` tells if it reads
+ * as zero. */
 void *hak_run_alloc_mt(size_t bytes, bool *zeroed);
 /* False if no run starts at `block`, or if it was freed meanwhile. */
 bool hak_run_free_mt(void *block);

@@ -57,7 +57,8 @@ hak_block_t *hak_slab_carve_owner(hak_slab_t *slab, uint32_t count, hak_block_t 
 }
 
 uint32_t hak_slab_block_index(const hak_slab_t *slab, uintptr_t address) {
-    uint32_t bytes = hak_sc_bytes[hak_load_rlx(&slab->sc)]; /* relaxed: the caller holds a block, or only reports */
+    /* relaxed: the caller holds a block, or only reports */
+    uint32_t bytes = hak_sc_bytes[hak_load_rlx(&slab->sc)];
     uint32_t offset = (uint32_t)(address - hak_slab_base(slab));
     if (bytes == 0 || offset % bytes != 0 || offset / bytes >= slab->cap) {
         return UINT32_MAX;

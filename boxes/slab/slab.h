@@ -1,15 +1,16 @@
 /* slab: a run of equal blocks, and its descriptor.
  *
- * A superslab is 2 MiB of memory aligned to 2 MiB, cut into 32 slots of 64 KiB. A slab is 1, 4 or 16 slots; a large
- * block is a run of slots. The descriptor of each slot stands here, out of band: a heap overflow cannot reach it and
- * descriptors do not collide in the cache as headers at equal offsets would. Only the first slot's descriptor of a
- * slab or run is in use; `head` leads to it.
+ * A superslab is 2 MiB of memory aligned to 2 MiB, cut into 32 slots of 64 KiB. A slab is 1, 4 or
+ * 16 slots; a large block is a run of slots. The descriptor of each slot stands here, out of band:
+ * a heap overflow cannot reach it and descriptors do not collide in the cache as headers at equal
+ * offsets would. Only the first slot's descriptor of a slab or run is in use; `head` leads to it.
  *
  *   free blocks of a slab:   free list (owner) + remote list (anyone) + never carved
- *   used                     all others: at users, in thread caches, in remote batches, on the remote list
+ *   used                     all others: at users, in thread caches, in batches, on the remote list
  *
  * Owns       layout only; each field names the box that writes it.
- * Threads    fields of the owner line change under the owner lock of the slab's heap; atomics may be read by anyone.
+ * Threads    fields of the owner line change under the owner lock of the slab's heap; atomics may
+ *            be read by anyone.
  * Invariant  carved = used + length of the free list; 0 <= used <= carved <= cap.
  * Layer      4 (boxes). Uses base, registry, boxes/block.
  */
@@ -26,30 +27,36 @@
 extern "C" {
 #endif
 
-enum { HAK_SUPERSLAB_BYTES = HAK_WINDOW_BYTES, HAK_SUPERSLAB_SLOTS = HAK_SUPERSLAB_BYTES / HAK_UNIT_BYTES };
+enum {
+    HAK_SUPERSLAB_BYTES = HAK_WINDOW_BYTES,
+    HAK_SUPERSLAB_SLOTS = HAK_SUPERSLAB_BYTES / HAK_UNIT_BYTES
+};
 
 struct hak_heap;
 
 typedef struct hak_slab {
     /* Owner line. */
-    hak_block_t *free;       /* free_local, refill */
-    hak_a32_t used;          /* free_local, refill, pending */
-    hak_a32_t carved;        /* refill */
-    hak_a32_t sc;            /* slab: the class while it is a slab, else 0 */
-    uint32_t cap;            /* slab: blocks that fit */
-    uint8_t units;           /* slot_pool: slots of the slab or run; 0: not the first slot of anything */
-    uint8_t listed;          /* heap: on its heap's list of partial slabs */
-    uint8_t slot;            /* index in the superslab, fixed */
-    hak_a64_t large_bytes;   /* large: bytes of the large block, 0 if this is none */
-    struct hak_slab *next;   /* heap */
-    struct hak_slab *prev;   /* heap */
-    hak_aptr_t heap;         /* adoption: hak_heap_t that owns the slab; changes under that heap's lock */
+    hak_block_t *free; /* free_local, refill */
+    hak_a32_t used;    /* free_local, refill, pending */
+    hak_a32_t carved;  /* refill */
+    hak_a32_t sc;      /* slab: the class while it is a slab, else 0 */
+    uint32_t cap;      /* slab: blocks that fit */
+    /* slot_pool: slots of the slab or run; 0: not the first slot of anything */
+    uint8_t units;
+    uint8_t listed;        /* heap: on its heap's list of partial slabs */
+    uint8_t slot;          /* index in the superslab, fixed */
+    hak_a64_t large_bytes; /* large: bytes of the large block, 0 if this is none */
+    struct hak_slab *next; /* heap */
+    struct hak_slab *prev; /* heap */
+    /* adoption: hak_heap_t that owns the slab; changes under that heap's lock */
+    hak_aptr_t heap;
     /* Remote line. */
     hak_align_as(64) hak_a64_t remote; /* free_remote */
-    struct hak_slab *pending_next;    /* pending */
+    struct hak_slab *pending_next;     /* pending */
 } hak_slab_t;
 
-hak_static_assert(sizeof(hak_slab_t) == 2 * HAK_CACHE_LINE, "a line for the owner, a line for the others");
+hak_static_assert(sizeof(hak_slab_t) == 2 * HAK_CACHE_LINE,
+                  "a line for the owner, a line for the others");
 
 typedef struct hak_superslab {
     hak_region_t region; /* first: the registry leads here */
@@ -66,7 +73,8 @@ typedef struct hak_superslab {
     struct hak_superslab *visit_next;
     struct hak_superslab *all_next; /* every descriptor ever made; never changes */
     hak_a32_t mapped;               /* 1 while it has memory */
-    uint8_t head[HAK_SUPERSLAB_SLOTS]; /* slot_pool: first slot of the slab or run that holds the slot */
+    /* slot_pool: first slot of the slab or run that holds the slot */
+    uint8_t head[HAK_SUPERSLAB_SLOTS];
     hak_slab_t slab[HAK_SUPERSLAB_SLOTS];
 } hak_superslab_t;
 
@@ -74,28 +82,32 @@ static inline hak_superslab_t *hak_slab_superslab(const hak_slab_t *slab) {
     return hak_container_of(slab - slab->slot, hak_superslab_t, slab);
 }
 static inline uintptr_t hak_slab_base(const hak_slab_t *slab) {
-    return hak_region_base(&hak_slab_superslab(slab)->region) + ((uintptr_t)slab->slot << HAK_UNIT_SHIFT);
+    return hak_region_base(&hak_slab_superslab(slab)->region) +
+           ((uintptr_t)slab->slot << HAK_UNIT_SHIFT);
 }
 static inline struct hak_heap *hak_slab_heap(const hak_slab_t *slab) {
-    return (struct hak_heap *)hak_load_acq(&slab->heap); /* pairs with the release in hak_slab_set_heap_owner */
+    /* pairs with the release in hak_slab_set_heap_owner */
+    return (struct hak_heap *)hak_load_acq(&slab->heap);
 }
 
-/* The slab or large run that holds `address`, or NULL if no superslab does. Any thread; the answer is stable only
- * while a block of it is in use. */
+/* The slab or large run that holds `address`, or NULL if no superslab does. Any thread; the answer
+ * is stable only while a block of it is in use. */
 hak_slab_t *hak_slab_of(uintptr_t address);
 
 /* Makes `slab`, fresh from slot_pool, a slab of class `sc` without owner, tag or carved block. */
 void hak_slab_open(hak_slab_t *slab, unsigned sc);
-/* Gives the slab to `heap` with this tag. By the thread that alone holds it, or under the old owner's lock. */
+/* Gives the slab to `heap` with this tag. By the thread that alone holds it, or under the old
+ * owner's lock. */
 void hak_slab_set_heap_owner(hak_slab_t *slab, struct hak_heap *heap, uint32_t tag);
 /* Makes it no slab again: clears class and tags. No block is in use. */
 void hak_slab_close(hak_slab_t *slab);
 
-/* Links `count` blocks that were never handed out into a list in address order that ends in `tail`; returns its head.
- * count <= cap - carved. */
+/* Links `count` blocks that were never handed out into a list in address order that ends in
+ * `tail`; returns its head. count <= cap - carved. */
 hak_block_t *hak_slab_carve_owner(hak_slab_t *slab, uint32_t count, hak_block_t *tail);
 
-/* Index of the block that starts at `address` inside this slab, or UINT32_MAX if none starts there. */
+/* Index of the block that starts at `address` inside this slab, or UINT32_MAX if none starts
+ * there. */
 uint32_t hak_slab_block_index(const hak_slab_t *slab, uintptr_t address);
 
 #ifdef __cplusplus

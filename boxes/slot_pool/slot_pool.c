@@ -1,6 +1,6 @@
-/* Supply. One lock: a slab is at least 64 KiB, so the pool is asked once in many refills; under it nothing loops over
- * superslabs. Per-class lists of EMPTY slots (SP-SLOT of the tiny notes) are not kept here: any class may take any
- * EMPTY slot, which leaves none stranded.
+/* Supply. One lock: a slab is at least 64 KiB, so the pool is asked once in many refills; under it
+ * nothing loops over superslabs. Per-class lists of EMPTY slots (SP-SLOT of the tiny notes) are
+ * not kept here: any class may take any EMPTY slot, which leaves none stranded.
  */
 #include "boxes/slot_pool/slot_pool.h"
 
@@ -23,7 +23,9 @@ static uint32_t hak_starts(uint32_t free_mask, unsigned units) {
     return hak_runs32(free_mask, units) & aligned[units];
 }
 
-static unsigned hak_kind_units(unsigned kind) { return kind == HAK_KIND_1 ? 1 : kind == HAK_KIND_4 ? 4 : 16; }
+static unsigned hak_kind_units(unsigned kind) {
+    return kind == HAK_KIND_1 ? 1 : kind == HAK_KIND_4 ? 4 : 16;
+}
 
 /* What a superslab can still give: slabs of its kind, or for runs the length of the longest. */
 static unsigned hak_pool_room(const hak_superslab_t *ss) {
@@ -66,7 +68,8 @@ void hak_pool_unlist_locked(hak_superslab_t *ss) {
 }
 
 void hak_pool_set_dirty_locked(hak_superslab_t *ss, uint32_t dirty_mask) {
-    uint64_t count = hak_load_rlx(&hak_pool.dirty_slots); /* relaxed: written under the lock, read as a hint */
+    /* relaxed: written under the lock, read as a hint */
+    uint64_t count = hak_load_rlx(&hak_pool.dirty_slots);
     count = count - hak_bit_count32(ss->dirty_mask) + hak_bit_count32(dirty_mask);
     hak_store_rlx(&hak_pool.dirty_slots, count);
     ss->dirty_mask = dirty_mask;
@@ -104,8 +107,10 @@ static hak_superslab_t *hak_descriptor_locked(void) {
         ss->slab[i].slot = (uint8_t)i;
         ss->head[i] = (uint8_t)i;
     }
-    ss->all_next = (hak_superslab_t *)hak_load_rlx(&hak_pool.all); /* relaxed: written under the lock only */
-    hak_store_rel(&hak_pool.all, (uintptr_t)ss);                   /* pairs with the acquire in hak_slot_pool_each */
+    /* relaxed: written under the lock only */
+    ss->all_next = (hak_superslab_t *)hak_load_rlx(&hak_pool.all);
+    /* pairs with the acquire in hak_slot_pool_each */
+    hak_store_rel(&hak_pool.all, (uintptr_t)ss);
     return ss;
 }
 
@@ -168,7 +173,8 @@ static hak_superslab_t *hak_find_locked(unsigned kind, unsigned room) {
 }
 
 /* Makes slots first..first+units of an unlisted superslab ACTIVE and lists it again. */
-static hak_slab_t *hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned units, bool *zeroed) {
+static hak_slab_t *hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned units,
+                                       bool *zeroed) {
     uint32_t mask = hak_mask32(first, units);
     hak_debug_assert((ss->free_mask & mask) == mask);
     *zeroed = (ss->dirty_mask & mask) == 0;
@@ -272,10 +278,13 @@ void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units) {
     hak_lock_drop(&hak_pool.lock);
 }
 
-bool hak_slot_pool_has_dirty(void) { return hak_load_rlx(&hak_pool.dirty_slots) != 0; /* relaxed: a hint */ }
+bool hak_slot_pool_has_dirty(void) {
+    return hak_load_rlx(&hak_pool.dirty_slots) != 0; /* relaxed: a hint */
+}
 
 void hak_slot_pool_each(void (*visit)(hak_superslab_t *ss, void *context), void *context) {
-    hak_superslab_t *ss = (hak_superslab_t *)hak_load_acq(&hak_pool.all); /* pairs with hak_descriptor_locked */
+    /* pairs with hak_descriptor_locked */
+    hak_superslab_t *ss = (hak_superslab_t *)hak_load_acq(&hak_pool.all);
     for (; ss != NULL; ss = ss->all_next) {
         visit(ss, context);
     }

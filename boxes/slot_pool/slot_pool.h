@@ -4,17 +4,18 @@
  *   UNUSED   ACTIVE   take, take_run, grow_run                reads as zero
  *   EMPTY    ACTIVE   take, take_run, grow_run                keeps old content
  *   ACTIVE   EMPTY    give, shrink_run                        stays resident until purged
- *   EMPTY    UNUSED   purge                                   madvise, or munmap of the whole superslab
+ *   EMPTY    UNUSED   purge                                   madvise, or munmap of all
  *
- * A superslab holds slabs of one number of units (1, 4 or 16, aligned to their size) or large runs; one that is wholly
- * free may change. A request takes EMPTY slots before UNUSED ones before a new superslab, and among superslabs the
- * fullest, so that the others drain and can be given back. Each step of that order is one look at a bit mask: no
- * search grows with the number of superslabs.
+ * A superslab holds slabs of one number of units (1, 4 or 16, aligned to their size) or large
+ * runs; one that is wholly free may change. A request takes EMPTY slots before UNUSED ones before
+ * a new superslab, and among superslabs the fullest, so that the others drain and can be given
+ * back. Each step of that order is one look at a bit mask: no search grows with the number of
+ * superslabs.
  *
  * Owns       the pool part of hak_superslab_t, `units`, `slot` and `head`.
  * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging drops it during system calls.
- * Invariant  free, ACTIVE and in a purge's hand are disjoint; dirty is part of free; aged is part of dirty. Tags of
- *            slots that are not ACTIVE are 0. Descriptors are never unmapped.
+ * Invariant  free, ACTIVE and in a purge's hand are disjoint; dirty is part of free; aged is part
+ *            of dirty. Tags of slots that are not ACTIVE are 0. Descriptors are never unmapped.
  * Layer      4 (boxes). Uses boxes/slab, registry, core, backends/os.
  */
 #ifndef HAK_BOXES_SLOT_POOL_SLOT_POOL_H_
@@ -32,20 +33,24 @@ enum { HAK_RUN_MAX_UNITS = 16 }; /* 1 MiB: above, a mapping of its own wastes le
 hak_slab_t *hak_slot_pool_take_mt(unsigned units);
 void hak_slot_pool_give_mt(hak_slab_t *slab);
 
-/* A run of 1..HAK_RUN_MAX_UNITS slots for a large block; `*zeroed` tells if it reads as zero. Tags are not set. */
+/* A run of 1..HAK_RUN_MAX_UNITS slots for a large block; `*zeroed` tells if it reads as zero. Tags
+ * are not set. */
 hak_slab_t *hak_slot_pool_take_run_mt(unsigned units, bool *zeroed);
 /* Lengthens a run in place if the slots behind it are free; the new part may hold old content. */
 bool hak_slot_pool_grow_run_mt(hak_slab_t *run, unsigned units);
 /* Gives the end of a run back; the tags of that part are 0 already. */
 void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units);
 
-/* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`; delay 0: all of them.
- * Stops after `max_calls` system calls. Leaves `keep_bytes` of dirty memory alone. Returns the bytes given back. */
-size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls, size_t keep_bytes);
+/* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`; delay
+ * 0: all of them. Stops after `max_calls` system calls. Leaves `keep_bytes` of dirty memory alone.
+ * Returns the bytes given back. */
+size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
+                              size_t keep_bytes);
 /* True if something waits to be purged. No lock: a hint. */
 bool hak_slot_pool_has_dirty(void);
 
-/* Calls `visit` for every superslab descriptor ever made. No lock: descriptors stay, their content may change. */
+/* Calls `visit` for every superslab descriptor ever made. No lock: descriptors stay, their content
+ * may change. */
 void hak_slot_pool_each(void (*visit)(hak_superslab_t *ss, void *context), void *context);
 
 typedef struct {
@@ -56,7 +61,8 @@ typedef struct {
 } hak_slot_pool_stats_t;
 void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out);
 
-/* Checks masks and lists; the caller holds the lock by hak_slot_pool_fork_take. Returns the number of faults. */
+/* Checks masks and lists; the caller holds the lock by hak_slot_pool_fork_take. Returns the number
+ * of faults. */
 size_t hak_slot_pool_check_locked(void);
 
 void hak_slot_pool_fork_take(void);

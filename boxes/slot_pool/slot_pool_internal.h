@@ -1,4 +1,5 @@
-/* slot_pool_internal: what the two halves of the box share: supply (slot_pool.c) and return (slot_purge.c). */
+/* slot_pool_internal: what the two halves of the box share: supply (slot_pool.c) and return
+ * (slot_purge.c). */
 #ifndef HAK_BOXES_SLOT_POOL_SLOT_POOL_INTERNAL_H_
 #define HAK_BOXES_SLOT_POOL_SLOT_POOL_INTERNAL_H_
 
@@ -12,20 +13,22 @@ enum {
     HAK_KIND_RUN,
     HAK_KIND_NONE, /* wholly free: may become any kind */
     HAK_KINDS,
-    HAK_BINS = HAK_SUPERSLAB_SLOTS + 1, /* by what the superslab can still give; see hak_pool_room */
+    /* by what the superslab can still give; see hak_pool_room */
+    HAK_BINS = HAK_SUPERSLAB_SLOTS + 1,
 };
 
 typedef struct {
     hak_lock_t lock;
-    /* Superslabs by kind, by whether they have EMPTY slots (index 1), by room. Bit b of `bins`: list b has some. */
+    /* Superslabs by kind, by whether they have EMPTY slots (index 1), by room. Bit b of `bins`:
+     * list b has some. */
     hak_superslab_t *list[HAK_KINDS][2][HAK_BINS];
     uint64_t bins[HAK_KINDS][2];
     hak_superslab_t *spare; /* descriptors without memory */
     /* Superslabs with EMPTY slots in the order of their next visit by purge. */
     hak_superslab_t *visit_head, *visit_tail;
-    hak_aptr_t all; /* hak_superslab_t, every descriptor ever made */
-    unsigned purges_in_flight;  /* system calls for which the lock was dropped */
-    uint64_t refused_until_ms;  /* the kernel refused a purge: no other before this time */
+    hak_aptr_t all;            /* hak_superslab_t, every descriptor ever made */
+    unsigned purges_in_flight; /* system calls for which the lock was dropped */
+    uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */
     hak_a64_t dirty_slots;
     hak_slot_pool_stats_t stats;
 } hak_pool_t;

@@ -1,7 +1,8 @@
-/* Return. A slot is purged when two visits, half a delay apart, found it EMPTY: a slot that is taken and given back
- * in between starts anew. So memory in use is left alone without a time stamp per slot, and the visit list, kept in
- * order of time, makes each visit O(1). A superslab that is wholly free goes back with munmap, but for a few that are
- * kept purged: their address space, registry entries and descriptors are then warm.
+/* Return. A slot is purged when two visits, half a delay apart, found it EMPTY: a slot that is
+ * taken and given back in between starts anew. So memory in use is left alone without a time stamp
+ * per slot, and the visit list, kept in order of time, makes each visit O(1). A superslab that is
+ * wholly free goes back with munmap, but for a few that are kept purged: their address space,
+ * registry entries and descriptors are then warm.
  */
 #include "backends/os/os.h"
 #include "base/attr.h"
@@ -35,7 +36,8 @@ static hak_superslab_t *hak_next_visit_locked(uint64_t now_ms, uint64_t delay_ms
     return ss;
 }
 
-/* Gives the memory of a wholly free superslab back and keeps the descriptor. Drops the lock meanwhile. */
+/* Gives the memory of a wholly free superslab back and keeps the descriptor. Drops the lock
+ * meanwhile. */
 static size_t hak_release_locked(hak_superslab_t *ss) {
     hak_pool_unlist_locked(ss);
     hak_pool_set_dirty_locked(ss, 0);
@@ -54,8 +56,10 @@ static size_t hak_release_locked(hak_superslab_t *ss) {
     return HAK_SUPERSLAB_BYTES;
 }
 
-/* Purges the slots in `mask`, which are EMPTY. Drops the lock meanwhile; nobody else can take the slots then. */
-static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_t now_ms, unsigned *calls) {
+/* Purges the slots in `mask`, which are EMPTY. Drops the lock meanwhile; nobody else can take the
+ * slots then. */
+static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_t now_ms,
+                                     unsigned *calls) {
     char *base = (char *)hak_region_base(&ss->region);
     hak_pool_unlist_locked(ss);
     ss->free_mask &= ~mask;
@@ -70,7 +74,8 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
         unsigned first = hak_lowest_bit(left);
         unsigned count = hak_lowest_bit(~((uint64_t)left >> first));
         uint32_t run = hak_mask32(first, count);
-        if (hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)count << HAK_UNIT_SHIFT)) {
+        if (hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT),
+                         (size_t)count << HAK_UNIT_SHIFT)) {
             done |= run;
         }
         left &= ~run;
@@ -81,7 +86,8 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
     hak_pool_unlist_locked(ss);
     ss->purging = false;
     ss->free_mask |= mask;
-    if (done != mask) { /* locked memory cannot be given back: it stays EMPTY and is tried again later */
+    /* locked memory cannot be given back: it stays EMPTY and is tried again later */
+    if (done != mask) {
         hak_pool_set_dirty_locked(ss, ss->dirty_mask | (mask & ~done));
         hak_pool.refused_until_ms = now_ms + HAK_REFUSED_PAUSE_MS;
     }
@@ -90,7 +96,8 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
 }
 
 /* One visit. Returns the bytes given back. */
-static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t delay_ms, unsigned *calls) {
+static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t delay_ms,
+                               unsigned *calls) {
     if (ss->purging || ss->dirty_mask == 0) {
         if (ss->purging) { /* another thread is at it */
             hak_pool_visit_later_locked(ss, now_ms + 1);
@@ -99,7 +106,8 @@ static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t de
     }
     uint32_t mask = delay_ms == 0 ? ss->dirty_mask : ss->aged_mask;
     size_t bytes = 0;
-    if (ss->free_mask == UINT32_MAX && mask == ss->dirty_mask && hak_kept_locked() >= HAK_KEPT_SUPERSLABS) {
+    if (ss->free_mask == UINT32_MAX && mask == ss->dirty_mask &&
+        hak_kept_locked() >= HAK_KEPT_SUPERSLABS) {
         ++*calls;
         return hak_release_locked(ss);
     }
@@ -113,14 +121,18 @@ static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t de
     return bytes;
 }
 
-size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls, size_t keep_bytes) {
+size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
+                              size_t keep_bytes) {
     size_t bytes = 0;
     unsigned calls = 0;
     hak_lock_take(&hak_pool.lock);
-    uint64_t visits = hak_pool.stats.superslabs; /* each at most once: a visit may put its superslab back */
-    bool refused = now_ms < hak_pool.refused_until_ms;
+    /* each at most once: a visit may put its superslab back */
+    uint64_t visits = hak_pool.stats.superslabs;
+    /* Who asks for all gets another try. */
+    bool refused = delay_ms != 0 && now_ms < hak_pool.refused_until_ms;
     while (!refused && visits-- != 0 && calls < max_calls &&
-           (hak_load_rlx(&hak_pool.dirty_slots) << HAK_UNIT_SHIFT) > keep_bytes) { /* relaxed: under the lock */
+           /* relaxed: under the lock */
+           (hak_load_rlx(&hak_pool.dirty_slots) << HAK_UNIT_SHIFT) > keep_bytes) {
         hak_superslab_t *ss = hak_next_visit_locked(now_ms, delay_ms);
         if (ss == NULL) {
             break;
@@ -149,7 +161,8 @@ static size_t hak_check_one(const hak_superslab_t *ss, uint32_t active) {
 size_t hak_slot_pool_check_locked(void) {
     size_t faults = 0;
     uint64_t dirty = 0;
-    hak_superslab_t *ss = (hak_superslab_t *)hak_load_acq(&hak_pool.all); /* pairs with its release store */
+    /* pairs with its release store */
+    hak_superslab_t *ss = (hak_superslab_t *)hak_load_acq(&hak_pool.all);
     for (; ss != NULL; ss = ss->all_next) {
         if (hak_load_rlx(&ss->mapped) == 0) { /* relaxed: written under the lock */
             continue;

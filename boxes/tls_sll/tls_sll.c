@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-__attribute__((used)) __thread hak_tls_t hak_tls __attribute__((tls_model("initial-exec"))) = {.tag = HAK_TAG_NOBODY};
+__attribute__((used)) __thread hak_tls_t hak_tls
+    __attribute__((tls_model("initial-exec"))) = {.tag = HAK_TAG_NOBODY};
 
 uint32_t hak_tls_sll_first_cap(unsigned sc) {
     enum { BYTES = 16384, LEAST = 4, MOST = 128 };

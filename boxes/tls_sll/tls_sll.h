@@ -1,15 +1,19 @@
-/* tls_sll: the thread cache: one singly linked list of free blocks per size class, in thread-local storage.
+/* tls_sll: the thread cache: one singly linked list of free blocks per size class, in thread-local
+ * storage.
  *
- * malloc pops, free pushes; that is the whole hit path. `room` counts down with each push and up with each pop: when
- * it would go below zero the list is long enough and the block goes back to its slab (boxes/flush). A list may hold
- * blocks of any heap's slabs: only the slab says who owns it, and it is asked when the block leaves the list.
+ * malloc pops, free pushes; that is the whole hit path. `room` counts down with each push and up
+ * with each pop: when it would go below zero the list is long enough and the block goes back to
+ * its slab (boxes/flush). A list may hold blocks of any heap's slabs: only the slab says who owns
+ * it, and it is asked when the block leaves the list.
  *
- * The initial image is "all lists empty, tag of nobody": a new thread needs no is-initialised test. Its first malloc
- * misses, its first free finds another owner, and both slow paths attach a heap.
+ * The initial image is "all lists empty, tag of nobody": a new thread needs no is-initialised
+ * test. Its first malloc misses, its first free finds another owner, and both slow paths attach a
+ * heap.
  *
  * Owns       hak_tls.
  * Threads    only the own thread, no lock, no atomic.
- * Invariant  length + room of a bin changes only when it is filled, emptied or grown: it bounds the length.
+ * Invariant  length + room of a bin changes only when it is filled, emptied or grown: it bounds the
+ *            length.
  * Layer      4 (boxes). Uses base, boxes/block, registry (tags).
  */
 #ifndef HAK_BOXES_TLS_SLL_TLS_SLL_H_
@@ -26,7 +30,8 @@ extern "C" {
 typedef struct {
     hak_block_t *head;
     int32_t room;
-    uint32_t divisor; /* hak_sc_divisor of the class, here because the hit path has this line at hand */
+    /* hak_sc_divisor of the class, here because the hit path has this line at hand */
+    uint32_t divisor;
 } hak_bin_t;
 
 typedef struct {
@@ -37,8 +42,10 @@ typedef struct {
 } hak_tls_t;
 
 hak_static_assert(offsetof(hak_tls_t, bin) == 0, "a bin's offset is taken from the struct's start");
-hak_static_assert(sizeof(hak_bin_t) == 1 << HAK_BIN_SHIFT, "the tag's lower bits are a byte offset into bin[]");
-hak_static_assert(sizeof(hak_tls_t) <= 1472, "PT_TLS must stay within 1,536 B for dlopen on glibc 2.36");
+hak_static_assert(sizeof(hak_bin_t) == 1 << HAK_BIN_SHIFT,
+                  "the tag's lower bits are a byte offset into bin[]");
+hak_static_assert(sizeof(hak_tls_t) <= 1472,
+                  "PT_TLS must stay within 1,536 B for dlopen on glibc 2.36");
 
 /* initial-exec: one load gives the offset, no call. */
 extern hak_local __thread hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
@@ -46,14 +53,16 @@ extern hak_local __thread hak_tls_t hak_tls __attribute__((tls_model("initial-ex
 /* Blocks that a bin of the class may hold at first. It grows with demand: see boxes/refill. */
 uint32_t hak_tls_sll_first_cap(unsigned sc);
 
-/* The thread gets `heap`, whose tag is `tag` and whose bins may hold cap[sc] blocks; all bins become empty. */
+/* The thread gets `heap`, whose tag is `tag` and whose bins may hold cap[sc] blocks; all bins
+ * become empty. */
 void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag, const uint32_t *cap);
 /* Back to the initial image; the bins must be empty. */
 void hak_tls_sll_detach(void);
 /* Empties the bin of a class, which may then hold `cap` blocks, and returns its list. */
 hak_block_t *hak_tls_sll_take_all(unsigned sc, uint32_t cap);
-/* Fills an empty bin with a list of `count` blocks. Returns how many blocks it may hold from now on: `cap`, or a
- * little more than the list if that is long, so that not every free after a long refill overflows. */
+/* Fills an empty bin with a list of `count` blocks. Returns how many blocks it may hold from now
+ * on: `cap`, or a little more than the list if that is long, so that not every free after a long
+ * refill overflows. */
 uint32_t hak_tls_sll_fill(unsigned sc, hak_block_t *list, uint32_t count, uint32_t cap);
 
 #ifdef __cplusplus

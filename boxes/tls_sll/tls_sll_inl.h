@@ -1,4 +1,5 @@
-/* tls_sll_inl: pop and push. `offset` is class * 16: what the size table and the registry's tag hold. */
+/* tls_sll_inl: pop and push. `offset` is class * 16: what the size table and the registry's tag
+ * hold. */
 #ifndef HAK_BOXES_TLS_SLL_TLS_SLL_INL_H_
 #define HAK_BOXES_TLS_SLL_TLS_SLL_INL_H_
 
@@ -10,9 +11,16 @@
 typedef HAK_TLS_SPACE hak_bin_t hak_own_bin_t;
 
 hak_inline uintptr_t hak_tls_sll_self(void) { return HAK_TLS_OFFSET_OF(hak_tls); }
-hak_inline hak_own_bin_t *hak_tls_sll_bin(uintptr_t self, size_t offset) { return (hak_own_bin_t *)(self + offset); }
+hak_inline hak_own_bin_t *hak_tls_sll_bin(uintptr_t self, size_t offset) {
+    return (hak_own_bin_t *)(self + offset);
+}
 hak_inline uint32_t hak_tls_sll_tag(uintptr_t self) {
     return *(const HAK_TLS_SPACE uint32_t *)(self + offsetof(hak_tls_t, tag));
+}
+
+/* The class whose bin this is. */
+hak_inline unsigned hak_tls_sll_class(const hak_own_bin_t *bin) {
+    return (unsigned)(((uintptr_t)bin - hak_tls_sll_self()) >> HAK_BIN_SHIFT);
 }
 
 /* Pops a block, or NULL: the caller then refills. The block keeps its mark. */
@@ -26,7 +34,8 @@ hak_inline hak_block_t *hak_tls_sll_pop(hak_own_bin_t *bin) {
     return block;
 }
 
-/* Pushes a block, or returns false with nothing changed but `room`, which hak_flush_block_owner puts right. */
+/* Pushes a block, or returns false with nothing changed but `room`, which hak_flush_block_owner
+ * puts right. */
 hak_inline bool hak_tls_sll_push(hak_own_bin_t *bin, hak_block_t *block) {
     if (hak_unlikely(--bin->room < 0)) {
         return false;
@@ -41,7 +50,8 @@ hak_inline hak_block_t *hak_tls_sll_pop_class(unsigned sc) {
     return hak_tls_sll_pop(hak_tls_sll_bin(hak_tls_sll_self(), (size_t)sc << HAK_BIN_SHIFT));
 }
 hak_inline bool hak_tls_sll_push_class(unsigned sc, hak_block_t *block) {
-    return hak_tls_sll_push(hak_tls_sll_bin(hak_tls_sll_self(), (size_t)sc << HAK_BIN_SHIFT), block);
+    return hak_tls_sll_push(hak_tls_sll_bin(hak_tls_sll_self(), (size_t)sc << HAK_BIN_SHIFT),
+                            block);
 }
 
 #endif /* HAK_BOXES_TLS_SLL_TLS_SLL_INL_H_ */

@@ -17,7 +17,8 @@ static const char *const hak_kind_text[HAK_ERROR_COUNT] = {
     [HAK_ERROR_UNALLOCATED] = "invalid pointer: in a slab, at a place that was never handed out",
     [HAK_ERROR_CORRUPT] = "heap corruption: a free block or its slab was overwritten",
     [HAK_ERROR_SIZE] = "wrong size: the block cannot have been allocated with this size",
-    [HAK_ERROR_ALIGNMENT] = "wrong alignment: the block cannot have been allocated with this alignment",
+    [HAK_ERROR_ALIGNMENT] =
+        "wrong alignment: the block cannot have been allocated with this alignment",
 };
 
 static void hak_put_head(hak_text_t *text) {

@@ -8,7 +8,8 @@
 
 enum { HAK_FREE, HAK_HELD, HAK_CONTENDED };
 
-/* Bit r is set while the thread holds a lock of rank r. One word of thread-local storage, in debug builds only used. */
+/* Bit r is set while the thread holds a lock of rank r. One word of thread-local storage, in debug
+ * builds only used. */
 static __thread uint32_t hak_ranks_held;
 
 void hak_lock_rank_enter(uint32_t rank) {
@@ -64,4 +65,6 @@ void hak_lock_drop(hak_lock_t *lock) {
     }
 }
 
-void hak_lock_reset(hak_lock_t *lock) { hak_store_rel(&lock->state, HAK_FREE); /* one thread left: no partner */ }
+void hak_lock_reset(hak_lock_t *lock) {
+    hak_store_rel(&lock->state, HAK_FREE); /* one thread left: no partner */
+}

@@ -1,8 +1,9 @@
 /* lock: a mutex of one word that sleeps in the kernel when contended.
  *
- * pthread_mutex_t is not used because lock elision and robust lists are not wanted here, because a fork must be able
- * to reset a lock in the child, and because debug builds check the rank of every lock at every call.
- * Algorithm: Drepper, "Futexes Are Tricky", 2011, mutex 2 (0 free, 1 held, 2 held and somebody may wait).
+ * pthread_mutex_t is not used because lock elision and robust lists are not wanted here, because a
+ * fork must be able to reset a lock in the child, and because debug builds check the rank of every
+ * lock at every call. Algorithm: Drepper, "Futexes Are Tricky", 2011, mutex 2 (0 free, 1 held, 2
+ * held and somebody may wait).
  *
  * Owns       the word.
  * Threads    any. Not recursive.
@@ -26,7 +27,8 @@ typedef struct {
     uint32_t rank; /* hak_lock_rank_t */
 } hak_lock_t;
 
-#define HAK_LOCK_INIT(r) {{0}, (r)}
+#define HAK_LOCK_INIT(r)                                                                           \
+    { {0}, (r) }
 
 void hak_lock_take(hak_lock_t *lock);
 bool hak_lock_try(hak_lock_t *lock);
@@ -34,7 +36,8 @@ void hak_lock_drop(hak_lock_t *lock);
 /* In the child of a fork: the lock is free, whoever held it. */
 void hak_lock_reset(hak_lock_t *lock);
 
-/* Debug builds: aborts if the thread holds a lock of this or a higher rank; notes it as held. Release: nothing. */
+/* Debug builds: aborts if the thread holds a lock of this or a higher rank; notes it as held.
+ * Release: nothing. */
 void hak_lock_rank_enter(uint32_t rank);
 void hak_lock_rank_leave(uint32_t rank);
 /* Debug builds: bit set of the ranks that the thread holds. Release: 0. */

@@ -5,7 +5,8 @@
 #include "base/bits.h"
 #include "core/lock/lock.h"
 
-/* Untouched parts of a chunk cost address space only, so it may be generous; small enough for a tight RLIMIT_AS. */
+/* Untouched parts of a chunk cost address space only, so it may be generous; small enough for a
+ * tight RLIMIT_AS. */
 enum { HAK_META_CHUNK_BYTES = 1 << 18 };
 
 static struct {

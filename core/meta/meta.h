@@ -1,6 +1,7 @@
-/* meta: memory for descriptors. Bump-allocated from mappings of its own, apart from all blocks, so that an overflow
- * of a block cannot reach it and so that descriptors lie next to each other. Nothing is ever given back: a descriptor
- * may be read as long as the process lives; boxes keep free lists of their own.
+/* meta: memory for descriptors. Bump-allocated from mappings of its own, apart from all blocks, so
+ * that an overflow of a block cannot reach it and so that descriptors lie next to each other.
+ * Nothing is ever given back: a descriptor may be read as long as the process lives; boxes keep
+ * free lists of their own.
  *
  * Owns       the current chunk.
  * Threads    any; takes its own lock (HAK_RANK_META).

@@ -1,8 +1,9 @@
-/* options: every setting of hakmem in one table: name, kind, default, bounds, help. Read once from HAKMEM_* in the
- * environment, later through hak_option_get and hak_option_set.
+/* options: every setting of hakmem in one table: name, kind, default, bounds, help. Read once from
+ * HAKMEM_* in the environment, later through hak_option_get and hak_option_set.
  *
  * Owns       the values. A hot or slow path reads a number; nothing outside this box parses text.
- * Threads    reads and sets: any thread. hak_options_init: by whoever comes first; later calls do nothing.
+ * Threads    reads and sets: any thread. hak_options_init: by whoever comes first; later calls do
+ *            nothing.
  * Errors     a bad value in the environment: the default stays, one warning line on stderr.
  * Layer      2 (core). Uses base, core/text, backends/os.
  */
@@ -26,9 +27,10 @@ typedef enum {
     HAK_OPTION_PURGE_DELAY_MS, /* 0: purge at once */
     HAK_OPTION_BACKGROUND,     /* 1: a thread purges for idle processes; at start only */
     HAK_OPTION_HUGE_CACHE_MB,  /* most that freed huge mappings may hold */
-    HAK_OPTION_THP,            /* 1: leave huge pages to the system's setting; 0: none in superslabs */
-    HAK_OPTION_STATS,          /* hak_stats_option_t: print at exit; at start only */
-    HAK_OPTION_HELP,           /* 1: print the table at start; at start only */
+    /* 1: leave huge pages to the system's setting; 0: none in superslabs */
+    HAK_OPTION_THP,
+    HAK_OPTION_STATS, /* hak_stats_option_t: print at exit; at start only */
+    HAK_OPTION_HELP,  /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT
 } hak_option_id_t;
 
@@ -47,11 +49,13 @@ typedef enum {
 extern hak_a64_t hak_option_values[HAK_OPTION_COUNT];
 
 static inline uint64_t hak_option(hak_option_id_t id) {
-    return hak_load_rlx(&hak_option_values[id]); /* relaxed: options are independent of each other */
+    /* relaxed: options are independent of each other */
+    return hak_load_rlx(&hak_option_values[id]);
 }
 
-/* Parses HAKMEM_* of `environment` (NULL: the process's own, if the C library has set it up). Does nothing if a call
- * before found an environment, or if the program is privileged (AT_SECURE). Allocates nothing. */
+/* Parses HAKMEM_* of `environment` (NULL: the process's own, if the C library has set it up). Does
+ * nothing if a call before found an environment, or if the program is privileged (AT_SECURE).
+ * Allocates nothing. */
 void hak_options_init(char *const *environment);
 
 /* As in hakmem.h: hak_option_get, hak_option_set. */

@@ -8,7 +8,9 @@
 
 hak_a32_t hak_owner_lock_has_barrier;
 
-void hak_owner_lock_init(void) { hak_store_rlx(&hak_owner_lock_has_barrier, hak_os_barrier_register() ? 1 : 0); }
+void hak_owner_lock_init(void) {
+    hak_store_rlx(&hak_owner_lock_has_barrier, hak_os_barrier_register() ? 1 : 0);
+}
 
 hak_cold void hak_owner_lock_wait(hak_owner_lock_t *lock) {
     do {
@@ -32,11 +34,13 @@ static bool hak_raise(hak_owner_lock_t *lock) {
 }
 
 static bool hak_owner_is_out(hak_owner_lock_t *lock) {
-    return hak_load_seq(&lock->busy) == 0; /* acquire part pairs with the release of the owner's drop */
+    /* acquire part pairs with the release of the owner's drop */
+    return hak_load_seq(&lock->busy) == 0;
 }
 
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock) {
-    if (hak_load_rlx(&lock->busy) != 0 || !hak_raise(lock)) { /* relaxed: a guess that saves a system call */
+    /* relaxed: a guess that saves a system call */
+    if (hak_load_rlx(&lock->busy) != 0 || !hak_raise(lock)) {
         return false;
     }
     if (!hak_owner_is_out(lock)) {
@@ -59,7 +63,8 @@ void hak_owner_lock_take_guest(hak_owner_lock_t *lock) {
 
 void hak_owner_lock_drop_guest(hak_owner_lock_t *lock) {
     hak_lock_rank_leave(HAK_RANK_HEAP);
-    hak_store_rel(&lock->revoke, 0); /* pairs with the owner's load in hak_enter and hak_wait_for_guest */
+    /* pairs with the owner's load in hak_enter and hak_wait_for_guest */
+    hak_store_rel(&lock->revoke, 0);
     hak_os_wake(&lock->revoke.v, 1);
 }
 

@@ -1,14 +1,15 @@
 /* owner_lock: a lock that its owner takes with two plain stores and others with a system call.
  *
- * Each heap has one. Its owner enters on every refill and flush and must not pay for an atomic read-modify-write;
- * others (adoption, purge, fork) come rarely. This is Dekker's mutual exclusion with the store-load barrier moved to
- * the rare side: the guest raises `revoke`, makes every thread execute a barrier by membarrier(2), then looks at
- * `busy`. Where the kernel has no expedited membarrier, both sides use sequentially consistent operations instead.
- * Rejected: a plain mutex per heap costs an atomic swap (8-10 ns) on each refill and each overflowing free.
+ * Each heap has one. Its owner enters on every refill and flush and must not pay for an atomic
+ * read-modify-write; others (adoption, purge, fork) come rarely. This is Dekker's mutual exclusion
+ * with the store-load barrier moved to the rare side: the guest raises `revoke`, makes every
+ * thread execute a barrier by membarrier(2), then looks at `busy`. Where the kernel has no
+ * expedited membarrier, both sides use sequentially consistent operations instead. Rejected: a
+ * plain mutex per heap costs an atomic swap (8-10 ns) on each refill and each overflowing free.
  *
  * Owns       hak_owner_lock_t and the process-wide choice of barrier.
- * Threads    *_owner: only the one thread that owns the heap. *_guest: any other thread, or the owner itself while
- *            it is not inside.
+ * Threads    *_owner: only the one thread that owns the heap. *_guest: any other thread, or the
+ *            owner itself while it is not inside.
  * Invariant  the owner is inside (busy, no revoke seen), or one guest is (revoke), never both.
  * Layer      2 (core). Uses base, backends/os, core/lock (ranks).
  */
@@ -28,14 +29,17 @@ typedef struct {
     hak_a32_t revoke; /* written by guests: 0 or 1 */
 } hak_owner_lock_t;
 
-/* Chooses the barrier. Once, before any lock is used by two threads, and again in the child of a fork. */
+/* Chooses the barrier. Once, before any lock is used by two threads, and again in the child of a
+ * fork. */
 void hak_owner_lock_init(void);
 
-/* hak_owner_lock_take_owner and hak_owner_lock_drop_owner are in owner_lock_inl.h: every refill executes them. */
+/* hak_owner_lock_take_owner and hak_owner_lock_drop_owner are in owner_lock_inl.h: every refill
+ * executes them. */
 
 /* False if the owner is inside or another guest is. */
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock);
-/* Waits until the owner has left. The owner's critical sections are short and do not wait for guests. */
+/* Waits until the owner has left. The owner's critical sections are short and do not wait for
+ * guests. */
 void hak_owner_lock_take_guest(hak_owner_lock_t *lock);
 void hak_owner_lock_drop_guest(hak_owner_lock_t *lock);
 

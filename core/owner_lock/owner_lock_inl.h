@@ -18,7 +18,8 @@ void hak_owner_lock_wait(hak_owner_lock_t *lock);
 hak_inline bool hak_owner_lock_enter(hak_owner_lock_t *lock) {
     /* relaxed: set once before there is a second thread */
     if (hak_likely(hak_load_rlx(&hak_owner_lock_has_barrier) != 0)) {
-        hak_store_rlx(&lock->busy, 1); /* relaxed: the guest's membarrier orders it before our load below */
+        /* relaxed: the guest's membarrier orders it before our load below */
+        hak_store_rlx(&lock->busy, 1);
         hak_compiler_fence();
     } else {
         (void)hak_swap_seq(&lock->busy, 1); /* pairs with the cas_seq in hak_raise */

@@ -80,13 +80,13 @@ void Spin(uint64_t times) {
     }
 }
 
-/* Notes who is inside. Stays long enough for the other side to run into it. */
+/* Notes who is inside. A visitor stays long enough for the other side to run into it. */
 class Room {
   public:
-    void Visit() {
+    void Visit(uint64_t stay) {
         shared_ += visitors_.fetch_add(1) != 0 ? 1 : 0;
         count_++; /* plain: the lock alone keeps it right */
-        Spin(100);
+        Spin(stay);
         visitors_.fetch_sub(1);
         visits_++;
     }
@@ -116,7 +116,7 @@ TEST_P(OwnerLock, OwnerAndGuestsExcludeEachOther) {
                     cold[random.Below(LINES) * 64] = 1;
                 }
                 hak_owner_lock_take_owner(&lock_);
-                room.Visit();
+                room.Visit(100);
                 hak_owner_lock_drop_owner(&lock_);
             }
             done = true;
@@ -124,13 +124,13 @@ TEST_P(OwnerLock, OwnerAndGuestsExcludeEachOther) {
         }
         hak_testing::Random random((uint64_t)self);
         while (!done) {
-            Spin(random.Below(1500)); /* the owner is to find the lock free, as a rule */
+            Spin(random.Below(6000)); /* the owner is to find the lock free, as a rule */
             if (random.Below(16) == 0) {
                 hak_owner_lock_take_guest(&lock_);
             } else if (!hak_owner_lock_try_guest(&lock_)) {
                 continue;
             }
-            room.Visit();
+            room.Visit(3000); /* longer than the owner's stores take to arrive */
             hak_owner_lock_drop_guest(&lock_);
         }
     });

@@ -39,7 +39,9 @@ void hak_text_put_bytes(hak_text_t *text, const char *bytes, size_t count) {
     }
 }
 
-void hak_text_put(hak_text_t *text, const char *string) { hak_text_put_bytes(text, string, strlen(string)); }
+void hak_text_put(hak_text_t *text, const char *string) {
+    hak_text_put_bytes(text, string, strlen(string));
+}
 
 static void hak_put_number(hak_text_t *text, uint64_t number, unsigned base) {
     char digits[20];

@@ -1,5 +1,5 @@
-/* text: builds lines of text in a fixed buffer and writes them to a file descriptor, without allocating and without
- * stdio, which may allocate and take locks.
+/* text: builds lines of text in a fixed buffer and writes them to a file descriptor, without
+ * allocating and without stdio, which may allocate and take locks.
  *
  * Owns       nothing; the caller owns the buffer.
  * Threads    one writer per hak_text_t.
@@ -17,8 +17,9 @@ extern "C" {
 #endif
 
 typedef struct {
-    int fd;        /* where a full buffer goes; -1: nowhere, what does not fit is cut off */
-    bool failed;   /* a write failed, or text was cut off; errno holds the reason of a failed write */
+    int fd; /* where a full buffer goes; -1: nowhere, what does not fit is cut off */
+    /* a write failed, or text was cut off; errno holds the reason of a failed write */
+    bool failed;
     size_t length; /* bytes in `buffer` */
     char buffer[1024];
 } hak_text_t;

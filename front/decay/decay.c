@@ -14,16 +14,19 @@ enum {
     HAK_SELDOM = 32,
     HAK_LEAST_PAUSE_MS = 10,
     HAK_MOST_PAUSE_MS = 1000,
-    HAK_CALLS_IN_PASSING = 48, /* a purge of 2 MiB takes about 0.1 ms: this is how long one malloc may wait */
+    /* a purge of 2 MiB takes about 0.1 ms: this is how long one malloc may wait */
+    HAK_CALLS_IN_PASSING = 48,
     HAK_CALLS_IN_BACKGROUND = 512,
 };
 
-static hak_a64_t hak_next_ms;     /* when the next pass is due */
-static hak_a32_t hak_background;  /* 1 while the thread runs; also the word that it sleeps on */
+static hak_a64_t hak_next_ms;    /* when the next pass is due */
+static hak_a32_t hak_background; /* 1 while the thread runs; also the word that it sleeps on */
 
 static uint64_t hak_pause_ms(void) {
     uint64_t pause = hak_option(HAK_OPTION_PURGE_DELAY_MS) / 4;
-    return pause < HAK_LEAST_PAUSE_MS ? HAK_LEAST_PAUSE_MS : pause > HAK_MOST_PAUSE_MS ? HAK_MOST_PAUSE_MS : pause;
+    return pause < HAK_LEAST_PAUSE_MS  ? HAK_LEAST_PAUSE_MS
+           : pause > HAK_MOST_PAUSE_MS ? HAK_MOST_PAUSE_MS
+                                       : pause;
 }
 
 static size_t hak_pass(hak_heap_t *mine, const hak_purge_order_t *order) {
@@ -43,7 +46,8 @@ static hak_cold void hak_due(hak_heap_t *mine, uint64_t now_ms, uint64_t seen) {
     /* relaxed: one thread wins; a pass by two would be harmless */
     if (hak_cas_rlx(&hak_next_ms, &seen, now_ms + hak_pause_ms()) &&
         hak_delayed_pass(mine, now_ms, HAK_CALLS_IN_PASSING) != 0) {
-        hak_store_rlx(&hak_next_ms, now_ms + HAK_LEAST_PAUSE_MS); /* there may be more: go on soon */
+        /* there may be more: go on soon */
+        hak_store_rlx(&hak_next_ms, now_ms + HAK_LEAST_PAUSE_MS);
     }
 }
 
@@ -88,12 +92,14 @@ void hak_decay_start(void) {
     }
     sigset_t all, before;
     sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the program's own threads */
+    /* signals belong to the program's own threads */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
     if (pthread_create(&thread, NULL, hak_background_main, NULL) == 0) {
         (void)pthread_detach(thread);
     } else {
-        hak_store_rlx(&hak_background, 0); /* relaxed: purging goes on in the slow paths, as without the option */
+        /* relaxed: purging goes on in the slow paths, as without the option */
+        hak_store_rlx(&hak_background, 0);
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

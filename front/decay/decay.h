@@ -1,5 +1,6 @@
-/* decay: when memory goes back to the kernel. Any thread on a slow path looks at the clock now and then and purges for
- * all; HAKMEM_BACKGROUND=1 adds a thread that does it while the process is idle.
+/* decay: when memory goes back to the kernel. Any thread on a slow path looks at the clock now and
+ * then and purges for all; HAKMEM_BACKGROUND=1 adds a thread that does it while the process is
+ * idle.
  *
  * Owns       the time of the next pass, the background thread.
  * Threads    any; no lock is held by the caller.
@@ -23,7 +24,8 @@ void hak_decay_tick_seldom(hak_heap_t *mine);
 /* Gives back all that is free, but `keep_bytes`. Returns the bytes. */
 size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes);
 
-/* Starts the background thread if the option asks for it and it does not run. Also in the child of a fork. */
+/* Starts the background thread if the option asks for it and it does not run. Also in the child of
+ * a fork. */
 void hak_decay_start(void);
 /* Forgets the thread, which a fork did not copy. */
 void hak_decay_forget(void);

@@ -1,5 +1,5 @@
-/* What any pointer is. The truth is the registry's tag; what it does not say comes from the owner of the memory, and
- * is only needed to explain an error. */
+/* What any pointer is. The truth is the registry's tag; what it does not say comes from the owner
+ * of the memory, and is only needed to explain an error. */
 #include <string.h>
 
 #include "backends/large/large.h"
@@ -16,7 +16,8 @@ static hak_classified_t hak_invalid(hak_classified_t c, hak_error_t error) {
 static hak_classified_t hak_classify_block(hak_classified_t c, uintptr_t address) {
     c.sc = (c.tag & ((1u << HAK_TAG_OWNER_SHIFT) - 1)) >> HAK_BIN_SHIFT;
     if (!hak_route[c.sc]->describe(address, &c.info)) {
-        return hak_invalid(c, HAK_ERROR_UNALLOCATED); /* the tail of a slab, too short for a block */
+        /* the tail of a slab, too short for a block */
+        return hak_invalid(c, HAK_ERROR_UNALLOCATED);
     }
     if (!c.info.handed_out) {
         return hak_invalid(c, HAK_ERROR_UNALLOCATED);
@@ -24,7 +25,8 @@ static hak_classified_t hak_classify_block(hak_classified_t c, uintptr_t address
     if (c.info.block != address) {
         return hak_invalid(c, HAK_ERROR_INTERIOR);
     }
-    if (hak_cfg_check_double_free && hak_block_mark((const hak_block_t *)address) == hak_registry_mark(address)) {
+    if (hak_cfg_check_double_free &&
+        hak_block_mark((const hak_block_t *)address) == hak_registry_mark(address)) {
         return hak_invalid(c, HAK_ERROR_DOUBLE_FREE);
     }
     c.kind = HAK_KIND_BLOCK;
@@ -76,11 +78,13 @@ bool hak_gate_check_sized(const void *block, size_t size, size_t align, const ch
     if (!hak_expect_live(&c, block, call)) {
         return false;
     }
-    /* realloc may leave a block larger than asked for, so only a size that does not fit is certainly wrong. */
+    /* realloc may leave a block larger than asked for, so only a size that does not fit is
+     * certainly wrong. */
     bool fits = size <= c.info.bytes;
     bool aligned = align == 0 || (hak_is_pow2(align) && ((uintptr_t)block & (align - 1)) == 0);
     if (!fits || !aligned) {
-        hak_error_report(fits ? HAK_ERROR_ALIGNMENT : HAK_ERROR_SIZE, call, block, block, c.info.bytes);
+        hak_error_report(fits ? HAK_ERROR_ALIGNMENT : HAK_ERROR_SIZE, call, block, block,
+                         c.info.bytes);
     }
     return fits && aligned;
 }

@@ -19,10 +19,13 @@ static hak_a32_t hak_state;
 static hak_lock_t hak_init_lock = HAK_LOCK_INIT(HAK_RANK_FORK);
 static hak_a64_t hak_calls[HAK_CALL_COUNT];
 
-void hak_gate_count_call(hak_call_t call) { hak_add_rlx(&hak_calls[call], 1); /* relaxed: a statistic */ }
+void hak_gate_count_call(hak_call_t call) {
+    hak_add_rlx(&hak_calls[call], 1); /* relaxed: a statistic */
+}
 
 uint64_t hak_gate_calls(hak_call_t call) {
-    return hak_cfg_stats ? hak_load_rlx(&hak_calls[call]) : HAK_STAT_DISABLED; /* relaxed: a statistic */
+    /* relaxed: a statistic */
+    return hak_cfg_stats ? hak_load_rlx(&hak_calls[call]) : HAK_STAT_DISABLED;
 }
 
 static void hak_in_child(void) {
@@ -37,8 +40,9 @@ static void hak_start_locked(char *const *environment) {
     hak_thread_init();
 }
 
-/* The dynamic loader and other libraries' constructors may call malloc before our constructor, with or without an
- * environment; so the first caller starts the allocator, and the constructor brings what needs a running C library. */
+/* The dynamic loader and other libraries' constructors may call malloc before our constructor,
+ * with or without an environment; so the first caller starts the allocator, and the constructor
+ * brings what needs a running C library. */
 void hak_gate_init(char *const *environment) {
     if (hak_load_acq(&hak_state) != HAK_STARTED) { /* pairs with the release below */
         hak_lock_take(&hak_init_lock);
@@ -60,7 +64,8 @@ void hak_gate_init(char *const *environment) {
 }
 
 hak_inline void hak_gate_ready(void) {
-    if (hak_unlikely(hak_load_acq(&hak_state) != HAK_STARTED)) { /* pairs with the release in hak_gate_init */
+    /* pairs with the release in hak_gate_init */
+    if (hak_unlikely(hak_load_acq(&hak_state) != HAK_STARTED)) {
         hak_gate_init(NULL);
     }
 }
@@ -152,7 +157,8 @@ hak_noinline void hak_gate_take_back(hak_block_t *block, unsigned sc) {
     hak_decay_tick_seldom(mine);
 }
 
-/* A live block of a size class, in any thread's slab. False if it turns out that it was never handed out. */
+/* A live block of a size class, in any thread's slab. False if it turns out that it was never
+ * handed out. */
 static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     if (hak_cfg_check_double_free) {
         hak_block_set_mark(block, hak_registry_mark((uintptr_t)block));
@@ -172,8 +178,8 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     return taken;
 }
 
-/* The common case of the slow side, without the full classification: a block of another thread in a slab of one unit,
- * where the divisor tells if it is a block's start. */
+/* The common case of the slow side, without the full classification: a block of another thread in
+ * a slab of one unit, where the divisor tells if it is a block's start. */
 static bool hak_free_remote_fast(hak_block_t *block) {
     uint32_t tag;
     if (!hak_registry_look_up((uintptr_t)block, &tag) || tag >> HAK_TAG_OWNER_SHIFT == 0) {

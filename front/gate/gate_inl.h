@@ -1,5 +1,5 @@
-/* gate_inl: the hit path of malloc and free. Everything that a hit executes is in this file and in the two that it
- * includes; a miss leaves by one call.
+/* gate_inl: the hit path of malloc and free. Everything that a hit executes is in this file and in
+ * the two that it includes; a miss leaves by one call.
  */
 #ifndef HAK_FRONT_GATE_GATE_INL_H_
 #define HAK_FRONT_GATE_GATE_INL_H_
@@ -12,16 +12,8 @@
 #include "front/gate/gate.h"
 #include "registry/registry_inl.h"
 
-/* A block of at least `size` bytes. NULL with errno ENOMEM. */
-hak_inline void *hak_gate_malloc(size_t size) {
-    size_t offset;
-    if (hak_likely(size <= HAK_SC_SMALL_MAX_BYTES)) {
-        offset = hak_sc_small_offset[(size + 15) >> 4];
-    } else if (hak_likely(size <= HAK_SC_MAX_BYTES)) {
-        offset = (size_t)hak_sc_of_mid(size) << HAK_BIN_SHIFT;
-    } else {
-        return hak_gate_alloc_slow(size);
-    }
+/* Pops the bin at `offset`, which is that of `size`. */
+hak_inline void *hak_gate_take(size_t size, size_t offset) {
     hak_block_t *block = hak_tls_sll_pop(hak_tls_sll_bin(hak_tls_sll_self(), offset));
     if (hak_unlikely(block == NULL)) {
         return hak_gate_alloc_slow(size);
@@ -36,40 +28,60 @@ hak_inline void *hak_gate_malloc(size_t size) {
     return block;
 }
 
-/* Takes a block back. The registry's tag minus the thread's own is the offset of the bin if the block is of one of
- * our slabs, and out of range for everything else: NULL, foreign, large, another thread's. */
-hak_inline void hak_gate_free(void *address) {
+/* A block of at least `size` bytes. NULL with errno ENOMEM. */
+hak_inline void *hak_gate_malloc(size_t size) {
+    if (hak_likely(size <= HAK_SC_SMALL_MAX_BYTES)) {
+        return hak_gate_take(size, hak_sc_small_offset[(size + 15) >> 4]);
+    }
+    if (hak_likely(size <= HAK_SC_MAX_BYTES)) {
+        return hak_gate_take(size, (size_t)hak_sc_of_mid(size) << HAK_BIN_SHIFT);
+    }
+    return hak_gate_alloc_slow(size);
+}
+
+/* True if the block is of a slab of the thread's own heap; `*bin` is then the bin of its class. The
+ * registry's tag minus the thread's own is the offset of the bin, or out of range for everything
+ * else: NULL, foreign, large, another thread's. */
+hak_inline bool hak_gate_find_bin(const void *address, hak_own_bin_t **bin) {
     uint32_t tag;
     if (hak_unlikely(!hak_registry_look_up((uintptr_t)address, &tag))) {
-        hak_gate_free_slow(address, "free");
-        return;
+        return false;
     }
     uintptr_t self = hak_tls_sll_self();
     uintptr_t offset = (uint32_t)(tag - hak_tls_sll_tag(self));
-    if (hak_unlikely(offset >= HAK_SC_COUNT << HAK_BIN_SHIFT)) {
-        hak_gate_free_slow(address, "free");
-        return;
+    *bin = hak_tls_sll_bin(self, offset);
+    return hak_likely(offset < HAK_SC_COUNT << HAK_BIN_SHIFT);
+}
+
+/* The checks that the variant has chosen; marks the block as free. False: look closer. */
+hak_inline bool hak_gate_check_in(hak_block_t *block, const hak_own_bin_t *bin) {
+    if (hak_cfg_check_interior &&
+        hak_unlikely((uint16_t)(uintptr_t)block * bin->divisor >= bin->divisor)) {
+        return false;
     }
-    hak_own_bin_t *bin = hak_tls_sll_bin(self, offset);
-    if (hak_cfg_check_interior && hak_unlikely((uint16_t)(uintptr_t)address * bin->divisor >= bin->divisor)) {
-        hak_gate_free_slow(address, "free");
-        return;
-    }
-    hak_block_t *block = address;
     if (hak_cfg_check_double_free) {
-        uintptr_t mark = hak_registry_mark((uintptr_t)address);
+        uintptr_t mark = hak_registry_mark((uintptr_t)block);
         if (hak_unlikely(hak_block_mark(block) == mark)) {
-            hak_gate_free_slow(address, "free");
-            return;
+            return false;
         }
         hak_block_set_mark(block, mark);
+    }
+    return true;
+}
+
+/* Takes a block back. */
+hak_inline void hak_gate_free(void *address) {
+    hak_own_bin_t *bin;
+    if (!hak_gate_find_bin(address, &bin) || !hak_gate_check_in(address, bin)) {
+        hak_gate_free_slow(address, "free");
+        return;
     }
     if (hak_cfg_stats) {
         hak_gate_count_call(HAK_CALL_FREE);
     }
-    hak_poison(block, hak_sc_bytes[offset >> HAK_BIN_SHIFT]);
-    if (hak_unlikely(!hak_tls_sll_push(bin, block))) {
-        hak_gate_take_back(block, offset >> HAK_BIN_SHIFT);
+    hak_poison(address, hak_sc_bytes[hak_tls_sll_class(bin)]);
+    if (hak_unlikely(!hak_tls_sll_push(bin, address))) {
+        hak_gate_take_back(address, hak_tls_sll_class(bin));
     }
 }
 

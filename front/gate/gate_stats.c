@@ -108,8 +108,9 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_add_blocks(stats);
     hak_add_supply(stats);
     stats->metadata_bytes = hak_meta_bytes() + (hak_registry_leaves() << HAK_UNIT_SHIFT);
-    stats->resident_max_bytes = stats->live_bytes + stats->slab_free_bytes + stats->empty_dirty_bytes +
-                                stats->huge_cached_bytes + stats->metadata_bytes;
+    stats->resident_max_bytes = stats->live_bytes + stats->slab_free_bytes +
+                                stats->empty_dirty_bytes + stats->huge_cached_bytes +
+                                stats->metadata_bytes;
     stats->errors = hak_error_count();
     stats->registry_flat = hak_registry_is_flat();
     stats->malloc_calls = hak_gate_calls(HAK_CALL_MALLOC);

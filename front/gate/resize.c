@@ -50,8 +50,11 @@ size_t hak_gate_good_size(size_t size) {
     return size > PTRDIFF_MAX ? 0 : hak_large_good_bytes(size);
 }
 
-/* Stays in place if the block fits and is at least half used, or is small: another one would save little. */
-static bool hak_fits(size_t have, size_t size) { return size <= have && (size >= have / 2 || have <= 128); }
+/* Stays in place if the block fits and is at least half used, or is small: another one would save
+ * little. */
+static bool hak_fits(size_t have, size_t size) {
+    return size <= have && (size >= have / 2 || have <= 128);
+}
 
 static void *hak_realloc_by_copy(void *block, size_t old_bytes, size_t size) {
     void *copy = hak_gate_malloc(size);
@@ -80,7 +83,8 @@ void *hak_gate_realloc(void *block, size_t size, const char *call) {
         return NULL;
     }
     if (c.kind == HAK_KIND_BLOCK) {
-        return hak_fits(c.info.bytes, size) ? block : hak_realloc_by_copy(block, c.info.bytes, size);
+        return hak_fits(c.info.bytes, size) ? block
+                                            : hak_realloc_by_copy(block, c.info.bytes, size);
     }
     void *resized = hak_large_resize_mt(block, size);
     return resized != NULL ? resized : hak_realloc_by_copy(block, c.info.bytes, size);

@@ -1,7 +1,8 @@
-/* The destructor of a thread-specific key tells that a thread ends. POSIX runs the destructors of all keys in any
- * order and in up to four rounds, and other destructors may allocate and free after ours. Such a thread gets no heap
- * again, because nothing would tell us when to take it back: it borrows an idle heap for each allocation and sends
- * each free at once. That is slow, correct, and loses nothing.
+/* The destructor of a thread-specific key tells that a thread ends. POSIX runs the destructors of
+ * all keys in any order and in up to four rounds, and other destructors may allocate and free
+ * after ours. Such a thread gets no heap again, because nothing would tell us when to take it
+ * back: it borrows an idle heap for each allocation and sends each free at once. That is slow,
+ * correct, and loses nothing.
  */
 #include "front/thread/thread.h"
 
@@ -114,7 +115,7 @@ static void hak_fork_child(void) {
 
 void hak_thread_init_fork(void (*in_child)(void)) {
     hak_thread.in_child = in_child;
-    /* ENOMEM is the only error; without handlers a fork in a program with threads may find a lock held, as in most
-     * allocators. */
+    /* ENOMEM is the only error; without handlers a fork in a program with threads may find a lock
+     * held, as in most allocators. */
     (void)pthread_atfork(hak_thread_stop_all, hak_thread_go_on, hak_fork_child);
 }

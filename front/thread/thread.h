@@ -1,4 +1,5 @@
-/* thread: a thread gets a heap at its first slow path and leaves it when it ends; forks leave all in order.
+/* thread: a thread gets a heap at its first slow path and leaves it when it ends; forks leave all
+ * in order.
  *
  * Owns       the thread-specific key, the fork handlers.
  * Threads    any.
@@ -15,11 +16,12 @@ extern "C" {
 
 /* Makes the key. Once, before any other call. */
 void hak_thread_init(void);
-/* Registers the fork handlers. After hak_thread_init; may allocate. `in_child` runs in the child of each fork, last. */
+/* Registers the fork handlers. After hak_thread_init; may allocate. `in_child` runs in the child
+ * of each fork, last. */
 void hak_thread_init_fork(void (*in_child)(void));
 
-/* The calling thread's heap; attaches one if it has none. NULL if there is no memory for one, or if the thread's
- * destructors ran already: such a thread borrows a heap for each call. */
+/* The calling thread's heap; attaches one if it has none. NULL if there is no memory for one, or
+ * if the thread's destructors ran already: such a thread borrows a heap for each call. */
 hak_heap_t *hak_thread_heap(void);
 
 /* For a thread without: a heap that the caller must return at once. NULL with errno ENOMEM. */

@@ -14,6 +14,8 @@
 # Equal are stdout and exit status. What hakmem served is told by the witness: in each process that
 # ended normally the C library's malloc must hold nothing. --full takes more work; --row prints a row
 # of the table instead. Exit status: 0 equal and served, 1 not, 2 wrong use or a missing program.
+# What a case defines and uses is invisible here.
+# shellcheck disable=SC2034,SC2154
 set -euo pipefail
 
 full=0 row=0
@@ -46,12 +48,12 @@ for command in $needs; do
     fi
 done
 
-# Servers that a case started end with it, also when it fails.
-background=()
+# Servers that a case started and did not stop end with it, also when it fails.
 cleanup() {
     local pid
-    for pid in "${background[@]}"; do kill "$pid" 2> /dev/null || true; done
-    wait 2> /dev/null || true
+    if [[ -f $work/servers ]]; then
+        while read -r pid; do kill "$pid" 2> /dev/null || true; done < "$work/servers"
+    fi
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -63,6 +65,17 @@ run() {
     else
         "$@"
     fi
+}
+
+# The same in the background; the case must make it stop and then call `wait`.
+serve() {
+    # No function here: $! must be the server itself.
+    if [[ -n $preload ]]; then
+        env LD_PRELOAD="$preload" HAK_WITNESS="$work/witness" "$@" > server.log 2>&1 &
+    else
+        "$@" > server.log 2>&1 &
+    fi
+    echo $! >> "$work/servers"
 }
 
 # Waits up to 10 s until a command succeeds.
@@ -80,9 +93,15 @@ wait_for() {
 one_run() {
     local name=$1
     mkdir "$work/$name"
-    local status=0
-    (cd "$work/$name" && set -e && program) > "$work/$name.out" 2> "$work/$name.err" || status=$?
-    echo "$status" > "$work/$name.status"
+    # Not behind `||`: that would switch off -e in the case.
+    set +e
+    (
+        set -e
+        cd "$work/$name"
+        program
+    ) > "$work/$name.out" 2> "$work/$name.err"
+    echo $? > "$work/$name.status"
+    set -e
 }
 
 verdict() {
@@ -111,9 +130,10 @@ started=$SECONDS
 one_run hakmem
 seconds=$((SECONDS - started))
 wrong=$(verdict)
-served="$(wc -l < "$work/witness" 2> /dev/null || echo 0) processes, \
-$(awk '{ n += $10 } END { print n + 0 }' "$work/witness" 2> /dev/null || echo 0) blocks refilled"
-if grep -q 'calls [0-9]' "$work/witness" 2> /dev/null; then
+touch "$work/witness" # one that no process wrote to has been judged already
+served="$(wc -l < "$work/witness") processes, \
+$(awk '{ n += $10 } END { print n + 0 }' "$work/witness") blocks refilled"
+if grep -q 'calls [0-9]' "$work/witness"; then
     served+=", $(awk '{ n += $12 } END { print n }' "$work/witness") malloc calls"
 fi
 if ((row)); then

@@ -1,0 +1,305 @@
+#include "boxes/slot_pool/slot_pool.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <string.h>
+
+#include <algorithm>
+#include <map>
+
+#include "backends/os/os_fake.h"
+#include "base/testing/testing.h"
+#include "boxes/testing/engine.h"
+#include "core/options/options.h"
+
+namespace {
+
+using hak_testing::Faults;
+
+hak_slot_pool_stats_t Stats() {
+    hak_slot_pool_stats_t stats;
+    hak_slot_pool_stats_mt(&stats);
+    return stats;
+}
+
+/* Everything that is free goes back to the kernel, so that each test begins with a pool whose only
+ * memory is UNUSED. */
+void PurgeAll() { (void)hak_slot_pool_purge_mt(1ull << 40, 0, UINT32_MAX, 0); }
+
+class SlotPool : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        hak_testing::StartEngine();
+        PurgeAll();
+        ASSERT_EQ(Stats().active_slots, 0u);
+    }
+    void TearDown() override {
+        hak_os_fake_reset();
+        EXPECT_EQ(Stats().active_slots, 0u);
+        EXPECT_EQ(Faults(), 0u);
+    }
+
+    static char *Base(const hak_slab_t *slab) {
+        return reinterpret_cast<char *>(hak_slab_base(slab));
+    }
+    static size_t Bytes(const hak_slab_t *slab) { return (size_t)slab->units << HAK_UNIT_SHIFT; }
+    static bool IsZero(const hak_slab_t *slab) {
+        const char *p = Base(slab);
+        return *p == 0 && memcmp(p, p + 1, Bytes(slab) - 1) == 0;
+    }
+};
+
+TEST_F(SlotPool, SlabsAreAlignedToTheirSizeAndDisjoint) {
+    std::map<uintptr_t, size_t> taken;
+    std::vector<hak_slab_t *> slabs;
+    for (int i = 0; i < 90; i++) {
+        unsigned units = i % 3 == 0 ? 1 : i % 3 == 1 ? 4 : 16;
+        hak_slab_t *slab = hak_slot_pool_take_mt(units);
+        ASSERT_NE(slab, nullptr);
+        ASSERT_EQ(slab->units, units);
+        uintptr_t base = hak_slab_base(slab);
+        EXPECT_EQ(base % Bytes(slab), 0u);
+        EXPECT_EQ(hak_slab_of(base), slab);
+        EXPECT_EQ(hak_slab_of(base + Bytes(slab) - 1), slab);
+        EXPECT_EQ(hak_registry_tag(base), HAK_TAG_NONE);
+        memset(Base(slab), 1, Bytes(slab));
+        taken[base] = Bytes(slab);
+        slabs.push_back(slab);
+    }
+    uintptr_t end = 0;
+    for (const auto &piece : taken) {
+        EXPECT_GE(piece.first, end);
+        end = piece.first + piece.second;
+    }
+    EXPECT_EQ(Stats().active_slots, 30u * (1 + 4 + 16));
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+}
+
+/* T-40: no table of a fixed size runs full. Nothing is touched, so this costs address space. */
+TEST_F(SlotPool, ThereIsNoBoundOnTheNumberOfSuperslabs) {
+    enum { SUPERSLABS = 3000 };
+    std::vector<hak_slab_t *> slabs;
+    uint64_t before = Stats().superslabs;
+    for (int i = 0; i < 2 * SUPERSLABS; i++) {
+        slabs.push_back(hak_slot_pool_take_mt(16));
+        ASSERT_NE(slabs.back(), nullptr) << i;
+    }
+    EXPECT_GE(Stats().superslabs, (uint64_t)SUPERSLABS);
+    EXPECT_GE(Stats().superslabs_peak, (uint64_t)SUPERSLABS);
+    EXPECT_EQ(Faults(), 0u);
+    std::vector<hak_slab_t *> sorted = slabs;
+    std::sort(sorted.begin(), sorted.end());
+    EXPECT_EQ(std::unique(sorted.begin(), sorted.end()), sorted.end());
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+    PurgeAll();
+    EXPECT_LE(Stats().superslabs, before + 4) << "all but a few go back";
+    /* Descriptors are used again. */
+    uint64_t made = Stats().superslabs_made;
+    hak_slab_t *again = hak_slot_pool_take_mt(1);
+    EXPECT_LE(Stats().superslabs_made, made + 1);
+    hak_slot_pool_give_mt(again);
+}
+
+TEST_F(SlotPool, EmptySlotsAreTakenBeforeUnusedOnes) {
+    hak_slab_t *first = hak_slot_pool_take_mt(1);
+    hak_slab_t *second = hak_slot_pool_take_mt(1);
+    hak_slab_t *third = hak_slot_pool_take_mt(1);
+    hak_slot_pool_give_mt(second);
+    hak_slot_pool_stats_t before = Stats();
+    EXPECT_EQ(before.dirty_slots, 1u);
+    hak_slab_t *again = hak_slot_pool_take_mt(1);
+    EXPECT_EQ(again, second);
+    EXPECT_EQ(Stats().from_empty, before.from_empty + 1);
+    EXPECT_EQ(Stats().dirty_slots, 0u);
+    hak_slab_t *fresh = hak_slot_pool_take_mt(1);
+    EXPECT_EQ(Stats().from_unused, before.from_unused + 1);
+    for (hak_slab_t *slab : {first, again, third, fresh}) {
+        hak_slot_pool_give_mt(slab);
+    }
+}
+
+TEST_F(SlotPool, FullestSuperslabServesFirstSoThatOthersDrain) {
+    std::vector<hak_slab_t *> slabs;
+    for (int i = 0; i < 64; i++) {
+        slabs.push_back(hak_slot_pool_take_mt(1));
+    }
+    hak_superslab_t *full = hak_slab_superslab(slabs[0]);
+    std::vector<hak_slab_t *> kept;
+    size_t left_in_full = 0, left_in_other = 0;
+    for (hak_slab_t *slab : slabs) {
+        bool in_full = hak_slab_superslab(slab) == full;
+        size_t &left = in_full ? left_in_full : left_in_other;
+        if (left < (in_full ? 28u : 4u)) {
+            left++;
+            kept.push_back(slab);
+        } else {
+            hak_slot_pool_give_mt(slab);
+        }
+    }
+    ASSERT_EQ(left_in_full, 28u);
+    for (int i = 0; i < 4; i++) {
+        kept.push_back(hak_slot_pool_take_mt(1));
+        EXPECT_EQ(hak_slab_superslab(kept.back()), full);
+    }
+    kept.push_back(hak_slot_pool_take_mt(1));
+    EXPECT_NE(hak_slab_superslab(kept.back()), full);
+    for (hak_slab_t *slab : kept) {
+        hak_slot_pool_give_mt(slab);
+    }
+}
+
+TEST_F(SlotPool, WhollyFreeSuperslabMayBecomeAnyKind) {
+    std::vector<hak_slab_t *> slabs;
+    for (int i = 0; i < 32; i++) {
+        slabs.push_back(hak_slot_pool_take_mt(1));
+    }
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+    uint64_t made = Stats().superslabs_made;
+    for (unsigned units : {16u, 4u, 1u}) {
+        hak_slab_t *slab = hak_slot_pool_take_mt(units);
+        hak_slot_pool_give_mt(slab);
+    }
+    bool zeroed;
+    hak_slab_t *run = hak_slot_pool_take_run_mt(3, &zeroed);
+    hak_slot_pool_give_mt(run);
+    EXPECT_EQ(Stats().superslabs_made, made);
+}
+
+TEST_F(SlotPool, RunTellsIfItReadsAsZero) {
+    bool zeroed;
+    hak_slab_t *run = hak_slot_pool_take_run_mt(5, &zeroed);
+    EXPECT_TRUE(zeroed);
+    EXPECT_TRUE(IsZero(run));
+    memset(Base(run), 1, Bytes(run));
+    hak_slot_pool_give_mt(run);
+    run = hak_slot_pool_take_run_mt(5, &zeroed);
+    EXPECT_FALSE(zeroed);
+    EXPECT_FALSE(IsZero(run)) << "the same slots: EMPTY ones come first";
+    hak_slot_pool_give_mt(run);
+    /* T-10: after a purge nothing of the old content may be relied on. */
+    PurgeAll();
+    run = hak_slot_pool_take_run_mt(5, &zeroed);
+    EXPECT_TRUE(zeroed);
+    EXPECT_TRUE(IsZero(run));
+    hak_slot_pool_give_mt(run);
+}
+
+TEST_F(SlotPool, RunGrowsOnlyIntoFreeSlots) {
+    bool zeroed;
+    hak_slab_t *run = hak_slot_pool_take_run_mt(2, &zeroed);
+    ASSERT_EQ(run->slot, 0u) << "the first of a fresh superslab";
+    EXPECT_TRUE(hak_slot_pool_grow_run_mt(run, 6));
+    EXPECT_EQ(run->units, 6u);
+    EXPECT_EQ(hak_slab_of(hak_slab_base(run) + Bytes(run) - 1), run);
+    hak_slab_t *behind = hak_slot_pool_take_run_mt(1, &zeroed);
+    ASSERT_EQ(hak_slab_superslab(behind), hak_slab_superslab(run));
+    EXPECT_EQ(behind->slot, 6u);
+    EXPECT_FALSE(hak_slot_pool_grow_run_mt(run, 7));
+    EXPECT_EQ(run->units, 6u);
+    EXPECT_FALSE(hak_slot_pool_grow_run_mt(behind, 27)) << "beyond the superslab";
+    hak_slot_pool_shrink_run_mt(run, 3);
+    EXPECT_EQ(run->units, 3u);
+    EXPECT_EQ(Stats().dirty_slots, 3u);
+    EXPECT_EQ(Stats().active_slots, 4u);
+    hak_slab_t *between = hak_slot_pool_take_run_mt(3, &zeroed);
+    EXPECT_EQ(between->slot, 3u);
+    EXPECT_EQ(hak_slab_of(hak_slab_base(between)), between);
+    EXPECT_EQ(hak_slab_of(hak_slab_base(between) - 1), run);
+    for (hak_slab_t *slab : {run, behind, between}) {
+        hak_slot_pool_give_mt(slab);
+    }
+}
+
+TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
+    std::vector<hak_slab_t *> slabs;
+    while (Stats().superslabs * 2 > slabs.size()) {
+        slabs.push_back(hak_slot_pool_take_mt(16)); /* nothing is left in stock */
+    }
+    hak_slot_pool_stats_t before = Stats();
+    for (uint64_t k = 0; k < 3; k++) {
+        hak_os_fake_fail(HAK_OS_CALL_MAP, k, UINT64_MAX);
+        hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
+        bool zeroed;
+        errno = 0;
+        hak_slab_t *slab = hak_slot_pool_take_mt(4);
+        if (slab == nullptr) {
+            EXPECT_EQ(errno, ENOMEM);
+            EXPECT_EQ(hak_slot_pool_take_run_mt(4, &zeroed), nullptr);
+            EXPECT_EQ(Stats().superslabs, before.superslabs);
+            EXPECT_EQ(Stats().active_slots, before.active_slots);
+        } else {
+            hak_slot_pool_give_mt(slab);
+        }
+    }
+    hak_os_fake_reset();
+    slabs.push_back(hak_slot_pool_take_mt(4));
+    EXPECT_NE(slabs.back(), nullptr);
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+}
+
+/* Random takes, runs, growth, gifts and purges against a model that knows who owns each slot. */
+TEST_F(SlotPool, AgreesWithAModel) {
+    struct Piece {
+        hak_slab_t *slab;
+        char pattern;
+        bool is_run;
+    };
+    std::vector<Piece> pieces;
+    hak_testing::Random random(11);
+    uint64_t now_ms = 1000;
+    for (int step = 0; step < 6000; step++) {
+        uint64_t what = random.Below(12);
+        char pattern = (char)(1 + step % 120);
+        if (what < 5) {
+            bool zeroed = false, is_run = what >= 3;
+            unsigned units = is_run ? 1 + (unsigned)random.Below(16) : 1u << 2 * random.Below(3);
+            hak_slab_t *slab = is_run ? hak_slot_pool_take_run_mt(units, &zeroed)
+                                      : hak_slot_pool_take_mt(units);
+            ASSERT_NE(slab, nullptr);
+            ASSERT_EQ(slab->units, units);
+            ASSERT_TRUE(!zeroed || IsZero(slab)) << "said to be zero";
+            memset(Base(slab), pattern, Bytes(slab));
+            pieces.push_back({slab, pattern, is_run});
+            continue;
+        }
+        if (what == 11) {
+            now_ms += random.Below(60);
+            hak_slot_pool_purge_mt(now_ms, random.Below(4) == 0 ? 0 : 50, 8, 0);
+            continue;
+        }
+        if (pieces.empty()) {
+            continue;
+        }
+        size_t i = random.Below(pieces.size());
+        Piece &piece = pieces[i];
+        char *base = Base(piece.slab);
+        ASSERT_EQ(base[0], piece.pattern);
+        ASSERT_EQ(memcmp(base, base + 1, Bytes(piece.slab) - 1), 0) << "someone wrote into it";
+        if (what >= 8 && piece.is_run) {
+            unsigned units = 1 + (unsigned)random.Below(16);
+            if (units < piece.slab->units) {
+                hak_slot_pool_shrink_run_mt(piece.slab, units);
+            } else if (hak_slot_pool_grow_run_mt(piece.slab, units)) {
+                memset(base, piece.pattern, Bytes(piece.slab));
+            }
+            continue;
+        }
+        hak_slot_pool_give_mt(piece.slab);
+        piece = pieces.back();
+        pieces.pop_back();
+        ASSERT_TRUE(step % 500 != 0 || Faults() == 0) << step;
+    }
+    for (const Piece &piece : pieces) {
+        hak_slot_pool_give_mt(piece.slab);
+    }
+}
+
+} // namespace

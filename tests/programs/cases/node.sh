@@ -1,0 +1,8 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+title="node: zlib, crypto, buffers, workers"
+needs="node"
+main=node
+
+version() { echo "node $(node --version)"; }
+
+program() { run node "$input/workload.js" $((full ? 20 : 2)); }
