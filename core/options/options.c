@@ -19,7 +19,6 @@ enum {
 static const char hak_prefix[] = "HAKMEM_";
 
 static hak_a32_t hak_loaded;
-static hak_aptr_t hak_notify;
 
 static void hak_put_head(hak_text_t *text) {
     hak_text_init(text, 2);
@@ -188,18 +187,7 @@ int hak_options_set_text(const char *name, const char *value) {
         return -1;
     }
     hak_store_rlx(&hak_option_values[id], number); /* relaxed: see hak_option() */
-    /* acquire: sees what the registering thread set up before. Pairs with release in
-     * hak_options_on_change. */
-    uintptr_t notify = hak_load_acq(&hak_notify);
-    if (notify != 0) {
-        ((void (*)(hak_option_id_t))notify)((hak_option_id_t)id);
-    }
     return 0;
-}
-
-void hak_options_on_change(void (*notify)(hak_option_id_t id)) {
-    /* release: pairs with acquire in hak_options_set_text */
-    hak_store_rel(&hak_notify, (uintptr_t)notify);
 }
 
 void hak_options_write_help(int fd) {

@@ -22,7 +22,7 @@ extern "C" {
 /* In the order of the table in options.c, which docs/ENV_VARS.md is tested against. */
 typedef enum {
     HAK_OPTION_ON_ERROR,       /* hak_on_error_t */
-    HAK_OPTION_CHECK,          /* hak_check_t */
+    HAK_OPTION_CHECK,          /* hak_check_t; at start only */
     HAK_OPTION_REGISTRY,       /* hak_registry_kind_t; at start only */
     HAK_OPTION_PURGE_DELAY_MS, /* 0: purge at once */
     HAK_OPTION_BACKGROUND,     /* 1: a thread purges for idle processes; at start only */
@@ -61,9 +61,6 @@ void hak_options_init(char *const *environment);
 /* As in hakmem.h: hak_option_get, hak_option_set. */
 int hak_options_get_text(const char *name, char *value, size_t bytes);
 int hak_options_set_text(const char *name, const char *value);
-
-/* Called after a run-time option changed, with the lock of no box held; NULL: nobody. */
-void hak_options_on_change(void (*notify)(hak_option_id_t id));
 
 /* Prints the table: name, default, current value, help. */
 void hak_options_write_help(int fd);

@@ -50,6 +50,7 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
         {.name = "check",
          .help = "interior: every free also checks that the pointer is the start of a block.",
          .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_AT_START,
          .words = hak_check_words},
     [HAK_OPTION_REGISTRY] =
         {.name = "registry",

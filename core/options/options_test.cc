@@ -24,7 +24,6 @@ class Options : public ::testing::Test {
             hak_store_rlx(&hak_option_values[id], hak_option_rows[id].initial);
         }
     }
-    void TearDown() override { hak_options_on_change(nullptr); }
 
     /* Loads the entries and returns what was written on stderr. */
     static std::string Load(const std::vector<std::string> &entries) {
@@ -209,19 +208,6 @@ TEST_F(Options, GetErrorsAlwaysTerminate) {
     errno = 0;
     EXPECT_EQ(hak_options_get_text("on_error", nullptr, 0), -1);
     EXPECT_EQ(errno, ERANGE);
-}
-
-int changed;
-void OnChange(hak_option_id_t id) { changed = id; }
-
-TEST_F(Options, ChangeIsNotifiedOnlyIfItHappened) {
-    changed = -1;
-    hak_options_on_change(OnChange);
-    EXPECT_EQ(hak_options_set_text("huge_cache_mb", "bad"), -1);
-    EXPECT_EQ(hak_options_set_text("stats", "1"), -1);
-    EXPECT_EQ(changed, -1);
-    EXPECT_EQ(hak_options_set_text("huge_cache_mb", "7"), 0);
-    EXPECT_EQ(changed, HAK_OPTION_HUGE_CACHE_MB);
 }
 
 TEST_F(Options, RowFixedByTheVariantTakesOnlyItsOwnValue) {
