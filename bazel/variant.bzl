@@ -22,7 +22,8 @@ _SETTINGS = [
 ]
 
 def _flag(setting):
-    return "//config:" + setting
+    # Through Label, so that it names our flag also where hakmem is an external repository.
+    return str(Label("//config:" + setting))
 
 def _transition_impl(settings, attr):
     # What the variant leaves open comes from the command line, so --config=debug reaches every

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the real programs of tests/programs without and with hakmem, with all the work, and writes the
-# table of docs/PROGRAMS.md.
+# Runs the real programs of tests/programs without and with hakmem, with all the work, and writes
+# the table of docs/PROGRAMS.md.
 #   tools/programs.sh [--quick] [--stats] [--stdout] [CASE...]
 #     --quick    the amount of work of the tests
 #     --stats    uses a build that counts calls, so that the table tells how many hakmem served

@@ -1,6 +1,7 @@
 /* death: one misuse of the allocator per file in cases/, with the error line that it must cause.
  *
- * A case says in hak_death_expect() which address and block the line must name, then does its misuse.
+ * A case says in hak_death_expect() which address and block the line must name, then does its
+ * misuse.
  * The driver, death_test.cc, runs each case in a process of its own, once for each HAKMEM_ON_ERROR.
  *
  * Owns       the list of cases.
@@ -38,7 +39,8 @@ typedef struct hak_death_case {
 #define HAK_DEATH_ALIGNMENT                                                                        \
     "wrong alignment: the block cannot have been allocated with this alignment"
 
-/* Defines and registers the case of this file; the arguments are initialisers of hak_death_case_t. */
+/* Defines and registers the case of this file; the arguments are initialisers of hak_death_case_t.
+ * */
 #define HAK_DEATH_CASE(...)                                                                        \
     static void misuse(void);                                                                      \
     static hak_death_case_t hak_death_self = {__VA_ARGS__, .misuse = misuse};                      \

@@ -7,8 +7,8 @@ Each figure is the difference between a run with 2N and one with N operations, d
 warm-up and exit cancel out, and what stays is exact. The hit must equal the golden file and stay
 within the budget. Averages over refills may differ by 2 %.
 
-From the same runs comes the list of instructions that a hit executes; none of them may call, lock or
-swap with memory.
+From the same runs comes the list of instructions that a hit executes; none of them may call, lock
+or swap with memory.
 
 Exit status: 0 passed, 1 failed, 2 could not measure.
 """
@@ -129,9 +129,9 @@ def read_golden(path):
 
 def write_golden(path, figures):
     with open(path, "w") as file:
-        file.write("# Instructions per call, gcc -O2, flat registry map; fast_path.py --update writes it.\n"
-                   "# *_burst: average over 10,000 mallocs and then 10,000 frees, with refills and\n"
-                   "# flushes. *_fresh: blocks that stay.\n")
+        file.write("# Instructions per call, gcc -O2, flat registry map; written by --update.\n"
+                   "# *_burst: average over 10,000 mallocs and then 10,000 frees, with\n"
+                   "# refills and flushes. *_fresh: blocks that stay.\n")
         for name, figure in figures.items():
             file.write("%s %s\n" % (name, ("%.2f" % figure).rstrip("0").rstrip(".")))
 
@@ -142,7 +142,7 @@ def compare(figures, golden):
     for name, figure in figures.items():
         want = golden.get(name)
         if want is None:
-            wrong.append("%s: %g instructions, and the golden file does not have it" % (name, figure))
+            wrong.append("%s: %g instructions, not in the golden file" % (name, figure))
         elif "burst" in name or "fresh" in name:
             if abs(figure - want) > want * AVERAGE_TOLERANCE:
                 wrong.append("%s: %.2f instructions on average, golden %.2f" % (name, figure, want))

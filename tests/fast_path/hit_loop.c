@@ -1,5 +1,5 @@
-/* What the fast-path test measures: calls of malloc and free, each kind through a function of its own,
- * so that callgrind gives the cost of the calls from there.
+/* What the fast-path test measures: calls of malloc and free, each kind through a function of its
+ * own, so that callgrind gives the cost of the calls from there.
  *
  *   hit_loop pair  N SIZE   N times malloc, free of the one block
  *   hit_loop burst N SIZE   N rounds of 10,000 mallocs, then 10,000 frees: more than a thread cache
@@ -63,7 +63,8 @@ int main(int argc, char **argv) {
     unsigned long count = strtoul(argv[2], NULL, 10);
     size_t size = strtoul(argv[3], NULL, 10);
     /* Warm-up, the same for every N: the first calls set up the thread's heap and its list.
-     * No large bursts before single pairs: what they leave behind is purged after some time, not after
+     * No large bursts before single pairs: what they leave behind is purged after some time, not
+     * after
      * some number of calls, and would blur the count. */
     for (int i = 0; i < 100; i++) {
         measured_free(measured_malloc(size));

@@ -53,6 +53,20 @@ done
 expect_run "setup.sh: nothing to do the second time" 0 "" "$root/tools/setup.sh" all
 expect_same "setup.sh: and nothing said" "" "$(cat "$work/stderr")"
 expect_run "setup.sh: unknown argument" 1 "" "$root/tools/setup.sh" nonsense
+# Another workspace links hakmem as an external repository.
+cd "$root/examples/workspace"
+bazel=(bazel "--output_base=$work/output" --host_jvm_args=-Xmx512m --max_idle_secs=60)
+if "${bazel[@]}" build --nosandbox_debug --symlink_prefix=/ //:server >"$work/log" 2>&1; then
+    expect_run "a service in another workspace" 0 "allocator: hakmem" \
+        "$("${bazel[@]}" info bazel-bin 2>/dev/null)/server"
+else
+    fail "a service in another workspace"
+    cat "$work/log"
+fi
+"${bazel[@]}" shutdown
+chmod -R u+w "$work/output"
+cd "$work"
+
 # A PATH with no apt-get stands for another system.
 mkdir "$work/bin"
 for program in bash dirname basename cat id env; do

@@ -40,12 +40,13 @@ expect '[[ $status == 0 && $(cat "$out") == "$expected" ]]' "memcheck, hakmem's 
 expect 'grep -q "ERROR SUMMARY: 0 errors" "$err"' "memcheck finds no error in hakmem"
 expect 'grep -q "total heap usage: 0 allocs" "$err"' "memcheck left the calls to hakmem"
 
-# A program with AddressSanitizer's runtime as a library refuses by itself, since the runtime must come
-# first. It says so in one line; asked to come first, it works and serves.
+# A program with AddressSanitizer's runtime as a library refuses by itself, since the runtime must
+# come first. It says so in one line; asked to come first, it works and serves.
 on_hakmem "$asan_program"
 expect '[[ $status != 0 && $(wc -l < "$err") == 1 ]]' "AddressSanitizer refuses with one line"
 expect 'grep -q "ASan runtime does not come first" "$err"' "and the line says why"
 runtime=$(ldd "$asan_program" | awk '/libasan/ { print $3 }')
 on_hakmem env LD_PRELOAD="$runtime:$library" "$asan_program"
-expect '[[ $status == 0 && $(cat "$out") == "$expected" ]]' "AddressSanitizer first, hakmem behind it"
+expect '[[ $status == 0 && $(cat "$out") == "$expected" ]]' \
+    "AddressSanitizer first, hakmem behind it"
 exit $failed

@@ -5,20 +5,22 @@
 # A case is a file that defines
 #   title        what the table in docs/PROGRAMS.md calls it
 #   needs        commands that it needs, apart by spaces
+#   optional     1 if the case may be skipped where a command is missing
 #   main         the name of the process that must have been served by hakmem
 #   version()    prints the version of the program, one line
-#   program()    does the work in an empty folder, printing what must be equal in both runs; it starts
-#                the program under test by `run COMMAND...` and may look at $full (1 in --full) and
-#                $input (the folder of input files)
+#   program()    does the work in an empty folder, printing what must be equal in both runs; it
+#                starts the program under test by `run COMMAND...` and may look at $full (1 in
+#                --full) and $input (the folder of input files)
 #
 # Equal are stdout and exit status. What hakmem served is told by the witness: in each process that
-# ended normally the C library's malloc must hold nothing. --full takes more work; --row prints a row
-# of the table instead. Exit status: 0 equal and served, 1 not, 2 wrong use or a missing program.
+# ended normally the C library's malloc must hold nothing. --full takes more work; --row prints a
+# row of the table instead. Exit status: 0 equal and served, 1 not, 2 wrong use or a missing
+# program.
 # What a case defines and uses is invisible here.
 # shellcheck disable=SC2034,SC2154
 set -euo pipefail
 
-full=0 row=0
+full=0 row=0 optional=0
 while [[ ${1:-} == --* ]]; do
     case $1 in
     --full) full=1 ;;
@@ -43,6 +45,10 @@ export LC_ALL=C.UTF-8 TZ=UTC HOME=$work
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin
 for command in $needs; do
     if ! command -v "$command" > /dev/null; then
+        if ((optional)); then
+            echo "skipped: $title: $command is not installed"
+            exit 0
+        fi
         echo "harness.sh: $command is not installed: tools/setup.sh test installs it" >&2
         exit 2
     fi
@@ -106,7 +112,8 @@ one_run() {
 
 verdict() {
     if ! cmp -s "$work/plain.status" "$work/hakmem.status"; then
-        echo "exit status $(cat "$work/plain.status") without, $(cat "$work/hakmem.status") with hakmem"
+        echo "exit status $(cat "$work/plain.status") without," \
+            "$(cat "$work/hakmem.status") with hakmem"
     elif ! cmp -s "$work/plain.out" "$work/hakmem.out"; then
         echo "different output"
     elif [[ $(cat "$work/plain.status") != 0 ]]; then

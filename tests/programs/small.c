@@ -1,4 +1,5 @@
-/* A small program for memory checkers: right by itself, so whatever a checker says is about hakmem. */
+/* A small program for memory checkers: right by itself, so whatever a checker says is about hakmem.
+ * */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

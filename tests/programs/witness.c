@@ -4,7 +4,8 @@
  *   pid PID program NAME libc_bytes N jemalloc_bytes N refilled N calls N version TEXT
  *
  * libc_bytes is what the C library's own malloc holds from the kernel, 0 if nobody ever called it;
- * refilled is the number of blocks that came out of hakmem's slabs, calls the number of malloc calls
+ * refilled is the number of blocks that came out of hakmem's slabs, calls the number of malloc
+ * calls
  * if the build counts them. Without HAK_WITNESS it does nothing.
  */
 #include <dlfcn.h>

@@ -109,8 +109,8 @@ TEST(T02_Conservation, EveryBadFreeIsCounted) {
     EXPECT_EQ(0u, hak_check());
 }
 
-// T-03: blocks of a class fill several slabs, each to its last usable byte, and no neighbour changes;
-// slabs hold as many blocks as fit.
+// T-03: blocks of a class fill several slabs, each to its last usable byte, and no neighbour
+// changes; slabs hold as many blocks as fit.
 TEST(T03_Stride, FullBlocksDoNotTouch) {
     for (size_t bytes : class_sizes(65536)) {
         size_t count = std::max<size_t>(40, 3 * kUnit / bytes);

@@ -2,7 +2,8 @@
  *
  *   work_bound LIVE_SLABS ROUNDS
  *
- * Fills LIVE_SLABS slabs with blocks that stay, half of them of the class that is measured, then runs
+ * Fills LIVE_SLABS slabs with blocks that stay, half of them of the class that is measured, then
+ * runs
  * rounds of allocating and freeing 2,000 blocks: refills, flushes, slabs that empty and come back.
  */
 #include <stdio.h>

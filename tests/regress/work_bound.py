@@ -2,9 +2,9 @@
 
 usage: work_bound.py LIBRARY.so PROGRAM
 
-The difference between a long and a short run is the work; what sets up the slabs cancels out. With a
-scan over slabs anywhere on the way, 10,000 of them cost far more than 100. Exit status: 0 within 1.5
-times, 1 not, 2 not measured.
+The difference between a long and a short run is the work; what sets up the slabs cancels out. With
+a scan over slabs anywhere on the way, 10,000 of them cost far more than 100. Exit status: 0 within
+1.5 times, 1 not, 2 not measured.
 """
 import os
 import re

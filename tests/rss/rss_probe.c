@@ -5,8 +5,10 @@
  *                              prints the peak, then the resident KiB after at most 3 s. CALLER is
  *                              "caller" (a thread allocates 128 KiB every 100 ms) or "idle"
  *   rss_probe spike_fork       the same without any call, in a child of fork
- *   rss_probe lock             mlockall, then allocates 16 MiB; prints resident KiB, or "skipped: ..."
- *   rss_probe soak             T-42: replaces blocks of a steady set; prints mapped bytes at checkpoints
+ *   rss_probe lock             mlockall, then allocates 16 MiB; prints resident KiB, or
+ *                              "skipped: ..."
+ *   rss_probe soak             T-42: replaces blocks of a steady set; prints mapped bytes at
+ *                              checkpoints
  *   rss_probe registry         prints 1 if the registry is the flat map, else 0
  *
  * Exit status 0, or 1 with a message on stderr.
@@ -61,7 +63,8 @@ static const size_t SPIKE_BYTES = (size_t)1 << 30;
 static pthread_barrier_t full;
 
 static size_t spike_size(hak_random_t *random) {
-    /* As many bytes in small blocks as in large ones: a power of two between 16 and 32 KiB, and up. */
+    /* As many bytes in small blocks as in large ones: a power of two between 16 and 32 KiB, and up.
+     * */
     size_t base = (size_t)16 << hak_random_below(random, 11);
     return base + hak_random_below(random, base);
 }
@@ -142,8 +145,8 @@ static void run_spike_in_child(void) {
     }
 }
 
-/* Accessible address space that mlockall would make resident. Adding it up first keeps a wrong answer
- * from filling the machine's memory. */
+/* Accessible address space that mlockall would make resident. Adding it up first keeps a wrong
+ * answer from filling the machine's memory. */
 static unsigned long accessible_writable_kib(void) {
     FILE *file = fopen("/proc/self/maps", "r");
     unsigned long kib = 0, start, end;

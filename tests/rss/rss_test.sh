@@ -45,7 +45,7 @@ locked)
     result=$(on_hakmem "$probe" lock) || fail "$result"
     echo "$result"
     if [[ $result == locked_kib* ]]; then
-        ((${result#locked_kib } < 64 * 1024)) || fail "a process that locks its memory exceeds 64 MiB"
+        ((${result#locked_kib } < 64 * 1024)) || fail "a locked process exceeds 64 MiB"
     fi
     ;;
 soak) # T-42; the limit is twice what the set needs, so a leak of address space ends the process
@@ -58,7 +58,7 @@ soak) # T-42; the limit is twice what the set needs, so a leak of address space 
         fail "mapped bytes grow while the live set is steady"
     ;;
 two_level)
-    [[ $(on_hakmem "$probe" registry) == 1 ]] || fail "without a limit the registry is not the flat map"
+    [[ $(on_hakmem "$probe" registry) == 1 ]] || fail "without a limit the map is not flat"
     [[ $(ulimit -v 1048576 && on_hakmem "$probe" registry) == 0 ]] ||
         fail "with 1 GiB of address space the registry is not the two-level map"
     [[ $(on_hakmem env HAKMEM_REGISTRY=two_level "$probe" registry) == 0 ]] ||

@@ -26,9 +26,7 @@ static void hak_test_free_aligned_sized(void *block, size_t align, size_t size) 
 }
 
 /* glibc declares the parameter without const. */
-static size_t hak_test_usable_size(const void *block) {
-    return malloc_usable_size((void *)block);
-}
+static size_t hak_test_usable_size(const void *block) { return malloc_usable_size((void *)block); }
 
 const hak_test_table_t hak_test = {
     .name = "libc",

@@ -23,8 +23,9 @@ static inline hak_stats_t hak_test_stats(void) {
     return stats;
 }
 
-/* The same after the heaps of ended threads were collected, blocks freed by other threads taken in, and
- * the calling thread's cache flushed. Live counts are then exact if no other thread holds blocks. */
+/* The same after the heaps of ended threads were collected, blocks freed by other threads taken in,
+ * and the calling thread's cache flushed. Live counts are then exact if no other thread holds
+ * blocks. */
 static inline hak_stats_t hak_test_stats_flushed(void) {
     (void)hak_trim(0);
     hak_thread_flush();

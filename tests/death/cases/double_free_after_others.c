@@ -1,4 +1,5 @@
-/* The block is in the middle of a thread-cache list: comparing with the head alone would miss it. */
+/* The block is in the middle of a thread-cache list: comparing with the head alone would miss it.
+ * */
 #include "tests/death/death.h"
 
 HAK_DEATH_CASE(.name = "double_free_after_others",

@@ -1,4 +1,5 @@
-/* A slab of 64 KiB holds 1,365 blocks of 48 bytes; they are made a few at a time, in address order. */
+/* A slab of 64 KiB holds 1,365 blocks of 48 bytes; they are made a few at a time, in address order.
+ * */
 #include <stdint.h>
 
 #include "tests/death/death.h"

@@ -14,7 +14,8 @@ program() {
     for ((i = 1; i <= commits; i++)); do
         seq $((i * 7)) $((i * 9 + 2000)) > "origin/file$((i % 23))"
         run git -C origin add -A
-        GIT_AUTHOR_DATE="@$((1000000000 + i)) +0000" GIT_COMMITTER_DATE="@$((1000000000 + i)) +0000" \
+        GIT_AUTHOR_DATE="@$((1000000000 + i)) +0000" \
+            GIT_COMMITTER_DATE="@$((1000000000 + i)) +0000" \
             run git -C origin commit -q -m "change $i"
     done
     run git clone -q "file://$PWD/origin" copy

@@ -2,6 +2,7 @@
 title="java: compiler, collector, threads (the JVM's own malloc calls)"
 needs="java"
 main=java
+optional=1
 
 version() { java -version 2>&1 | head -1 | cut -d' ' -f1-3; }
 

@@ -2,6 +2,7 @@
 title="memcached, four worker threads, eight clients"
 needs="memcached python3"
 main=memcached
+optional=1
 
 version() { memcached -V; }
 

@@ -2,6 +2,7 @@
 title="node: zlib, crypto, buffers, workers"
 needs="node"
 main=node
+optional=1
 
 version() { echo "node $(node --version)"; }
 

@@ -1,4 +1,5 @@
-// Buffers outside of the JavaScript heap, compression and worker threads: what node takes from malloc.
+// Buffers outside of the JavaScript heap, compression and worker threads: what node takes from
+// malloc.
 const crypto = require('crypto');
 const zlib = require('zlib');
 const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');

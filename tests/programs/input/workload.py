@@ -9,8 +9,8 @@ import zlib
 
 
 def build(seed, count):
-    items = [{"id": i, "name": "n%d" % (i * seed % 997), "tags": ["t"] * (i % 9), "pad": "x" * (i % 300)}
-             for i in range(count)]
+    items = [{"id": i, "name": "n%d" % (i * seed % 997), "tags": ["t"] * (i % 9),
+              "pad": "x" * (i % 300)} for i in range(count)]
     text = json.dumps(items)
     packed = zlib.compress(text.encode())
     again = json.loads(zlib.decompress(packed).decode())
@@ -20,8 +20,11 @@ def build(seed, count):
 
 def in_threads(scale):
     results = [None] * 6
-    threads = [threading.Thread(target=lambda n=n: results.__setitem__(n, build(n + 3, 500 * scale)))
-               for n in range(6)]
+
+    def work(number):
+        results[number] = build(number + 3, 500 * scale)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -32,7 +35,8 @@ def in_threads(scale):
 def in_database(scale):
     db = sqlite3.connect(":memory:")
     db.execute("create table t(a integer, b text)")
-    db.executemany("insert into t values(?, ?)", ((i, "v%d" % (i % 101) * 5) for i in range(20000 * scale)))
+    rows = ((i, "v%d" % (i % 101) * 5) for i in range(20000 * scale))
+    db.executemany("insert into t values(?, ?)", rows)
     db.execute("create index x on t(b)")
     return db.execute("select b, count(*), sum(a) from t group by b order by 3 limit 3").fetchall()
 
