@@ -32,7 +32,7 @@ test_packages=(
     clang libabsl-dev libgtest-dev googletest valgrind
     cmake file make pkg-config strace
     libjemalloc2 libmimalloc2.0 libtbbmalloc2 libtcmalloc-minimal4
-    git libpython3.11-testsuite perl procps python3 redis-tools sqlite3
+    git libpython3.11-testsuite memcached perl procps python3 redis-tools sqlite3
 )
 aarch64_packages=(g++-aarch64-linux-gnu gcc-aarch64-linux-gnu qemu-user-static)
 
@@ -72,6 +72,23 @@ as_root() {
     else
         sudo -n -- "$@"
     fi
+}
+
+# Servers among the packages are for tests: none of them is to run as a service of this machine.
+# Debian asks this file before it starts one; an administrator's own file stays.
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=0
+
+forbid_services() {
+    [ ! -e "$policy" ] || return 0
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    policy_is_ours=1
+    as_root chmod 755 "$policy"
+}
+
+allow_services() {
+    [ "$policy_is_ours" -eq 0 ] || as_root rm -f "$policy"
+    policy_is_ours=0
 }
 
 apt_get() {
@@ -134,6 +151,8 @@ main() {
                 die "this system has no package $package; the set-up is for Debian 12 (bookworm)"
         done
     fi
+    trap allow_services EXIT
+    forbid_services
     # Lists that are out of date name files that are gone: refresh them and try once more.
     if ! apt_get install --no-install-recommends "${need[@]}"; then
         say "that failed; refreshing the package lists and trying once more"

@@ -13,7 +13,7 @@ python_test() {
         cat log >&2
         return 1
     fi
-    grep '^Result: ' log
+    grep -E '^(== )?(Tests r|R)esult: ' log
 }
 
 program() {
