@@ -156,10 +156,13 @@ def hak_box(
         ending = "cc",
         hdrs = [header for header in hdrs if not header.endswith("_inl.h")],
     )
-    if srcs + hdrs + textual_hdrs:
+
+    # A file that a rule writes is not for reading.
+    written = [file for file in srcs + hdrs + textual_hdrs if not file.startswith(":")]
+    if written:
         hak_tidy(
             name = name + "_tidy",
-            files = srcs + hdrs + textual_hdrs,
+            files = written,
             tags = tags,
         )
 

@@ -92,7 +92,7 @@ hak_archive = rule(
         "exports": attr.label(allow_single_file = True, mandatory = True),
         "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
     },
-    doc = "All code of `actual` as one relocatable object in an archive; only `exports` stay global.",
+    doc = "All code of `actual` as one object in an archive; only `exports` stay global.",
     fragments = ["cpp"],
     toolchains = use_cc_toolchain(),
 )

@@ -15,8 +15,8 @@ Builds a variant (hakmem, if none is named) and installs below DIR:
   lib/cmake/<NAME>/                    find_package(<NAME>), then link <NAME>::<NAME>, or
                                        <NAME>::<NAME>_static
   share/man/man3/hakmem.3              the manual page
-The installed files name no absolute path: the tree may be moved, or installed with --prefix pointing
-into a package's folder.
+The installed files name no absolute path: the tree may be moved, or installed into the folder of a
+package.
   --config=NAME  build with a configuration of .bazelrc, such as release
   --built DIR    take the libraries from DIR instead of building them
 EOF

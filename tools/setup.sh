@@ -24,12 +24,12 @@ build_packages=(
     bazel-bootstrap bazel-platforms bazel-rules-java bazel-rules-proto bazel-skylib
     binutils g++
 )
-# clang: the layer check. cmake, pkg-config: the installed package is linked each way. libmimalloc
-# ... libtbbmalloc: the allocators that tools/compare.sh runs. libpython3.11-testsuite: CPython's
-# own tests. redis-tools: has the server program too, under another name, and unlike redis-server it
-# starts no service.
+# clang: the layer check. libclang-rt: a test builds a program with clang's sanitizer. cmake,
+# pkg-config: the installed package is linked each way. libjemalloc ... libtcmalloc: what
+# tools/compare.sh runs. libpython3.11-testsuite: CPython's own tests. redis-tools: has the server
+# program too, under another name.
 test_packages=(
-    clang libabsl-dev libgtest-dev googletest valgrind
+    clang libclang-rt-14-dev libabsl-dev libgtest-dev googletest valgrind
     cmake file make pkg-config strace
     libjemalloc2 libmimalloc2.0 libtbbmalloc2 libtcmalloc-minimal4
     git libpython3.11-testsuite memcached perl procps python3 redis-tools sqlite3

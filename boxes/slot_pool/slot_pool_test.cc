@@ -255,7 +255,7 @@ TEST_F(SlotPool, AgreesWithAModel) {
     std::vector<Piece> pieces;
     hak_testing::Random random(11);
     uint64_t now_ms = 1000;
-    for (int step = 0; step < 6000; step++) {
+    for (int step = 0; step < 1500; step++) {
         uint64_t what = random.Below(12);
         char pattern = (char)(1 + step % 120);
         if (what < 5) {

