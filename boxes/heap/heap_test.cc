@@ -191,6 +191,7 @@ TEST_F(Heap, InTheForksChildOnlyTheForkersHeapIsInUse) {
                       hak_owner_lock_take_owner(&mine->lock);
                       hak_owner_lock_drop_owner(&mine->lock);
                       bool guest = hak_owner_lock_try_guest(&others->lock);
+                      hak_owner_lock_drop_guest(&others->lock);
                       bool next = hak_heap_acquire_mt() == others;
                       return kept && left && clean && guest && next ? 0 : 1;
                   });
