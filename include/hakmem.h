@@ -55,8 +55,8 @@ HAKMEM_API void *hak_pvalloc(size_t size) HAKMEM_MALLOC;
 /* The number of bytes that may be used in `block`, at least what was asked for; 0 for NULL. */
 HAKMEM_API size_t hak_usable_size(const void *block);
 
-/* The usable size that malloc(size) gives, without allocating; above 1 MiB it may give more, because
- * freed mappings are reused. 0 if `size` exceeds PTRDIFF_MAX. */
+/* The usable size that malloc(size) gives, without allocating; above 1 MiB it may give more,
+ * because freed mappings are reused. 0 if `size` exceeds PTRDIFF_MAX. */
 HAKMEM_API size_t hak_good_size(size_t size);
 
 /* The largest power of two that divides the address of `block` (C23 memalignment); 0 for NULL. */

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Builds hakmem for 64-bit ARM with Debian's cross compiler and runs the unit tests under qemu.
 set -euo pipefail
+# Under `bazel run` the script lies in a folder of Bazel's, apart from the others.
+tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "${BUILD_WORKSPACE_DIRECTORY:-$tools/..}/tools/lib.sh"
 
 usage() {
     cat <<'EOF'
@@ -12,6 +14,7 @@ Installs the cross compiler and qemu-aarch64-static, builds the libraries, and r
 among the labels under qemu's user mode. Without labels: the unit tests of every box. The same as
 `bazel run //tools:aarch64`. qemu emulates instructions, not memory order: the tests show that the
 code is right for the architecture's sizes and addresses, and prove nothing about its weaker order.
+Tests that start a program of their own fail, unless the kernel's binfmt_misc hands it to qemu.
 EOF
 }
 
@@ -22,8 +25,6 @@ main() {
             exit 0
             ;;
     esac
-    # Under `bazel run` the script lies in a copy of the tree: the workspace is elsewhere.
-    root=${BUILD_WORKSPACE_DIRECTORY:-$root}
     "$root/tools/setup.sh" build test aarch64
     local labels=("$@") layer
     if [ ${#labels[@]} -eq 0 ]; then

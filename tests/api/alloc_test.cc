@@ -1,5 +1,5 @@
-/* The standard functions, as C, POSIX and the manual pages of the GNU C library describe them.
- * Built once over the names of the C library and once over the hak_* twins. */
+/* The standard functions, as C, POSIX and the GNU C library's manual pages describe them, once under
+ * their names and once as hak_* twins. */
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <stdint.h>
@@ -13,8 +13,7 @@
 
 namespace {
 
-/* Both sides of every border between mechanisms: bins, size classes, slabs, large runs, huge
- * mappings. */
+/* Both sides of every border between mechanisms. */
 const size_t kSizes[] = {0,        1,
                          8,        15,
                          16,       17,
@@ -398,5 +397,4 @@ TEST(Trim, KeepsLiveBlocks) {
     }
     EXPECT_EQ(hak_check(), 0u);
 }
-
 } // namespace

@@ -18,7 +18,8 @@ if [[ $status -ne 134 ]]; then
     echo "no_runtime ended with $status instead of 134 (abort): $message" >&2
     exit 1
 fi
-expected='^hakmem\[[0-9]+\]: operator new\(1152921504606846976\): out of memory, and no C\+\+ runtime'
+expected='^hakmem\[[0-9]+\]: operator new\(1152921504606846976\): out of memory, '
+expected+='and no C\+\+ runtime'
 if ! grep -Eq "$expected" <<<"$message"; then
     echo "unexpected message: $message" >&2
     exit 1

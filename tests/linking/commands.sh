@@ -5,7 +5,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
-root=$(cd "$here/../.." && pwd)
+# shellcheck source=../../tools/lib.sh
+. "$here/../../tools/lib.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -67,6 +68,15 @@ fi
 "${bazel[@]}" shutdown
 chmod -R u+w "$work/output"
 cd "$work"
+
+# docs/BUILDING.md names every package with a test that the sanitizers leave out.
+packages=$(run_bazel query 'attr(tags, "no-san", tests(//...))' 2>/dev/null |
+    grep -v '_tidy$' | sed 's/:.*//' | sort -u)
+[ -n "$packages" ] || fail "the query for no-san tests finds nothing"
+for package in $packages; do
+    grep -qF "\`$package\`" "$root/docs/BUILDING.md" ||
+        fail "docs/BUILDING.md does not say why tests in $package are no-san"
+done
 
 # A PATH with no apt-get stands for another system.
 mkdir "$work/bin"
