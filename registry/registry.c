@@ -111,14 +111,7 @@ void hak_registry_set_tags(uintptr_t base, unsigned units, uint32_t tag) {
     }
 }
 
-uint32_t hak_registry_tag(uintptr_t address) {
-    hak_leaf_t *leaf = hak_registry_leaf(address);
-    if (leaf == NULL) {
-        return HAK_TAG_NONE;
-    }
-    /* relaxed: as above */
-    return hak_load_rlx(&leaf->tags[(address >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS]);
-}
+uint32_t hak_registry_tag(uintptr_t address) { return hak_registry_find_tag(address); }
 
 hak_region_t *hak_registry_region(uintptr_t address) { return hak_registry_find_region(address); }
 

@@ -40,6 +40,7 @@ enum {
     /* Tag: owner id in the upper 20 bits, offset of the class's bin (class * 16) in the lower 12.
      */
     HAK_TAG_OWNER_SHIFT = 12,
+    HAK_TAG_CLASSES = 1 << HAK_TAG_OWNER_SHIFT,
     HAK_OWNER_MAX = (1 << 20) - 2, /* ids 1..max; the last id is no one's */
 };
 

@@ -52,6 +52,16 @@ hak_inline hak_region_t *hak_registry_find_region(uintptr_t address) {
         &leaf->region[(address >> HAK_WINDOW_SHIFT) % HAK_LEAF_WINDOWS]);
 }
 
+/* hak_registry_tag, inline: through the tree, whether there is a flat map or not. */
+hak_inline uint32_t hak_registry_find_tag(uintptr_t address) {
+    hak_leaf_t *leaf = hak_registry_leaf(address);
+    if (hak_unlikely(leaf == NULL)) {
+        return HAK_TAG_NONE;
+    }
+    /* relaxed: see hak_registry_set_tags */
+    return hak_load_rlx(&leaf->tags[(address >> HAK_UNIT_SHIFT) % HAK_LEAF_UNITS]);
+}
+
 /* A word that no program writes by accident at `address`, for marking a free block there. It
  * depends on the address, so a stale mark copied elsewhere does not count, and on where the map
  * lies, which differs between runs. */

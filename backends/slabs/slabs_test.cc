@@ -1,291 +1,258 @@
 #include "backends/slabs/slabs.h"
 
 #include <gtest/gtest.h>
-#include <string.h>
-
-#include <set>
-#include <vector>
 
 #include "backends/os/os.h"
-#include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
+#include "boxes/flush/flush.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
-#include "boxes/slab/slab.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
-#include "boxes/tls_sll/tls_sll.h"
+extern "C" {
+#include "boxes/tls_sll/tls_sll_inl.h"
+}
 
 namespace {
 
-using hak_testing::OwnHeap;
+using hak_testing::NewSlab;
+using hak_testing::SlabsOf;
 
-const hak_backend_t &backend = hak_backend_slabs;
+constexpr unsigned kClass = 25;
+const hak_backend_t &slabs = hak_backend_slabs;
 
 hak_backend_stats_t Stats() {
     hak_backend_stats_t stats = {};
-    backend.stats(&stats);
+    slabs.stats(&stats);
     return stats;
 }
 
 size_t Check() {
-    backend.fork_take();
-    size_t faults = backend.check();
-    backend.fork_drop(false);
+    slabs.fork_take();
+    size_t faults = slabs.check();
+    slabs.fork_drop(false);
     return faults;
-}
-
-size_t PurgeAll(hak_heap_t *mine) {
-    hak_os_fake_advance_ms(60000);
-    hak_purge_order_t order = {hak_os_now_ms(), 0, UINT32_MAX, 0};
-    return backend.purge(mine, &order);
-}
-
-/* As the front: from the bin, else by a refill. */
-hak_block_t *Alloc(hak_heap_t *heap, unsigned sc) {
-    hak_bin_t &bin = hak_tls.bin[sc];
-    if (bin.head == nullptr) {
-        return backend.refill(heap, sc);
-    }
-    hak_block_t *block = bin.head;
-    bin.head = hak_block_next(block);
-    bin.room++;
-    return block;
 }
 
 class Slabs : public ::testing::Test {
   protected:
     void SetUp() override {
         hak_testing::StartEngine();
-        ASSERT_STREQ(backend.name, "slabs");
+        other_ = hak_heap_acquire_mt();
     }
     void TearDown() override {
-        hak_os_fake_reset();
-        EXPECT_EQ(Stats().slabs, 0u);
-        EXPECT_EQ(Stats().blocks, 0u);
-        EXPECT_EQ(hak_testing::Faults(), 0u);
         EXPECT_EQ(Check(), 0u);
-        (void)PurgeAll(nullptr);
-        EXPECT_FALSE(backend.has_garbage());
+        EXPECT_EQ(hak_testing::Faults(), 0u);
+        for (hak_heap_t *heap = hak_heap_first(); heap != nullptr; heap = heap->next_all) {
+            hak_testing::Settle(heap);
+        }
+        EXPECT_EQ(Stats().blocks, 0u) << "a block got lost";
+        hak_heap_release_mt(other_);
     }
-    /* The thread's part of its end, but for the heap itself. */
-    static void Leave(hak_heap_t *heap) {
-        backend.thread_flush(heap);
-        backend.thread_exit(heap);
+    static size_t Purge(hak_heap_t *mine) {
+        hak_purge_order_t order = {hak_os_now_ms() + 1000000, 0, UINT32_MAX, 0};
+        return slabs.purge(mine, &order);
     }
+    /* As malloc does it; the mark stays. */
+    static hak_block_t *Take(hak_heap_t *mine, unsigned sc) {
+        hak_block_t *block = hak_tls_sll_pop_class(sc);
+        return block != nullptr ? block : slabs.refill(mine, sc);
+    }
+    static void Give(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+        if (!hak_tls_sll_push_class(sc, block)) {
+            slabs.take_back(mine, block, sc);
+        }
+    }
+    hak_heap_t *other_;
 };
 
-TEST_F(Slabs, EveryClassIsServedAndDescribed) {
-    OwnHeap own;
-    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
-        hak_block_t *block = Alloc(own.get(), sc);
-        ASSERT_NE(block, nullptr);
-        memset((void *)block, 1, hak_sc_bytes[sc]);
-        hak_block_info_t info;
-        for (size_t offset : {(size_t)0, (size_t)1, (size_t)hak_sc_bytes[sc] - 1}) {
-            ASSERT_TRUE(backend.describe((uintptr_t)block + offset, &info));
-            EXPECT_EQ(info.block, (uintptr_t)block);
-            EXPECT_EQ(info.bytes, hak_sc_bytes[sc]);
-            EXPECT_TRUE(info.handed_out);
-        }
-        hak_slab_t *slab = hak_slab_of((uintptr_t)block);
-        uintptr_t last = hak_slab_base(slab) + (slab->cap - 1) * (uintptr_t)hak_sc_bytes[sc];
-        ASSERT_TRUE(backend.describe(last, &info));
-        EXPECT_EQ(info.handed_out, hak_load_rlx(&slab->carved) == slab->cap) << sc;
-        uintptr_t end = hak_slab_base(slab) + ((uintptr_t)slab->units << HAK_UNIT_SHIFT);
-        uintptr_t tail = last + hak_sc_bytes[sc];
-        EXPECT_TRUE(tail == end || !backend.describe(tail, &info)) << "too short for a block";
-        backend.take_back(own.get(), block, sc);
-    }
-    int local;
-    hak_block_info_t info;
-    EXPECT_FALSE(backend.describe((uintptr_t)&local, &info));
-    EXPECT_FALSE(backend.describe(0, &info));
-    Leave(own.get());
-}
-
-TEST_F(Slabs, StatisticsAddUpToTheMemoryOfTheSlabs) {
-    OwnHeap own;
+TEST_F(Slabs, EveryClassGoesThereAndBack) {
+    hak_testing::OwnHeap own;
     std::vector<std::pair<hak_block_t *, unsigned>> blocks;
-    uint64_t least_bytes = 0;
-    for (int i = 0; i < 3000; i++) {
-        unsigned sc = 1 + (unsigned)i % HAK_SC_FIXED;
-        blocks.push_back({Alloc(own.get(), sc), sc});
-        least_bytes += hak_sc_bytes[sc];
-    }
-    for (size_t i = 0; i < 1000; i++) {
-        backend.take_back(own.get(), blocks.back().first, blocks.back().second);
-        least_bytes -= hak_sc_bytes[blocks.back().second];
-        blocks.pop_back();
-    }
-    backend.thread_flush(own.get());
-    hak_backend_stats_t stats = Stats();
-    EXPECT_EQ(stats.blocks, 2000u);
-    EXPECT_EQ(stats.bytes, least_bytes);
-    hak_slot_pool_stats_t pool;
-    hak_slot_pool_stats_mt(&pool);
-    EXPECT_EQ(stats.bytes + stats.free_bytes + stats.uncarved_bytes,
-              pool.active_slots * HAK_UNIT_BYTES);
-    EXPECT_EQ(Check(), 0u);
-    for (auto &b : blocks) {
-        backend.take_back(own.get(), b.first, b.second);
-    }
-    Leave(own.get());
-}
-
-TEST_F(Slabs, RefillOfOneLeavesTheBinsAlone) {
-    OwnHeap own;
-    std::set<hak_block_t *> blocks;
-    for (int i = 0; i < 500; i++) {
-        hak_block_t *block = backend.refill_one(own.get(), 3);
-        ASSERT_TRUE(blocks.insert(block).second) << "handed out twice";
-        EXPECT_EQ(hak_tls.bin[3].head, nullptr);
-    }
-    EXPECT_EQ(Stats().blocks, 500u);
-    for (hak_block_t *block : blocks) {
-        EXPECT_TRUE(backend.take_back_remote(nullptr, block, 3));
-    }
-    Leave(own.get());
-}
-
-TEST_F(Slabs, RemoteFreeOfAPlaceNeverHandedOutIsRefused) {
-    OwnHeap own;
-    hak_block_t *block = Alloc(own.get(), 20);
-    hak_slab_t *slab = hak_slab_of((uintptr_t)block);
-    uintptr_t last = hak_slab_base(slab) + (slab->cap - 1) * (uintptr_t)hak_sc_bytes[20];
-    hak_testing::RunThreads(1, [&](int) {
-        EXPECT_FALSE(backend.take_back_remote(nullptr, (hak_block_t *)last, 20));
-        OwnHeap other;
-        EXPECT_FALSE(backend.take_back_remote(other.get(), (hak_block_t *)last, 20));
-        EXPECT_TRUE(backend.take_back_remote(other.get(), block, 20));
-    });
-    Leave(own.get());
-}
-
-TEST_F(Slabs, ThreadExitGivesFreeSlabsBack) {
-    std::vector<hak_block_t *> kept;
-    {
-        OwnHeap own;
-        std::vector<hak_block_t *> blocks;
-        for (int i = 0; i < 5000; i++) {
-            blocks.push_back(Alloc(own.get(), 8));
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        for (int i = 0; i < 20; i++) {
+            blocks.push_back({Take(own.get(), sc), sc});
+            ASSERT_NE(blocks.back().first, nullptr);
         }
-        uint64_t slabs = Stats().slabs;
-        EXPECT_GE(slabs, 5000u / hak_sc_slab_blocks(8));
-        kept.push_back(blocks.front());
-        for (size_t i = 1; i < blocks.size(); i++) {
-            backend.take_back(own.get(), blocks[i], 8);
-        }
-        Leave(own.get());
-        EXPECT_EQ(Stats().slabs, 1u) << "the slab of the live block stays";
-        EXPECT_EQ(Stats().blocks, 1u);
-        EXPECT_TRUE(backend.has_garbage());
     }
-    /* The last block comes back when its heap has no thread: a purge by anyone takes it in. */
-    EXPECT_TRUE(backend.take_back_remote(nullptr, kept[0], 8));
-    EXPECT_GT(PurgeAll(nullptr), 0u);
-    EXPECT_EQ(Stats().slabs, 0u);
-}
-
-TEST_F(Slabs, PurgeTakesInTheCallersOwnRemoteFrees) {
-    OwnHeap own;
-    hak_block_t *block = Alloc(own.get(), 30);
-    backend.thread_flush(own.get());
-    hak_testing::RunThreads(1, [&](int) {
-        EXPECT_TRUE(backend.take_back_remote(nullptr, block, 30));
-    });
-    EXPECT_EQ(Stats().blocks, 1u);
-    (void)PurgeAll(own.get());
-    EXPECT_EQ(Stats().slabs, 0u);
-}
-
-TEST_F(Slabs, PurgeKeepsWhatItIsTold) {
-    OwnHeap own;
-    std::vector<hak_block_t *> blocks;
-    for (int i = 0; i < 64; i++) {
-        blocks.push_back(Alloc(own.get(), HAK_SC_FIXED));
-        memset((void *)blocks.back(), 1, 64);
-    }
-    for (hak_block_t *block : blocks) {
-        backend.take_back(own.get(), block, HAK_SC_FIXED);
-    }
-    Leave(own.get());
-    hak_purge_order_t order = {hak_os_now_ms(), 0, UINT32_MAX, 64 << 20};
-    EXPECT_EQ(backend.purge(nullptr, &order), 0u);
-    order.delay_ms = 1000;
-    order.keep_bytes = 0;
-    EXPECT_EQ(backend.purge(nullptr, &order), 0u) << "too young";
-    EXPECT_TRUE(backend.has_garbage());
-    EXPECT_GT(PurgeAll(nullptr), 0u);
-}
-
-TEST_F(Slabs, RefillWithoutMemoryGivesNullAndWorksAgain) {
-    OwnHeap own;
-    std::vector<hak_block_t *> blocks;
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
-    hak_block_t *block = nullptr;
-    while ((block = Alloc(own.get(), HAK_SC_FIXED)) != nullptr) {
-        blocks.push_back(block);
-        ASSERT_LT(blocks.size(), 10000u);
-    }
-    EXPECT_EQ(backend.refill_one(own.get(), HAK_SC_FIXED), nullptr);
     EXPECT_EQ(Check(), 0u);
-    hak_os_fake_reset();
-    blocks.push_back(Alloc(own.get(), HAK_SC_FIXED));
-    EXPECT_NE(blocks.back(), nullptr);
-    for (hak_block_t *b : blocks) {
-        backend.take_back(own.get(), b, HAK_SC_FIXED);
+    for (const auto &each : blocks) {
+        Give(own.get(), each.first, each.second);
     }
-    Leave(own.get());
+    slabs.thread_flush(own.get());
+    EXPECT_EQ(Stats().blocks, 0u);
+    slabs.thread_exit(own.get());
+    EXPECT_EQ(Stats().slabs, 0u) << "a thread that leaves keeps no empty slab";
 }
 
-TEST_F(Slabs, CheckFindsDamage) {
-    OwnHeap own;
-    hak_block_t *block = Alloc(own.get(), 12);
-    backend.take_back(own.get(), Alloc(own.get(), 12), 12);
-    backend.thread_flush(own.get());
-    hak_slab_t *slab = hak_slab_of((uintptr_t)block);
-    ASSERT_NE(slab->free, nullptr);
-    ASSERT_EQ(Check(), 0u);
-    uint32_t used = hak_load_rlx(&slab->used);
-    hak_store_rlx(&slab->used, used + 1);
-    EXPECT_GT(Check(), 0u) << "a wrong count";
-    hak_store_rlx(&slab->used, used);
-    uint8_t listed = slab->listed;
+TEST_F(Slabs, DescribesEveryAddressOfASlab) {
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, 3);
+    uint32_t bytes = hak_sc_bytes[kClass];
+    uintptr_t base = hak_slab_base(slab);
+    for (uintptr_t offset = 0; offset < HAK_UNIT_BYTES; offset += 7) {
+        hak_block_info_t info = {};
+        uint32_t index = (uint32_t)(offset / bytes);
+        ASSERT_EQ(slabs.describe(base + offset, &info), index < slab->cap) << offset;
+        if (index < slab->cap) {
+            ASSERT_EQ(info.block, base + index * bytes);
+            ASSERT_EQ(info.bytes, bytes);
+            ASSERT_EQ(info.handed_out, index < 3);
+        }
+    }
+    hak_block_info_t info;
+    int local;
+    EXPECT_FALSE(slabs.describe((uintptr_t)&local, &info));
+    EXPECT_FALSE(slabs.describe(0, &info));
+    EXPECT_FALSE(slabs.describe(UINTPTR_MAX, &info));
+    for (hak_block_t *block : blocks) {
+        EXPECT_TRUE(slabs.take_back_remote(nullptr, block, kClass));
+    }
+}
+
+TEST_F(Slabs, FiguresAddUp) {
+    hak_backend_stats_t before = Stats();
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, 5);
+    EXPECT_TRUE(slabs.take_back_remote(nullptr, blocks[0], kClass));
+    hak_testing::Settle(other_);
+    hak_backend_stats_t after = Stats();
+    uint64_t bytes = hak_sc_bytes[kClass];
+    EXPECT_EQ(after.slabs, before.slabs + 1);
+    EXPECT_EQ(after.blocks, before.blocks + 4);
+    EXPECT_EQ(after.bytes, before.bytes + 4 * bytes);
+    EXPECT_EQ(after.free_bytes, before.free_bytes + bytes);
+    EXPECT_EQ(after.uncarved_bytes, before.uncarved_bytes + HAK_UNIT_BYTES - 5 * bytes);
+    for (size_t i = 1; i < 5; i++) {
+        EXPECT_TRUE(slabs.take_back_remote(nullptr, blocks[i], kClass));
+    }
+}
+
+TEST_F(Slabs, RemoteBlockIsSentWithAndWithoutAHeap) {
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, 2);
+    auto *beyond = reinterpret_cast<hak_block_t *>((uintptr_t)blocks[1] + hak_sc_bytes[kClass]);
+    EXPECT_FALSE(slabs.take_back_remote(nullptr, beyond, kClass));
+    EXPECT_TRUE(slabs.take_back_remote(nullptr, blocks[0], kClass));
+    EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, 1u) << "at once";
+    hak_testing::OwnHeap own;
+    EXPECT_FALSE(slabs.take_back_remote(own.get(), beyond, kClass));
+    EXPECT_TRUE(slabs.take_back_remote(own.get(), blocks[1], kClass));
+    EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, 1u) << "collected in a batch";
+    slabs.thread_flush(own.get());
+    EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, 2u);
+}
+
+TEST_F(Slabs, TrimReachesTheOwnHeapAndOthersAndThePool) {
+    hak_testing::OwnHeap own;
+    Give(own.get(), Take(own.get(), kClass), kClass);
+    slabs.thread_flush(own.get());
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    EXPECT_TRUE(slabs.take_back_remote(nullptr, hak_testing::Carve(other_, slab, 1)[0], kClass));
+    EXPECT_EQ(SlabsOf(own.get(), kClass) + SlabsOf(other_, kClass), 2u);
+    EXPECT_GE(Purge(own.get()), 2u * HAK_UNIT_BYTES);
+    EXPECT_EQ(SlabsOf(own.get(), kClass) + SlabsOf(other_, kClass), 0u);
+    EXPECT_FALSE(slabs.has_garbage());
+}
+
+TEST_F(Slabs, CheckFindsWhatIsWrong) {
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, 4);
+    slab->free = blocks[0];
+    hak_block_link(blocks[0], nullptr);
+    hak_store_rlx(&slab->used, 3u);
+    EXPECT_EQ(Check(), 0u);
+    hak_store_rlx(&slab->used, 2u);
+    EXPECT_NE(Check(), 0u) << "a block is missing";
+    hak_store_rlx(&slab->used, 3u);
+    slab->free = reinterpret_cast<hak_block_t *>((uintptr_t)blocks[0] + 16);
+    hak_block_link(slab->free, nullptr);
+    EXPECT_NE(Check(), 0u) << "no block begins there";
+    slab->free = blocks[0];
     slab->listed = 0;
-    EXPECT_GT(Check(), 0u) << "a slab that nobody will find";
-    slab->listed = listed;
-    uint32_t tag = hak_registry_tag(hak_slab_base(slab));
-    hak_registry_set_tags(hak_slab_base(slab), 1, tag + 0x10);
-    EXPECT_GT(Check(), 0u) << "a wrong tag";
-    hak_registry_set_tags(hak_slab_base(slab), 1, tag);
-    hak_block_t *free_list = slab->free;
-    slab->free = (hak_block_t *)(hak_slab_base(slab) + 8);
-    EXPECT_GT(Check(), 0u) << "a list that leads nowhere";
-    slab->free = free_list;
+    EXPECT_NE(Check(), 0u) << "nobody would ever find its free block";
+    slab->listed = 1;
+    hak_registry_set_tags(hak_slab_base(slab), 1, HAK_TAG_RUN);
+    EXPECT_NE(Check(), 0u) << "wrong tag";
+    hak_registry_set_tags(hak_slab_base(slab), 1, other_->tag | kClass << HAK_BIN_SHIFT);
+    hak_superslab_t *ss = hak_slab_superslab(slab);
+    ss->free_mask |= 1u << slab->slot;
+    EXPECT_NE(Check(), 0u) << "in use and free";
+    ss->free_mask &= ~(1u << slab->slot);
     EXPECT_EQ(Check(), 0u);
-    backend.take_back(own.get(), block, 12);
-    Leave(own.get());
+    for (size_t i = 1; i < 4; i++) {
+        EXPECT_TRUE(slabs.take_back_remote(nullptr, blocks[i], kClass));
+    }
 }
 
-/* A thread may have marked a slab as queued and not yet pushed it when the process forks. Without
- * the rebuilding in the child, its remote frees would be lost there. */
-TEST_F(Slabs, ChildOfAForkQueuesSlabsAgain) {
-    OwnHeap own;
-    hak_block_t *block = Alloc(own.get(), 40);
-    backend.thread_flush(own.get());
-    EXPECT_TRUE(backend.take_back_remote(nullptr, block, 40));
-    ASSERT_TRUE(hak_free_remote_is_queued(hak_slab_of((uintptr_t)block)));
-    backend.fork_take();
-    EXPECT_EQ(hak_testing::InChild([&] {
-                  hak_pending_forget_owner(own.get()); /* as if it had never been pushed */
-                  backend.fork_drop(true);
-                  Leave(own.get());
-                  return Stats().slabs == 0 ? 0 : 1;
-              }),
-              0);
-    backend.fork_drop(false);
-    Leave(own.get());
+/* A thread that a fork left behind may have set `queued` and not yet pushed the slab. In the child
+ * nobody would push it any more, and every later remote free to the slab would be lost. */
+TEST_F(Slabs, ForksChildFindsSlabsThatWereAboutToBeQueued) {
+    hak_slab_t *caught = NewSlab(other_, kClass), *queued = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> one = hak_testing::CarveAll(other_, caught);
+    std::vector<hak_block_t *> two = hak_testing::CarveAll(other_, queued);
+    hak_block_link(one[0], nullptr);
+    hak_store_rlx(&caught->remote, 1ull << 48 | (uintptr_t)one[0] | 1);
+    hak_free_remote_push_mt(queued, two[0], two[0], 1);
+    slabs.fork_take();
+    int end = hak_testing::InChild([&] {
+        slabs.fork_drop(true);
+        for (size_t i = 1; i < one.size(); i++) {
+            hak_free_remote_push_mt(caught, one[i], one[i], 1);
+        }
+        for (size_t i = 1; i < two.size(); i++) {
+            hak_free_remote_push_mt(queued, two[i], two[i], 1);
+        }
+        hak_testing::Settle(other_);
+        return SlabsOf(other_, kClass) == 0 && Check() == 0 ? 0 : 1;
+    });
+    EXPECT_EQ(end, 0);
+    slabs.fork_drop(false);
+    hak_pending_push_mt(other_, caught);
+    for (size_t i = 1; i < one.size(); i++) {
+        hak_free_remote_push_mt(caught, one[i], one[i], 1);
+        hak_free_remote_push_mt(queued, two[i], two[i], 1);
+    }
+}
+
+/* Threads come and go, take, free and hand blocks on; then everything is back. */
+TEST_F(Slabs, NothingIsLostInACrowd) {
+    enum { THREADS = 4, LIVES = 4, ROUNDS = 600, CLASSES = 11, PLACES = 9 * CLASSES };
+    static hak_aptr_t places[PLACES]; /* each for blocks of one class */
+    hak_testing::RunThreads(THREADS, [&](int self) {
+        for (int life = 0; life < LIVES; life++) {
+            hak_testing::OwnHeap own;
+            hak_testing::Random random((uint64_t)(100 * self + life));
+            for (int i = 0; i < ROUNDS; i++) {
+                unsigned sc = 1 + 7 * (unsigned)random.Below(CLASSES);
+                hak_block_t *block = Take(own.get(), sc);
+                ASSERT_NE(block, nullptr);
+                hak_block_set_mark(block, 0); /* as malloc writes to it */
+                hak_aptr_t *place = &places[random.Below(9) * CLASSES + sc / 7];
+                auto *other = reinterpret_cast<hak_block_t *>(
+                    hak_swap_acq_rel(place, reinterpret_cast<uintptr_t>(block)));
+                if (other == nullptr) {
+                    continue;
+                }
+                uint32_t tag = hak_registry_tag((uintptr_t)other);
+                if (tag >> HAK_TAG_OWNER_SHIFT == own.get()->tag >> HAK_TAG_OWNER_SHIFT) {
+                    Give(own.get(), other, sc);
+                } else {
+                    ASSERT_TRUE(slabs.take_back_remote(own.get(), other, sc));
+                }
+                if (i % 100 == 0) {
+                    hak_purge_order_t order = {hak_os_now_ms(), 0, 16, 0};
+                    (void)slabs.purge(own.get(), &order);
+                }
+            }
+        }
+    });
+    for (unsigned i = 0; i < PLACES; i++) {
+        auto *block = reinterpret_cast<hak_block_t *>(hak_swap_acq_rel(&places[i], (uintptr_t)0));
+        if (block != nullptr) {
+            EXPECT_TRUE(slabs.take_back_remote(nullptr, block, 1 + 7 * (i % CLASSES)));
+        }
+    }
 }
 
 } // namespace

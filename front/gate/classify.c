@@ -14,7 +14,7 @@ static hak_classified_t hak_invalid(hak_classified_t c, hak_error_t error) {
 }
 
 static hak_classified_t hak_classify_block(hak_classified_t c, uintptr_t address) {
-    c.sc = (c.tag & ((1u << HAK_TAG_OWNER_SHIFT) - 1)) >> HAK_BIN_SHIFT;
+    c.sc = (c.tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
     if (!hak_route[c.sc]->describe(address, &c.info)) {
         /* the tail of a slab, too short for a block */
         return hak_invalid(c, HAK_ERROR_UNALLOCATED);

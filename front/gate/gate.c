@@ -18,6 +18,8 @@ enum { HAK_NOT_STARTED, HAK_STARTING, HAK_STARTED };
 static hak_a32_t hak_state;
 static hak_lock_t hak_init_lock = HAK_LOCK_INIT(HAK_RANK_FORK);
 static hak_a64_t hak_calls[HAK_CALL_COUNT];
+/* HAKMEM_CHECK=interior: the own blocks too go through the full classification. Set at start. */
+static bool hak_check_all;
 
 void hak_gate_count_call(hak_call_t call) {
     hak_add_rlx(&hak_calls[call], 1); /* relaxed: a statistic */
@@ -35,8 +37,8 @@ static void hak_in_child(void) {
 
 static void hak_start_locked(char *const *environment) {
     hak_options_init(environment);
-    bool slow_only = hak_option(HAK_OPTION_CHECK) == HAK_CHECK_INTERIOR && !hak_cfg_check_interior;
-    hak_registry_init((hak_registry_form_t)hak_option(HAK_OPTION_REGISTRY), slow_only);
+    hak_check_all = hak_option(HAK_OPTION_CHECK) == HAK_CHECK_INTERIOR;
+    hak_registry_init((hak_registry_form_t)hak_option(HAK_OPTION_REGISTRY), hak_check_all);
     hak_thread_init();
 }
 
@@ -178,14 +180,21 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     return taken;
 }
 
-/* The common case of the slow side, without the full classification: a block of another thread in
- * a slab of one unit, where the divisor tells if it is a block's start. */
-static bool hak_free_remote_fast(hak_block_t *block) {
+/* The tag, from the flat map if there is one. */
+static uint32_t hak_tag(uintptr_t address) {
     uint32_t tag;
-    if (!hak_registry_look_up((uintptr_t)block, &tag) || tag >> HAK_TAG_OWNER_SHIFT == 0) {
+    return hak_registry_look_up(address, &tag) ? tag : hak_registry_find_tag(address);
+}
+
+/* The common cases of the slow side, without the full classification: a block of another thread,
+ * or any block where there is no flat map, in a slab of one unit, where the divisor tells if it is
+ * a block's start. */
+static bool hak_free_fast(hak_block_t *block) {
+    uint32_t tag = hak_tag((uintptr_t)block);
+    if (tag >> HAK_TAG_OWNER_SHIFT == 0 || (hak_check_all && tag - hak_tls.tag < HAK_TAG_CLASSES)) {
         return false;
     }
-    unsigned sc = (tag & ((1u << HAK_TAG_OWNER_SHIFT) - 1)) >> HAK_BIN_SHIFT;
+    unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
     uint32_t divisor = hak_sc_divisor[sc];
     if ((uint16_t)(uintptr_t)block * divisor >= divisor) {
         return false;
@@ -201,7 +210,7 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
         return;
     }
     int saved = errno;
-    if (hak_free_remote_fast(address)) {
+    if (hak_free_fast(address)) {
         if (hak_cfg_stats) {
             hak_gate_count_call(HAK_CALL_FREE);
         }

@@ -162,7 +162,8 @@ TEST_F(Gate, PlacesThatHoldNoBlock) {
     Free(block);
     char *run = Alloc(200000);
     ASSERT_LE(hak_gate_usable(run, "usable"), 4u * HAK_UNIT_BYTES);
-    ExpectInvalid(run + 4 * HAK_UNIT_BYTES - 1, HAK_ERROR_INTERIOR, "in a run's last slot behind its usable part");
+    ExpectInvalid(run + 4 * HAK_UNIT_BYTES - 1, HAK_ERROR_INTERIOR,
+                  "in a run's last slot behind its usable part");
     char *freed = Alloc(300000);
     Free(freed);
     ExpectInvalid(freed + 70000, HAK_ERROR_FREED, "in a run that is gone");
@@ -243,8 +244,8 @@ TEST_F(Gate, CallocGivesZeroesInUsedMemoryToo) {
 
 TEST_F(Gate, AlignedBlocks) {
     for (size_t align = 1; align <= 32u << 20; align *= 2) {
-        for (size_t size : {(size_t)0, (size_t)1, (size_t)100, (size_t)65536, (size_t)70000,
-                            kRunMax + 1}) {
+        for (size_t size :
+             {(size_t)0, (size_t)1, (size_t)100, (size_t)65536, (size_t)70000, kRunMax + 1}) {
             char *block = static_cast<char *>(hak_gate_aligned(align, size));
             ASSERT_NE(block, nullptr) << align << " " << size;
             EXPECT_EQ((uintptr_t)block % (align < 16 ? 16 : align), 0u);

@@ -1,5 +1,5 @@
-/* The standard functions, as C, POSIX and the GNU C library's manual pages describe them, once under
- * their names and once as hak_* twins. */
+/* The standard functions, as C, POSIX and the GNU C library's manual pages describe them, once
+ * under their names and once as hak_* twins. */
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <stdint.h>

@@ -222,7 +222,7 @@ class Script {
         Allocate(3 * kMiB);
         for (size_t i = 0; i < 26 && first < blocks_.size(); i++) {
             size_t index = first + i % (blocks_.size() - first);
-            Resize(index, (2 + 2 * i) * kMiB);
+            Resize(index, (3 + i) * kMiB);
         }
         if (first < blocks_.size()) {
             Resize(first, 3 * kMiB);
@@ -325,8 +325,8 @@ void FailFromTheStart(int, char **, char **environment) {
         }
     }
 }
-__attribute__((section(".preinit_array"), used)) void (*const fail_from_the_start)(
-    int, char **, char **) = FailFromTheStart;
+__attribute__((section(".preinit_array"),
+               used)) void (*const fail_from_the_start)(int, char **, char **) = FailFromTheStart;
 
 TEST(FaultsAtStart, Child) {
     Fault fault;
@@ -361,7 +361,8 @@ TEST(FaultsAtStart, EachKindAtCallK) {
         for (uint64_t k = 0; k < kCalls && !HasFailure(); k++) {
             std::string fault = std::to_string(call) + " " + std::to_string(k) + " ";
             EXPECT_EQ(0, RunChild(fault + "0")) << kNames[call] << " fails once at call " << k;
-            EXPECT_EQ(0, RunChild(fault + "1")) << kNames[call] << " fails from call " << k << " on";
+            EXPECT_EQ(0, RunChild(fault + "1"))
+                << kNames[call] << " fails from call " << k << " on";
         }
     }
 }
