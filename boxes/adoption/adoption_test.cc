@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
@@ -191,7 +193,10 @@ TEST_F(Adoption, CollectionEmptiesSleepersAndReturnsTheirSlabs) {
 TEST_F(Adoption, CollectionSparesTheCallerAndLooksAtEachHeapOnce) {
     hak_slab_t *slab = NewSlab(mine_, kClass);
     Push(slab, Carve(mine_, slab, 1)[0]);
-    (void)hak_adoption_collect_mt(mine_, Now() + 1000, 0, UINT32_MAX); /* must end at all */
+    auto begin = std::chrono::steady_clock::now();
+    (void)hak_adoption_collect_mt(mine_, Now() + 1000, 0, UINT32_MAX);
+    /* A few microseconds; with four thousand million steps it would take some seconds. */
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
     EXPECT_EQ(SlabsOf(mine_, kClass), 1u);
     (void)hak_adoption_collect_mt(nullptr, Now() + 1000, 0, UINT32_MAX);
     EXPECT_EQ(SlabsOf(mine_, kClass), 0u);

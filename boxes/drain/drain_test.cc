@@ -179,8 +179,8 @@ TEST_F(Drain, SlabsMoveWhileOthersFree) {
     for (hak_slab_t *slab : slabs) {
         EXPECT_EQ(hak_load_rlx(&slab->used), 1u);
         EXPECT_TRUE(hak_free_remote_is_empty(slab));
-        hak_block_t *last = reinterpret_cast<hak_block_t *>(
-            hak_slab_base(slab) + (slab->cap - 1) * hak_sc_bytes[kClass]);
+        hak_block_t *last = reinterpret_cast<hak_block_t *>(hak_slab_base(slab) +
+                                                            (slab->cap - 1) * hak_sc_bytes[kClass]);
         Push(slab, last);
     }
 }

@@ -48,8 +48,7 @@ TEST_F(FreeLocal, BlockGoesToTheHeadOfTheFreeListAndOutOfUse) {
     std::vector<hak_block_t *> blocks = Carve(heap_, slab, 3);
     Push(slab, blocks[1]);
     Push(slab, blocks[0]);
-    EXPECT_EQ(hak_testing::Blocks(slab->free),
-              (std::vector<hak_block_t *>{blocks[0], blocks[1]}));
+    EXPECT_EQ(hak_testing::Blocks(slab->free), (std::vector<hak_block_t *>{blocks[0], blocks[1]}));
     EXPECT_EQ(Used(slab), 1u);
     EXPECT_EQ(hak_testing::Faults(), 0u);
     Push(slab, blocks[2]);

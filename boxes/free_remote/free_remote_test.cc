@@ -197,8 +197,7 @@ TEST_F(FreeRemote, EightProducersOneConsumer) {
         std::vector<hak_block_t *> &own = share[(size_t)self];
         while (!own.empty()) {
             size_t i = random.Below(own.size());
-            ASSERT_TRUE(
-                hak_free_remote_add(heap, hak_slab_of((uintptr_t)own[i]), own[i], kClass));
+            ASSERT_TRUE(hak_free_remote_add(heap, hak_slab_of((uintptr_t)own[i]), own[i], kClass));
             own[i] = own.back();
             own.pop_back();
         }

@@ -1,418 +1,340 @@
+/* Linked with --wrap=mmap and --wrap=mremap: a test can act as another thread would at the moment
+ * when the kernel has taken a range of addresses back. */
 #include "boxes/huge/huge.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <string.h>
-
-#include <atomic>
-#include <thread>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
-#include "base/bits.h"
 #include "base/testing/testing.h"
 #include "boxes/testing/engine.h"
 #include "core/options/options.h"
 #include "registry/registry.h"
 
 namespace {
+std::function<void()> *after_mremap;
+void *next_mmap_at; /* where the next mapping shall lie, as the kernel might choose it */
+} // namespace
 
-constexpr size_t kMiB = 1 << 20;
-constexpr size_t kWindow = HAK_WINDOW_BYTES;
-
-hak_huge_stats_t Stats() {
-    hak_huge_stats_t stats;
-    hak_huge_stats_mt(&stats);
-    return stats;
+extern "C" void *__real_mremap(void *base, size_t old_bytes, size_t bytes, int flags, void *to);
+extern "C" void *__wrap_mremap(void *base, size_t old_bytes, size_t bytes, int flags, void *to) {
+    void *result = __real_mremap(base, old_bytes, bytes, flags, to);
+    if (result != MAP_FAILED && after_mremap != nullptr) {
+        std::function<void()> *hook = after_mremap;
+        after_mremap = nullptr;
+        (*hook)();
+    }
+    return result;
 }
 
-uint64_t Now() { return hak_os_now_ms(); }
+extern "C" void *__real_mmap(void *hint, size_t bytes, int prot, int flags, int fd, off_t offset);
+extern "C" void *__wrap_mmap(void *hint, size_t bytes, int prot, int flags, int fd, off_t offset) {
+    if (next_mmap_at != nullptr) {
+        hint = next_mmap_at;
+        flags |= MAP_FIXED_NOREPLACE;
+        next_mmap_at = nullptr;
+    }
+    return __real_mmap(hint, bytes, prot, flags, fd, offset);
+}
+
+namespace {
+
+constexpr size_t kMiB = (size_t)1 << 20;
 
 class Huge : public ::testing::Test {
   protected:
     void SetUp() override {
         hak_testing::StartEngine();
-        saved_cache_mb_ = hak_option(HAK_OPTION_HUGE_CACHE_MB);
-        SetCache(1024);
-        PurgeAll();
+        DropCache();
     }
     void TearDown() override {
+        after_mremap = nullptr;
+        next_mmap_at = nullptr;
         hak_os_fake_reset();
-        PurgeAll();
-        SetCache(saved_cache_mb_);
+        DropCache();
         EXPECT_EQ(Stats().blocks, 0u);
         EXPECT_EQ(Stats().bytes, 0u);
         EXPECT_EQ(Stats().cached_bytes, 0u);
-        EXPECT_FALSE(hak_huge_has_cached());
     }
-
-    static void SetCache(uint64_t mb) {
-        hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], mb);
+    static void DropCache() { (void)hak_huge_purge_mt(hak_os_now_ms(), 0, 0); }
+    static hak_huge_stats_t Stats() {
+        hak_huge_stats_t stats;
+        hak_huge_stats_mt(&stats);
+        return stats;
     }
-    static void PurgeAll() { (void)hak_huge_purge_mt(Now(), 0, 0); }
-    static char *Alloc(size_t bytes, size_t align = 1) {
-        bool zeroed;
-        return static_cast<char *>(hak_huge_alloc_mt(bytes, align, &zeroed));
+    static char *Alloc(size_t bytes, size_t align = 1, bool *zeroed = nullptr) {
+        bool ignored;
+        return static_cast<char *>(
+            hak_huge_alloc_mt(bytes, align, zeroed == nullptr ? &ignored : zeroed));
     }
-    static char *Resize(char *block, size_t bytes) {
-        return static_cast<char *>(hak_huge_resize_mt(block, bytes));
-    }
-    static size_t Usable(const char *block) {
-        uintptr_t start = 0;
-        size_t bytes = hak_huge_describe_mt((uintptr_t)block, &start);
-        EXPECT_TRUE(bytes == 0 || start == (uintptr_t)block);
-        return bytes;
-    }
-    /* A word at each OS page that tells where it was written. */
-    static void Write(char *block, size_t bytes) {
-        for (size_t at = 0; at + sizeof at <= bytes; at += hak_os_page_bytes()) {
-            memcpy(block + at, &at, sizeof at);
+    /* Checks that every byte of the block leads to it and its neighbours do not. */
+    static void ExpectKnown(const char *block, size_t bytes) {
+        uintptr_t start = 0, base = (uintptr_t)block;
+        EXPECT_EQ(hak_registry_tag(base), HAK_TAG_HUGE);
+        for (uintptr_t at : {base, base + 1, base + bytes / 2, base + bytes - 1}) {
+            EXPECT_GE(hak_huge_describe_mt(at, &start), bytes);
+            EXPECT_EQ(start, base);
+        }
+        size_t usable = hak_huge_describe_mt(base, &start);
+        for (uintptr_t at : {base - 1, base + usable}) { /* a neighbour or nothing */
+            EXPECT_TRUE(hak_huge_describe_mt(at, &start) == 0 || start != base);
         }
     }
-    static bool Holds(const char *block, size_t bytes) {
-        for (size_t at = 0; at + sizeof at <= bytes; at += hak_os_page_bytes()) {
-            if (memcmp(block + at, &at, sizeof at) != 0) {
-                return false;
-            }
-        }
-        return true;
+    static void ExpectUnknown(const char *block) {
+        uintptr_t start;
+        EXPECT_EQ(hak_registry_tag((uintptr_t)block), HAK_TAG_NONE);
+        EXPECT_EQ(hak_huge_describe_mt((uintptr_t)block, &start), 0u);
     }
-    /* True if each window of the block leads to it and the one behind does not. */
-    static bool Registered(const char *block, size_t bytes) {
-        uintptr_t base = (uintptr_t)block, end = base + hak_align_up(bytes, kWindow);
-        hak_region_t *region = hak_registry_region(base);
-        if (region == nullptr || hak_region_base(region) != base ||
-            hak_registry_tag(base) != HAK_TAG_HUGE) {
-            return false;
-        }
-        for (uintptr_t at = base; at < end; at += kWindow) {
-            if (hak_registry_region(at) != region) {
-                return false;
-            }
-        }
-        return hak_registry_region(end) != region;
+    static bool IsMapped(const char *at) {
+        unsigned char resident;
+        return mincore(const_cast<char *>(at), 1, &resident) == 0;
     }
-    static bool Forgotten(uintptr_t base, size_t bytes) {
-        for (uintptr_t at = base; at < base + bytes; at += kWindow) {
-            if (hak_registry_region(at) != nullptr || hak_registry_tag(at) != HAK_TAG_NONE) {
-                return false;
-            }
-        }
-        return true;
-    }
-    uint64_t saved_cache_mb_;
 };
 
-TEST_F(Huge, BlockIsAlignedZeroedAndRegistered) {
-    for (size_t align : {(size_t)1, (size_t)65536, kWindow, 2 * kWindow, 64 * kMiB}) {
-        for (size_t bytes : {(size_t)1, kMiB + 1, kWindow, 5 * kMiB + 5}) {
-            PurgeAll();
+TEST_F(Huge, BlocksAreZeroAlignedAndKnown) {
+    for (size_t bytes : {kMiB + 1, 2 * kMiB, 5 * kMiB + 12345, 70 * kMiB}) {
+        for (size_t align : {(size_t)1, (size_t)1 << 17, (size_t)1 << 21, (size_t)1 << 26}) {
             bool zeroed = false;
-            char *block = static_cast<char *>(hak_huge_alloc_mt(bytes, align, &zeroed));
+            char *block = Alloc(bytes, align, &zeroed);
             ASSERT_NE(block, nullptr);
             EXPECT_TRUE(zeroed);
-            EXPECT_EQ((uintptr_t)block % (align < kWindow ? kWindow : align), 0u);
-            size_t usable = hak_align_up(bytes, hak_os_page_bytes());
-            EXPECT_EQ(Usable(block), usable);
-            EXPECT_TRUE(Registered(block, usable));
-            EXPECT_EQ(Stats().bytes, usable);
-            EXPECT_EQ(block[usable - 1], 0);
-            Write(block, usable);
-            uintptr_t start = 0;
-            EXPECT_EQ(hak_huge_describe_mt((uintptr_t)block + usable - 1, &start), usable);
-            EXPECT_EQ(start, (uintptr_t)block);
-            EXPECT_EQ(hak_huge_describe_mt((uintptr_t)block + usable, &start), 0u);
+            EXPECT_EQ((uintptr_t)block % align, 0u);
+            EXPECT_EQ((uintptr_t)block % HAK_WINDOW_BYTES, 0u);
+            EXPECT_EQ(block[0] | block[bytes - 1], 0);
+            block[bytes - 1] = 1;
+            ExpectKnown(block, bytes);
             EXPECT_TRUE(hak_huge_free_mt(block));
-            EXPECT_EQ(Usable(block), 0u);
-            EXPECT_EQ(hak_registry_tag((uintptr_t)block), HAK_TAG_NONE);
-            EXPECT_FALSE(hak_huge_free_mt(block)) << "freed twice";
-            PurgeAll();
-            EXPECT_TRUE(Forgotten((uintptr_t)block, usable));
-            EXPECT_FALSE(hak_huge_free_mt(block)) << "freed after it was unmapped";
+            ExpectUnknown(block);
+            DropCache();
+            EXPECT_FALSE(IsMapped(block));
         }
     }
 }
 
-TEST_F(Huge, OnlyTheStartOfABlockCanBeFreed) {
-    char *block = Alloc(5 * kMiB);
-    int local = 0;
-    for (void *wrong :
-         {(void *)(block + 16), (void *)(block + kWindow), (void *)&local, (void *)nullptr}) {
-        EXPECT_FALSE(hak_huge_free_mt(wrong));
-        errno = 0;
-        EXPECT_EQ(hak_huge_resize_mt(wrong, kMiB), nullptr);
-        EXPECT_EQ(errno, ENOMEM);
-    }
+TEST_F(Huge, SmallBlockOfLargeAlignment) {
+    char *block = Alloc(100, (size_t)1 << 22);
+    EXPECT_EQ((uintptr_t)block % ((size_t)1 << 22), 0u);
+    ExpectKnown(block, 100);
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
-TEST_F(Huge, SizesThatCannotBeGiveENOMEM) {
-    char *block = Alloc(2 * kMiB);
-    for (size_t bytes : {(size_t)PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX}) {
-        for (size_t align : {(size_t)1, kWindow, (size_t)1 << 62, (size_t)1 << 63}) {
-            errno = 0;
-            EXPECT_EQ(Alloc(bytes, align), nullptr);
-            EXPECT_EQ(errno, ENOMEM);
-        }
+TEST_F(Huge, ImpossibleRequestsFail) {
+    for (auto request : {std::make_pair((size_t)PTRDIFF_MAX, (size_t)1),
+                         std::make_pair((size_t)PTRDIFF_MAX + 1, (size_t)1),
+                         std::make_pair(SIZE_MAX, (size_t)1),
+                         std::make_pair((size_t)1, (size_t)1 << 62),
+                         std::make_pair((size_t)PTRDIFF_MAX - 4096, (size_t)1 << 62)}) {
         errno = 0;
-        EXPECT_EQ(Resize(block, bytes), nullptr);
+        EXPECT_EQ(Alloc(request.first, request.second), nullptr);
         EXPECT_EQ(errno, ENOMEM);
-        EXPECT_EQ(Usable(block), 2 * kMiB);
     }
-    EXPECT_TRUE(Registered(block, 2 * kMiB));
-    EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
-TEST_F(Huge, CacheServesNearlyEqualSizes) {
-    char *block = Alloc(8 * kMiB);
-    Write(block, 8 * kMiB);
+TEST_F(Huge, FreedMappingServesARequestOfNearlyItsSize) {
+    char *block = Alloc(16 * kMiB);
+    block[0] = 9;
     EXPECT_TRUE(hak_huge_free_mt(block));
-    EXPECT_EQ(Stats().cached_bytes, 8 * kMiB);
-    uint64_t maps = hak_os_fake_calls(HAK_OS_CALL_MAP);
+    EXPECT_TRUE(hak_huge_has_cached());
+    EXPECT_EQ(Stats().cached_bytes, 16 * kMiB);
+    char *much_less = Alloc(4 * kMiB);
+    EXPECT_NE(much_less, block) << "that would hold memory that nobody asked for";
+    char *more = Alloc(17 * kMiB);
+    EXPECT_NE(more, block);
     bool zeroed = true;
-    char *again = static_cast<char *>(hak_huge_alloc_mt(8 * kMiB, 1, &zeroed));
-    EXPECT_EQ(again, block);
-    EXPECT_FALSE(zeroed) << "the old content is still there";
-    EXPECT_TRUE(Registered(again, 8 * kMiB));
-    EXPECT_TRUE(hak_huge_free_mt(again));
-    /* An eighth more than asked for is the most. */
-    again = Alloc(8 * kMiB * 8 / 9 + hak_os_page_bytes());
-    EXPECT_EQ(again, block);
-    EXPECT_EQ(Usable(again), 8 * kMiB);
-    EXPECT_TRUE(hak_huge_free_mt(again));
-    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_MAP), maps) << "no system call";
-    char *smaller = Alloc(7 * kMiB);
-    char *larger = Alloc(8 * kMiB + 1);
-    EXPECT_NE(smaller, block);
-    EXPECT_NE(larger, block);
-    EXPECT_EQ(Stats().cached_bytes, 8 * kMiB);
-    EXPECT_TRUE(hak_huge_free_mt(smaller));
-    EXPECT_TRUE(hak_huge_free_mt(larger));
+    char *less = Alloc(15 * kMiB, 1, &zeroed);
+    EXPECT_EQ(less, block);
+    EXPECT_FALSE(zeroed);
+    EXPECT_EQ(less[0], 9);
+    ExpectKnown(less, 16 * kMiB);
+    EXPECT_FALSE(hak_huge_has_cached());
+    for (char *each : {much_less, more, less}) {
+        EXPECT_TRUE(hak_huge_free_mt(each));
+    }
 }
 
-TEST_F(Huge, CacheKeepsAlignment) {
-    char *wide = Alloc(16 * kMiB, 16 * kMiB);
-    char *block = Resize(wide, 16 * kMiB - kWindow);
-    ASSERT_EQ(block, wide);
+TEST_F(Huge, CachedMappingMustBeAlignedToo) {
+    char *block = nullptr;
+    std::vector<char *> odd;
+    do { /* one that is aligned to 2 MiB and no more */
+        odd.push_back(block = Alloc(8 * kMiB));
+    } while ((uintptr_t)block % (32 * kMiB) == 0);
     EXPECT_TRUE(hak_huge_free_mt(block));
-    /* Wherever they lie, cached mappings serve only alignments that they have. */
-    for (size_t align = kWindow; align <= 1024 * kMiB; align *= 2) {
-        char *other = Alloc(14 * kMiB, align);
-        ASSERT_NE(other, nullptr);
-        EXPECT_EQ((uintptr_t)other % align, 0u);
-        EXPECT_TRUE(hak_huge_free_mt(other));
+    odd.pop_back();
+    char *aligned = Alloc(8 * kMiB, 32 * kMiB);
+    EXPECT_EQ((uintptr_t)aligned % (32 * kMiB), 0u);
+    EXPECT_TRUE(hak_huge_free_mt(aligned));
+    for (char *each : odd) {
+        EXPECT_TRUE(hak_huge_free_mt(each));
     }
 }
 
-TEST_F(Huge, CacheIsBoundedByTheOption) {
-    SetCache(10);
-    char *first = Alloc(6 * kMiB), *second = Alloc(6 * kMiB);
-    EXPECT_TRUE(hak_huge_free_mt(first));
-    EXPECT_EQ(Stats().cached_bytes, 6 * kMiB);
-    EXPECT_TRUE(hak_huge_free_mt(second));
-    EXPECT_EQ(Stats().cached_bytes, 6 * kMiB);
-    EXPECT_TRUE(Forgotten((uintptr_t)second, 6 * kMiB));
-    SetCache(0);
-    char *third = Alloc(32 * kMiB);
-    EXPECT_TRUE(hak_huge_free_mt(third));
-    EXPECT_TRUE(Forgotten((uintptr_t)third, 32 * kMiB));
+TEST_F(Huge, CacheIsBoundedAndAges) {
+    uint64_t saved = hak_option(HAK_OPTION_HUGE_CACHE_MB);
+    hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], (uint64_t)20);
+    char *a = Alloc(10 * kMiB), *b = Alloc(8 * kMiB), *c = Alloc(6 * kMiB);
+    uint64_t now_ms = hak_os_now_ms();
+    EXPECT_TRUE(hak_huge_free_mt(a));
+    hak_os_fake_advance_ms(1000);
+    EXPECT_TRUE(hak_huge_free_mt(b));
+    EXPECT_TRUE(hak_huge_free_mt(c));
+    EXPECT_EQ(Stats().cached_bytes, 18 * kMiB) << "the third is too much";
+    EXPECT_FALSE(IsMapped(c));
+    EXPECT_EQ(hak_huge_purge_mt(now_ms + 1200, 1000, 0), 10 * kMiB) << "the oldest alone";
+    EXPECT_FALSE(IsMapped(a));
+    EXPECT_EQ(hak_huge_purge_mt(now_ms + 5000, 1000, 8 * kMiB), 0u) << "that much may stay";
+    EXPECT_EQ(hak_huge_purge_mt(now_ms + 5000, 1000, 8 * kMiB - 1), 8 * kMiB);
+    hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], saved);
 }
 
-TEST_F(Huge, CacheIsPurgedOldestFirstAfterTheDelay) {
-    constexpr uint64_t kDelayMs = 100000;
-    char *block[3];
-    for (size_t i = 0; i < 3; i++) {
-        block[i] = Alloc((8 << i) * kMiB);
-    }
-    uint64_t freed_at = 0;
-    for (char *b : block) {
-        hak_os_fake_advance_ms(10000);
-        freed_at = Now();
-        EXPECT_TRUE(hak_huge_free_mt(b));
-    }
-    EXPECT_EQ(hak_huge_purge_mt(freed_at, kDelayMs, 0), 0u);
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs - 15000, kDelayMs, 0), 8 * kMiB);
-    EXPECT_TRUE(Forgotten((uintptr_t)block[0], 8 * kMiB));
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs - 5000, kDelayMs, 0), 16 * kMiB);
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs + 1000, kDelayMs, 32 * kMiB), 0u)
-        << "told to keep it";
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs + 1000, kDelayMs, 0), 32 * kMiB);
+TEST_F(Huge, OnlyTheStartOfALiveBlockCanBeFreed) {
+    char *block = Alloc(3 * kMiB);
+    EXPECT_FALSE(hak_huge_free_mt(block + 16));
+    EXPECT_FALSE(hak_huge_free_mt(block + 2 * kMiB));
+    std::atomic<int> freed(0);
+    hak_testing::RunThreads(2, [&](int) { freed += hak_huge_free_mt(block) ? 1 : 0; });
+    EXPECT_EQ(freed.load(), 1);
+    EXPECT_FALSE(hak_huge_free_mt(block)) << "while it is cached";
+    DropCache();
+    EXPECT_FALSE(hak_huge_free_mt(block)) << "while nothing is there";
 }
 
-TEST_F(Huge, ShrinkGivesWindowsBackAndGrowthInPlaceTakesThemAgain) {
-    char *block = Alloc(32 * kMiB);
-    Write(block, 32 * kMiB);
-    uint64_t moves = hak_os_fake_calls(HAK_OS_CALL_MOVE);
-    ASSERT_EQ(Resize(block, 3 * kMiB + 1), block);
-    EXPECT_EQ(Usable(block), 3 * kMiB + hak_os_page_bytes());
-    EXPECT_TRUE(Registered(block, 3 * kMiB + 1));
-    EXPECT_TRUE(Forgotten((uintptr_t)block + 4 * kMiB, 28 * kMiB));
-    EXPECT_TRUE(Holds(block, 3 * kMiB));
-    /* The hole behind is still there. */
-    ASSERT_EQ(Resize(block, 31 * kMiB), block);
-    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_MOVE), moves);
-    EXPECT_TRUE(Registered(block, 31 * kMiB));
-    EXPECT_TRUE(Holds(block, 3 * kMiB));
-    EXPECT_EQ(block[20 * kMiB], 0) << "new memory";
-    EXPECT_EQ(Stats().bytes, 31 * kMiB);
-    EXPECT_TRUE(hak_huge_free_mt(block));
-}
-
-TEST_F(Huge, GrowthByMoveKeepsContentAndLeavesNothingBehind) {
-    char *block = Alloc(5 * kMiB);
-    Write(block, 5 * kMiB);
-    for (size_t bytes : {6 * kMiB, 17 * kMiB, 100 * kMiB}) {
-        size_t old = Usable(block);
-        hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, 1);
-        char *moved = Resize(block, bytes);
-        ASSERT_NE(moved, nullptr);
-        EXPECT_NE(moved, block);
-        EXPECT_EQ((uintptr_t)moved % kWindow, 0u);
-        EXPECT_TRUE(Forgotten((uintptr_t)block, old));
-        EXPECT_TRUE(Registered(moved, bytes));
-        EXPECT_EQ(Usable(moved), bytes);
-        EXPECT_EQ(Stats().bytes, bytes);
-        EXPECT_TRUE(Holds(moved, 5 * kMiB));
-        EXPECT_EQ(moved[bytes - 1], 0);
-        EXPECT_FALSE(hak_huge_free_mt(block)) << "the old place is no block";
-        block = moved;
-    }
-    EXPECT_TRUE(hak_huge_free_mt(block));
-}
-
-TEST_F(Huge, FailedResizeLeavesAllAsItWas) {
-    char *block = Alloc(12 * kMiB);
-    Write(block, 12 * kMiB);
-    hak_huge_stats_t before = Stats();
-    struct {
-        hak_os_call_t call;
-        size_t bytes;
-        const char *what;
-    } const cases[] = {
-        {HAK_OS_CALL_MAP, 40 * kMiB, "no address space to move to"},
-        {HAK_OS_CALL_MOVE, 40 * kMiB, "the kernel refuses the move"},
-        {HAK_OS_CALL_COMMIT, 3072 * kMiB, "the registry has no memory for the new place"},
-        {HAK_OS_CALL_RESIZE, 3 * kMiB, "the kernel refuses to cut"},
-    };
-    for (const auto &c : cases) {
-        hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
-        hak_os_fake_fail(c.call, 0, UINT64_MAX);
-        errno = 0;
-        EXPECT_EQ(Resize(block, c.bytes), nullptr) << c.what;
-        EXPECT_EQ(errno, ENOMEM) << c.what;
-        EXPECT_TRUE(Registered(block, 12 * kMiB)) << c.what;
-        EXPECT_TRUE(Holds(block, 12 * kMiB)) << c.what;
-        EXPECT_EQ(Usable(block), 12 * kMiB) << c.what;
-        EXPECT_EQ(Stats().bytes, before.bytes) << c.what;
+TEST_F(Huge, ResizeKeepsContentWhereverItGoes) {
+    for (bool in_place : {true, false}) {
+        if (!in_place) {
+            hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
+        }
+        char *block = Alloc(2 * kMiB);
+        memset(block, 5, 2 * kMiB);
+        size_t before = 2 * kMiB;
+        for (size_t bytes : {3 * kMiB, 9 * kMiB + 777, 40 * kMiB}) {
+            auto *grown = static_cast<char *>(hak_huge_resize_mt(block, bytes));
+            ASSERT_NE(grown, nullptr);
+            EXPECT_EQ(grown[0], 5);
+            EXPECT_EQ(memcmp(grown, grown + 1, 2 * kMiB - 1), 0);
+            EXPECT_EQ(grown[before + 4096], 0) << "new memory is zero";
+            ExpectKnown(grown, bytes);
+            if (grown != block) {
+                ExpectUnknown(block);
+            }
+            block = grown;
+            before = bytes;
+        }
         hak_os_fake_reset();
-        char *resized = Resize(block, 13 * kMiB);
-        ASSERT_NE(resized, nullptr) << c.what;
-        ASSERT_EQ(Resize(resized, 12 * kMiB), resized);
-        EXPECT_TRUE(Holds(resized, 12 * kMiB));
-        block = resized;
+        auto *shrunk = static_cast<char *>(hak_huge_resize_mt(block, 2 * kMiB));
+        ASSERT_EQ(shrunk, block);
+        ExpectKnown(shrunk, 2 * kMiB);
+        ExpectUnknown(block + 10 * kMiB);
+        EXPECT_FALSE(IsMapped(block + 10 * kMiB));
+        EXPECT_EQ(Stats().bytes, 2 * kMiB);
+        EXPECT_TRUE(hak_huge_free_mt(shrunk));
     }
+}
+
+TEST_F(Huge, ResizeThatFailsChangesNothing) {
+    char *block = Alloc(4 * kMiB);
+    block[4 * kMiB - 1] = 6;
+    hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
+    for (hak_os_call_t kind : {HAK_OS_CALL_MOVE, HAK_OS_CALL_MAP}) {
+        hak_os_fake_fail(kind, 0, UINT64_MAX);
+        errno = 0;
+        EXPECT_EQ(hak_huge_resize_mt(block, 60 * kMiB), nullptr);
+        EXPECT_EQ(errno, ENOMEM);
+        ExpectKnown(block, 4 * kMiB);
+        EXPECT_EQ(block[4 * kMiB - 1], 6);
+    }
+    EXPECT_EQ(hak_huge_resize_mt(block, 2 * kMiB), nullptr) << "shrinking was refused too";
+    ExpectKnown(block, 4 * kMiB);
+    EXPECT_EQ(hak_huge_resize_mt(block, (size_t)PTRDIFF_MAX + 1), nullptr);
+    hak_os_fake_reset();
+    EXPECT_EQ(Stats().bytes, 4 * kMiB);
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
-TEST_F(Huge, FailedAllocationKeepsNothing) {
-    hak_os_calls_t before, after;
-    char *warm = Alloc(3 * kMiB); /* the descriptor and the leaf exist from here on */
-    EXPECT_TRUE(hak_huge_free_mt(warm));
-    PurgeAll();
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
-    errno = 0;
-    EXPECT_EQ(Alloc(3 * kMiB), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    hak_os_fake_reset();
-    /* A registry without memory: what was mapped goes back. */
-    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
-    hak_os_calls(&before);
-    errno = 0;
-    EXPECT_EQ(Alloc(2100 * kMiB), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    hak_os_calls(&after);
-    EXPECT_GE(after.munmap, before.munmap + 1);
-    EXPECT_EQ(Stats().bytes, 0u);
-    hak_os_fake_reset();
+/* Once the kernel has the old range back, another thread may map and register something there. */
+TEST_F(Huge, MoveDoesNotForgetWhatAnotherThreadPutInItsOldPlace) {
+    char *block = Alloc(4 * kMiB), *other = nullptr;
+    hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
+    std::function<void()> hook = [&] {
+        next_mmap_at = block;
+        other = Alloc(2 * kMiB);
+    };
+    after_mremap = &hook;
+    auto *moved = static_cast<char *>(hak_huge_resize_mt(block, 8 * kMiB));
+    ASSERT_NE(moved, nullptr);
+    ASSERT_EQ(other, block);
+    ExpectKnown(other, 2 * kMiB);
+    ExpectKnown(moved, 8 * kMiB);
+    EXPECT_TRUE(hak_huge_free_mt(other));
+    EXPECT_TRUE(hak_huge_free_mt(moved));
+}
+
+TEST_F(Huge, ShrinkDoesNotForgetWhatAnotherThreadPutBehind) {
+    char *block = Alloc(8 * kMiB), *other = nullptr;
+    std::function<void()> hook = [&] {
+        next_mmap_at = block + 4 * kMiB;
+        other = Alloc(2 * kMiB);
+    };
+    after_mremap = &hook;
+    ASSERT_EQ(hak_huge_resize_mt(block, 2 * kMiB), block);
+    ASSERT_EQ(other, block + 4 * kMiB);
+    ExpectKnown(other, 2 * kMiB);
+    EXPECT_TRUE(hak_huge_free_mt(other));
+    EXPECT_TRUE(hak_huge_free_mt(block));
+}
+
+TEST_F(Huge, FailureGivesNullAndLaterCallsSucceed) {
+    for (hak_os_call_t kind : {HAK_OS_CALL_MAP, HAK_OS_CALL_COMMIT}) {
+        for (uint64_t k = 0; k < 4; k++) {
+            hak_os_fake_fail(kind, k, UINT64_MAX);
+            errno = 0;
+            char *block = Alloc(3 * kMiB);
+            EXPECT_TRUE(block != nullptr || errno == ENOMEM);
+            EXPECT_EQ(Stats().blocks, block != nullptr ? 1u : 0u);
+            EXPECT_TRUE(block == nullptr || hak_huge_free_mt(block));
+            hak_os_fake_reset();
+            DropCache();
+        }
+    }
     char *block = Alloc(3 * kMiB);
     ASSERT_NE(block, nullptr);
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
-TEST_F(Huge, OfTwoThreadsThatFreeABlockOneSucceeds) {
-    for (int round = 0; round < 200; round++) {
-        SetCache(round % 2 == 0 ? 0 : 1024);
-        char *block = Alloc(3 * kMiB);
-        std::atomic<int> freed(0);
-        hak_testing::RunThreads(2, [&](int) { freed += hak_huge_free_mt(block); });
-        ASSERT_EQ(freed.load(), 1);
-        ASSERT_EQ(Stats().blocks, 0u);
-    }
-}
-
-/* Blocks of several threads grow, move and shrink while another one purges: nobody's registry
- * entries or pages get lost, although the kernel hands the same places out again and again. */
-TEST_F(Huge, ThreadsResizeWhileAnotherPurges) {
-    std::atomic<int> wrong(0), working(3);
-    hak_testing::RunThreads(4, [&](int thread) {
-        if (thread == 3) {
-            while (working.load() != 0) {
-                (void)hak_huge_purge_mt(Now(), 0, 0);
-            }
-            return;
-        }
-        hak_testing::Random random((uint64_t)thread + 77);
-        for (int round = 0; round < 15; round++) {
-            size_t bytes = kMiB + random.Below(8 * kMiB);
-            char *block = Alloc(bytes);
-            if (block == nullptr) {
-                wrong++;
+TEST_F(Huge, ThreadsAllocateResizeAndFree) {
+    hak_testing::RunThreads(3, [](int self) {
+        hak_testing::Random random((uint64_t)self);
+        std::vector<std::pair<char *, size_t>> mine;
+        for (int i = 0; i < 200; i++) {
+            size_t bytes = kMiB + random.Below(12 * kMiB);
+            if (mine.size() < 4) {
+                char *block = Alloc(bytes);
+                ASSERT_NE(block, nullptr);
+                block[0] = block[bytes - 1] = (char)(self + 1);
+                mine.push_back({block, bytes});
                 continue;
             }
-            Write(block, bytes);
-            for (int step = 0; step < 6; step++) {
-                size_t other = kMiB + random.Below(12 * kMiB);
-                char *resized = Resize(block, other);
-                wrong += resized == nullptr || !Registered(resized, other) ||
-                         !Holds(resized, bytes < other ? bytes : other);
-                if (resized != nullptr) {
-                    block = resized;
-                    bytes = other;
-                    Write(block, bytes);
-                }
+            auto &victim = mine[random.Below(mine.size())];
+            ASSERT_EQ(victim.first[0], self + 1);
+            ASSERT_EQ(victim.first[victim.second - 1], self + 1);
+            if (random.Below(2) == 0) {
+                auto *block = static_cast<char *>(hak_huge_resize_mt(victim.first, bytes));
+                ASSERT_NE(block, nullptr);
+                block[bytes - 1] = (char)(self + 1);
+                victim = {block, bytes};
+                continue;
             }
-            wrong += !hak_huge_free_mt(block);
+            ASSERT_TRUE(hak_huge_free_mt(victim.first));
+            victim = mine.back();
+            mine.pop_back();
         }
-        working--;
-    });
-    EXPECT_EQ(wrong.load(), 0);
-}
-
-/* A fork waits until no mapping is in a thread's hand, so the child can give everything back. */
-TEST_F(Huge, ChildOfAForkOwnsTheCache) {
-    std::atomic<bool> stop(false);
-    std::thread busy([&] {
-        while (!stop.load()) {
-            char *block = Alloc(3 * kMiB);
-            (void)hak_huge_free_mt(block);
-            (void)hak_huge_purge_mt(Now(), 0, 0);
+        for (auto &each : mine) {
+            ASSERT_TRUE(hak_huge_free_mt(each.first));
         }
     });
-    for (int round = 0; round < 20; round++) {
-        hak_huge_fork_take();
-        int result = hak_testing::InChild([] {
-            hak_huge_fork_drop();
-            hak_huge_stats_t stats = Stats();
-            PurgeAll();
-            char *block = Alloc(3 * kMiB);
-            bool works = block != nullptr && hak_huge_free_mt(block);
-            return works && stats.blocks <= 1 ? 0 : 1;
-        });
-        hak_huge_fork_drop();
-        EXPECT_EQ(result, 0);
-    }
-    stop = true;
-    busy.join();
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "backends/os/os_fake.h"
@@ -190,10 +191,20 @@ TEST_F(Refill, ShortListsAreJoined) {
         back.push_back(all[all.size() - 1 - i]);
     }
     Free(back);
-    std::vector<hak_block_t *> again = Take();
+    uint64_t blocks = hak_load_rlx(&heap_->counters.refill_blocks);
+    std::vector<hak_block_t *> again = {hak_refill_owner(heap_, kClass)};
+    std::vector<hak_block_t *> cached = Blocks(hak_tls.bin[kClass].head);
+    EXPECT_EQ(cached.size() + (size_t)hak_tls.bin[kClass].room, heap_->bin_cap[kClass]);
+    EXPECT_EQ(hak_load_rlx(&heap_->counters.refill_blocks), blocks + 6);
+    again.insert(again.end(), cached.begin(), cached.end());
     EXPECT_EQ(std::set<hak_block_t *>(again.begin(), again.end()),
               std::set<hak_block_t *>(back.begin(), back.end()));
     EXPECT_EQ(hak_testing::Faults(), 0u);
+    hak_flush_all_owner(heap_);
+    for (hak_block_t *block : back) { /* these are free already */
+        all.erase(std::find(all.begin(), all.end(), block));
+    }
+    all.push_back(again[0]);
     Free(all);
 }
 

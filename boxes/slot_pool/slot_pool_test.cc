@@ -261,8 +261,8 @@ TEST_F(SlotPool, AgreesWithAModel) {
         if (what < 5) {
             bool zeroed = false, is_run = what >= 3;
             unsigned units = is_run ? 1 + (unsigned)random.Below(16) : 1u << 2 * random.Below(3);
-            hak_slab_t *slab = is_run ? hak_slot_pool_take_run_mt(units, &zeroed)
-                                      : hak_slot_pool_take_mt(units);
+            hak_slab_t *slab =
+                is_run ? hak_slot_pool_take_run_mt(units, &zeroed) : hak_slot_pool_take_mt(units);
             ASSERT_NE(slab, nullptr);
             ASSERT_EQ(slab->units, units);
             ASSERT_TRUE(!zeroed || IsZero(slab)) << "said to be zero";

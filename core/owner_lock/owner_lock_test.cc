@@ -102,7 +102,7 @@ class Room {
 };
 
 /* The owner first writes to lines that no cache holds. Its store to `busy` then waits in the store
- * buffer while its load of `revoke` goes ahead: the very order that the guest's barrier must undo. */
+ * buffer while its load of `revoke` goes ahead: the order that the guest's barrier must undo. */
 TEST_P(OwnerLock, OwnerAndGuestsExcludeEachOther) {
     enum { GUESTS = 1, OWNER_TIMES = 60000, LINES = 1 << 19, MISSES = 12 };
     std::vector<char> cold((size_t)LINES * 64);
@@ -130,7 +130,8 @@ TEST_P(OwnerLock, OwnerAndGuestsExcludeEachOther) {
             } else if (!hak_owner_lock_try_guest(&lock_)) {
                 continue;
             }
-            room.Visit(3000); /* longer than the owner's stores take to arrive */
+            /* Longer than the stores of the owner take to arrive. */
+            room.Visit(3000);
             hak_owner_lock_drop_guest(&lock_);
         }
     });

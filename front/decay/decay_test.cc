@@ -209,7 +209,7 @@ TEST_F(Decay, BackgroundThreadPurgesForAnIdleProcess) {
     EXPECT_TRUE(WaitUntil([&before] { return Tasks() == before; }));
 }
 
-/* A fork copies no thread: the child forgets it and starts another. Not under ThreadSanitizer, which
+/* A fork copies no thread: the child forgets it and starts another. Not under ThreadSanitizer: it
  * allows no new thread in the child of a fork with threads. */
 #if !defined(__SANITIZE_THREAD__)
 TEST_F(Decay, ChildOfAForkStartsAThreadOfItsOwn) {

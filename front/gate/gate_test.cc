@@ -199,8 +199,8 @@ TEST_F(Gate, RemoteFreeIsMarkedToo) {
 }
 
 TEST_F(Gate, OfTwoThreadsThatFreeALargeBlockOneSucceeds) {
-    for (int round = 0; round < 60; round++) {
-        char *block = Alloc(round % 2 == 0 ? 200000 : 3 * kRunMax);
+    for (int round = 0; round < 600; round++) {
+        char *block = Alloc(round % 8 != 0 ? 200000 : 3 * kRunMax);
         uint64_t errors = hak_error_count();
         hak_testing::RunThreads(2, [block](int) { Free(block); });
         ASSERT_EQ(hak_error_count(), errors + 1);

@@ -15,6 +15,7 @@
 
 #include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
+#include "boxes/pending/pending.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "front/gate/gate.h"
 
@@ -290,6 +291,20 @@ TEST_F(Thread, ForksLeaveAllInOrder) {
     }
 }
 
+/* A fork may come when a thread has marked a slab as queued and not yet pushed it. The child must
+ * not lose the slab. */
+TEST_F(Thread, ChildOfAForkFindsSlabsThatWereAboutToBeQueued) {
+    void *block = Alloc(3000);
+    hak_gate_thread_flush();
+    hak_testing::RunThreads(1, [block](int) { Free(block); });
+    EXPECT_EQ(hak_testing::InChild([this] {
+                  hak_pending_forget_owner(hak_tls.heap);
+                  return hak_testing::InChild(
+                      [this] { return SettledStats().live_blocks == before_.live_blocks ? 0 : 1; });
+              }),
+              0);
+}
+
 TEST_F(Thread, StoppedProcessGoesOn) {
     std::atomic<int> done(0);
     hak_thread_stop_all();
@@ -305,7 +320,7 @@ TEST_F(Thread, StoppedProcessGoesOn) {
     EXPECT_EQ(done.load(), 1);
 }
 
-/* Without memory for a heap there is no block, and a free has nowhere to wait but must not crash. */
+/* Without memory for a heap there is no block; a free has nowhere to wait and must not crash. */
 TEST_F(Thread, NoMemoryForAHeap) {
     void *block = Alloc(100);
     EXPECT_EQ(hak_testing::InChild([block] {
