@@ -18,8 +18,14 @@ hak_noinline void hak_free_local_edge_owner(hak_heap_t *heap, hak_slab_t *slab, 
         hak_heap_list_owner(heap, slab, false);
     }
     bool last_of_class = slab->prev == NULL && slab->next == NULL;
-    if (used == 0 && !last_of_class && !hak_free_remote_is_queued(slab)) {
+    if (used != 0) {
+        return;
+    }
+    if (!last_of_class && !hak_free_remote_is_queued(slab)) {
         hak_retire(heap, slab);
+    } else {
+        hak_store_rlx(&heap->collected_ms,
+                      0); /* relaxed: a hint that there is something to collect */
     }
 }
 

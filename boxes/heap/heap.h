@@ -49,7 +49,8 @@ typedef struct hak_heap {
     uint32_t slow_steps; /* purge: counts towards the next look at the clock */
     /* purge, adoption: when the owner was last seen on a slow path */
     hak_a64_t active_ms;
-    hak_a64_t collected_ms;             /* adoption: active_ms at the last collection */
+    /* adoption: active_ms at the last collection; free_local: 0 if there is something new */
+    hak_a64_t collected_ms;
     hak_a64_t partial_mask[2];          /* bit per class: the list below is not empty */
     hak_slab_t *partial[HAK_SC_COUNT];  /* first is the one to refill from */
     uint16_t carve_step[HAK_SC_COUNT];  /* refill: blocks to carve next time */

@@ -81,6 +81,7 @@ void hak_pool_visit_later_locked(hak_superslab_t *ss, uint64_t at_ms) {
         return;
     }
     ss->visiting = true;
+    hak_pool.visit_count++;
     ss->visit_at_ms = at_ms;
     ss->visit_next = NULL;
     if (hak_pool.visit_tail != NULL) {

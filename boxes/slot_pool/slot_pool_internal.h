@@ -26,6 +26,7 @@ typedef struct {
     hak_superslab_t *spare; /* descriptors without memory */
     /* Superslabs with EMPTY slots in the order of their next visit by purge. */
     hak_superslab_t *visit_head, *visit_tail;
+    uint64_t visit_count;
     hak_aptr_t all;            /* hak_superslab_t, every descriptor ever made */
     unsigned purges_in_flight; /* system calls for which the lock was dropped */
     uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */

@@ -33,6 +33,7 @@ static hak_superslab_t *hak_next_visit_locked(uint64_t now_ms, uint64_t delay_ms
         hak_pool.visit_tail = NULL;
     }
     ss->visiting = false;
+    hak_pool.visit_count--;
     return ss;
 }
 
@@ -126,8 +127,8 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
     size_t bytes = 0;
     unsigned calls = 0;
     hak_lock_take(&hak_pool.lock);
-    /* each at most once: a visit may put its superslab back */
-    uint64_t visits = hak_pool.stats.superslabs;
+    /* Each at most once: a visit may put its superslab back at the end. */
+    uint64_t visits = hak_pool.visit_count;
     /* Who asks for all gets another try. */
     bool refused = delay_ms != 0 && now_ms < hak_pool.refused_until_ms;
     while (!refused && visits-- != 0 && calls < max_calls &&
