@@ -205,7 +205,8 @@ def measure(options, chosen, sink):
                 for key, value in ((TIME, time), (PEAK, report[PEAK]), (AFTER, after)):
                     if value is not None:
                         figures.setdefault((row.name, allocator.name, key), []).append(value)
-                served = report["served_by_malloc"]
+                # The name alone: a path would tell of one machine.
+                served = os.path.basename(report["served_by_malloc"])
                 rest = [time, report[PEAK], after, result["ops"], served]
                 sink.writerow([number + 1, row.name, allocator.name] + rest)
     progress("")
