@@ -8,14 +8,19 @@ load(":box.bzl", "hak_test")
 
 def _fake_transition_impl(settings, attr):
     return {
+        "//config:cache": attr.cache or settings["//config:cache"],
         "//config:debug": attr.debug or settings["//config:debug"],
         "//config:kernel": "fake",
     }
 
 _fake_transition = transition(
     implementation = _fake_transition_impl,
-    inputs = ["//config:debug"],
+    inputs = [
+        "//config:cache",
+        "//config:debug",
+    ],
     outputs = [
+        "//config:cache",
         "//config:debug",
         "//config:kernel",
     ],
@@ -35,6 +40,7 @@ def _hak_on_fake_impl(ctx):
 _hak_on_fake_test = rule(
     implementation = _hak_on_fake_impl,
     attrs = {
+        "cache": attr.string(),
         "debug": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
@@ -52,6 +58,7 @@ def hak_fake_test(
         name,
         srcs,
         deps = [],
+        cache = "",
         debug = "",
         copts = [],
         linkopts = [],
@@ -64,6 +71,7 @@ def hak_fake_test(
       name: name of the test.
       srcs: its sources.
       deps: the boxes it tests; os_fake is one of them without being named.
+      cache: fixes //config:cache, for tests of one policy.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
       copts: more flags, after ours.
       linkopts: more link flags.
@@ -84,6 +92,7 @@ def hak_fake_test(
     _hak_on_fake_test(
         name = name,
         size = size,
+        cache = cache,
         debug = debug,
         program = name + "_program",
         tags = tags,

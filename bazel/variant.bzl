@@ -14,6 +14,7 @@ load(":link.bzl", "hak_archive", "hak_file")
 
 # The flags of //config that a variant may fix. A new flag is a new line here.
 _SETTINGS = [
+    "cache",
     "check",
     "debug",
     "kernel",

@@ -6,7 +6,8 @@
 #ifndef HAK_CONFIG_HAK_CONFIG_H_
 #define HAK_CONFIG_HAK_CONFIG_H_
 
-#if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG)
+#if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG) ||               \
+    !defined(HAK_CFG_CACHE_DRAIN)
 #error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
@@ -16,6 +17,9 @@ enum {
     hak_cfg_check_double_free = HAK_CFG_CHECK >= 1,
     hak_cfg_check_interior = HAK_CFG_CHECK >= 2
 };
+/* The thread cache's policy is `drain`, not `bounded`: see boxes/cache_policy. Here because the hit
+ * path of malloc differs. */
+enum { hak_cfg_cache_drain = HAK_CFG_CACHE_DRAIN };
 /* Counts every call, also on the hit path. */
 enum { hak_cfg_stats = HAK_CFG_STATS };
 /* Assertions at box borders and lock ranks. Never depends on NDEBUG. */

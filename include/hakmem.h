@@ -122,6 +122,7 @@ typedef struct hak_stats {
     /* Blocks that crossed a box border. */
     uint64_t refills, refill_blocks;        /* slab -> thread cache */
     uint64_t flushed_blocks;                /* thread cache -> slab */
+    uint64_t cache_drains;                  /* times that a whole bin went there; policy drain */
     uint64_t remote_blocks, remote_batches; /* sent to another heap's slab */
     uint64_t drained_blocks;                /* taken from remote lists */
     uint64_t adopted_slabs;                 /* ownership moved to another heap */

@@ -3,6 +3,7 @@
 #include "backends/os/os.h"
 #include "base/bits.h"
 #include "boxes/adoption/adoption.h"
+#include "boxes/cache_policy/cache_policy.h"
 #include "boxes/drain/drain.h"
 #include "boxes/flush/flush.h"
 #include "boxes/free_local/free_local.h"
@@ -166,7 +167,7 @@ const hak_backend_t hak_backend_slabs = {
     .name = "slabs",
     .refill = hak_refill_owner,
     .refill_one = hak_refill_one_owner,
-    .take_back = hak_flush_block_owner,
+    .take_back = hak_cache_policy_overflow_owner,
     .take_back_remote = hak_take_back_remote,
     .thread_flush = hak_flush_all_owner,
     .thread_exit = hak_thread_exit,

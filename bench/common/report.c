@@ -182,6 +182,7 @@ static void put_hakmem(const hak_bench_options_t *options) {
         {"slabs_retired", offsetof(hak_stats_t, slabs_retired)},
         {"refills", offsetof(hak_stats_t, refills)},
         {"flushed_blocks", offsetof(hak_stats_t, flushed_blocks)},
+        {"cache_drains", offsetof(hak_stats_t, cache_drains)},
         {"remote_blocks", offsetof(hak_stats_t, remote_blocks)},
         {"remote_batches", offsetof(hak_stats_t, remote_batches)},
         {"drained_blocks", offsetof(hak_stats_t, drained_blocks)},

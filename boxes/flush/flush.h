@@ -1,8 +1,8 @@
-/* flush: blocks leave the thread cache and go back to their slabs: one that found no room, or all
- * of them.
+/* flush: blocks leave the thread cache and go back to their slabs. When they do is for
+ * boxes/cache_policy to say; here is how, and the case that all of them go.
  *
  * Owns       nothing.
- * Threads    the thread that has `mine`; takes the owner lock itself.
+ * Threads    the thread that has `mine`; hak_flush_all_owner takes the owner lock itself.
  * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/free_local, boxes/free_remote.
  */
 #ifndef HAK_BOXES_FLUSH_FLUSH_H_
@@ -14,9 +14,8 @@
 extern "C" {
 #endif
 
-/* Takes back one block, for which hak_tls_sll_push said that there is no room. */
-void hak_flush_block_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc);
-/* Empties every bin and sends every open batch. */
+/* Empties every bin and sends every open batch. A bin then has room for bin_cap blocks.
+ * hak_flush_put_back, for one block, is in flush_inl.h. */
 void hak_flush_all_owner(hak_heap_t *mine);
 
 #ifdef __cplusplus

@@ -6,6 +6,7 @@
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/testing/engine.h"
 extern "C" {
+#include "boxes/flush/flush_inl.h"
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
 
@@ -34,36 +35,15 @@ class Flush : public ::testing::Test {
     hak_heap_t *other_;
 };
 
-TEST_F(Flush, RefusedBlockGoesBackToItsSlab) {
-    hak_testing::OwnHeap mine;
-    hak_slab_t *slab = NewSlab(mine.get(), kClass);
-    std::vector<hak_block_t *> blocks = CarveAll(mine.get(), slab);
-    uint64_t before = Flushed(mine);
-    size_t i = 0;
-    while (hak_tls_sll_push_class(kClass, blocks[i])) {
-        i++;
-    }
-    EXPECT_EQ(i, (size_t)hak_tls_sll_first_cap(kClass));
-    hak_flush_block_owner(mine.get(), blocks[i], kClass);
-    EXPECT_EQ(slab->free, blocks[i]);
-    EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap - 1) << "blocks in the bin count as used";
-    EXPECT_EQ(hak_tls.bin[kClass].room, 0) << "full, and no more than full";
-    EXPECT_EQ(Flushed(mine), before + 1);
-    EXPECT_NE(mine.get()->overflowed[0] & 1ull << kClass, 0u);
-    for (i++; i < blocks.size(); i++) {
-        ASSERT_FALSE(hak_tls_sll_push_class(kClass, blocks[i]));
-        hak_flush_block_owner(mine.get(), blocks[i], kClass);
-    }
-}
-
 /* A bin may hold blocks of a slab that another heap has adopted meanwhile. */
 TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
     {
         hak_testing::OwnHeap mine;
         hak_slab_t *slab = NewSlab(other_, kClass);
         std::vector<hak_block_t *> blocks = CarveAll(other_, slab);
-        hak_tls.bin[kClass].room--; /* as a push that is refused */
-        hak_flush_block_owner(mine.get(), blocks[0], kClass);
+        hak_owner_lock_take_guest(&mine.get()->lock);
+        hak_flush_put_back(mine.get(), blocks[0], kClass);
+        hak_owner_lock_drop_guest(&mine.get()->lock);
         EXPECT_EQ(slab->free, nullptr) << "the list belongs to its owner alone";
         hak_free_remote_flush(mine.get());
         EXPECT_TRUE(hak_free_remote_is_queued(slab));

@@ -38,7 +38,7 @@ typedef struct {
 
 /* Counters written by the owner (or a guest inside the lock), read by anyone. */
 typedef struct {
-    hak_a64_t refills, refill_blocks, flushed_blocks;
+    hak_a64_t refills, refill_blocks, flushed_blocks, cache_drains;
     hak_a64_t remote_blocks, remote_batches, drained_blocks, adopted_slabs;
     hak_a64_t slabs_made, slabs_retired;
 } hak_heap_counters_t;
@@ -54,12 +54,12 @@ typedef struct hak_heap {
     hak_a64_t partial_mask[2];          /* bit per class: the list below is not empty */
     hak_slab_t *partial[HAK_SC_COUNT];  /* first is the one to refill from */
     uint16_t carve_step[HAK_SC_COUNT];  /* refill: blocks to carve next time */
-    hak_a32_t cached_max[HAK_SC_COUNT]; /* refill: bound of the blocks in the thread's bin */
-    /* refill: blocks that the thread's bin should hold at most */
+    hak_a32_t cached_max[HAK_SC_COUNT]; /* cache_policy: bound of the blocks in the thread's bin */
+    /* cache_policy: the room of an empty bin */
     uint32_t bin_cap[HAK_SC_COUNT];
-    /* flush: bit per class: its bin was full since its last refill */
+    /* cache_policy: bit per class: its bin was full since its last refill */
     uint64_t overflowed[2];
-    /* refill: by how much the caps exceed the first ones, all classes */
+    /* cache_policy: by how much the caps exceed the first ones, all classes */
     uint32_t cap_growth_bytes;
     hak_a32_t idle; /* 1 while no thread has the heap */
     struct hak_heap *next_idle;

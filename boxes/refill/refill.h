@@ -6,14 +6,11 @@
  * starts with one block and doubles up to 4 KiB, so a small program touches little memory and a
  * busy one makes few trips.
  *
- * A bin that overflows and then runs dry was too short: its cap doubles, within a budget of bytes
- * per thread. So a program that frees and allocates in bursts soon runs on hits alone, and one
- * that does not keeps little.
- *
- * Owns       carving: hak_slab.carved, hak_heap.carve_step; the caps of bins.
+ * Owns       carving: hak_slab.carved, hak_heap.carve_step.
  * Threads    the thread that has `mine`, outside its owner lock; takes it.
  * Errors     NULL with errno ENOMEM; nothing changed.
- * Layer      4 (boxes). Uses boxes/tls_sll, heap, slab, pending, free_remote, adoption, slot_pool.
+ * Layer      4 (boxes). Uses boxes/cache_policy, heap, slab, pending, free_remote, adoption,
+ *            slot_pool.
  */
 #ifndef HAK_BOXES_REFILL_REFILL_H_
 #define HAK_BOXES_REFILL_REFILL_H_
@@ -24,12 +21,9 @@
 extern "C" {
 #endif
 
-/* Sets the caps of a thread that begins. */
-void hak_refill_reset_caps(hak_heap_t *mine);
-
 /* Returns one block and puts the others that it got into the thread's bin, which is empty. */
 hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc);
-/* One block and no more, for a thread that only borrows the heap. */
+/* One block and no more, for a thread that only borrows the heap or keeps no bins. */
 hak_block_t *hak_refill_one_owner(hak_heap_t *mine, unsigned sc);
 
 #ifdef __cplusplus

@@ -8,6 +8,7 @@
 
 #include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
+#include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
@@ -62,7 +63,7 @@ class Refill : public ::testing::Test {
     void Free(const std::vector<hak_block_t *> &blocks, unsigned sc = kClass) {
         for (hak_block_t *block : blocks) {
             if (!hak_tls_sll_push_class(sc, block)) {
-                hak_flush_block_owner(heap_, block, sc);
+                hak_cache_policy_overflow_owner(heap_, block, sc);
             }
         }
         hak_flush_all_owner(heap_);
@@ -206,29 +207,6 @@ TEST_F(Refill, ShortListsAreJoined) {
     }
     all.push_back(again[0]);
     Free(all);
-}
-
-TEST_F(Refill, BinThatOverflowedGrowsWithinItsBudget) {
-    uint32_t first = heap_->bin_cap[kClass];
-    std::vector<hak_block_t *> all;
-    uint32_t last = first;
-    for (int round = 0; round < 30; round++) {
-        while (all.size() < 4 * last) {
-            std::vector<hak_block_t *> some = Take();
-            all.insert(all.end(), some.begin(), some.end());
-        }
-        Free(all);
-        all = Take();
-        EXPECT_LE(heap_->bin_cap[kClass], 2 * last) << "at most doubled at a time";
-        last = heap_->bin_cap[kClass];
-    }
-    EXPECT_GT(last, first);
-    EXPECT_LE((uint64_t)last * kBytes, 1u << 19);
-    EXPECT_LE(heap_->cap_growth_bytes, 1u << 20);
-    Free(all);
-    hak_refill_reset_caps(heap_);
-    EXPECT_EQ(heap_->bin_cap[kClass], first);
-    EXPECT_EQ(heap_->cap_growth_bytes, 0u);
 }
 
 TEST_F(Refill, CachedBoundIsNeverBelowWhatABinMayHold) {

@@ -7,6 +7,7 @@
 
 #include "backends/os/os_fake.h"
 #include "boxes/drain/drain.h"
+#include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/refill/refill.h"
@@ -33,7 +34,7 @@ OwnHeap::OwnHeap() : heap_(hak_heap_acquire_mt()) {
     if (heap_ == nullptr) {
         abort();
     }
-    hak_refill_reset_caps(heap_);
+    hak_cache_policy_start_owner(heap_);
     hak_tls_sll_attach(heap_, heap_->tag, heap_->bin_cap);
 }
 

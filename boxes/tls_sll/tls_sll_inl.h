@@ -6,6 +6,7 @@
 #include "base/attr.h"
 #include "base/tls.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "config/hak_config.h"
 
 /* A bin of the calling thread, as an address in the thread's segment: see base/tls.h. */
 typedef HAK_TLS_SPACE hak_bin_t hak_own_bin_t;
@@ -28,14 +29,16 @@ hak_inline hak_block_t *hak_tls_sll_pop(hak_own_bin_t *bin) {
     hak_block_t *block = bin->head;
     if (hak_likely(block != NULL)) {
         hak_block_t *next = hak_block_next(block);
-        bin->room++;
+        if (!hak_cfg_cache_drain) {
+            bin->room++;
+        }
         bin->head = next;
     }
     return block;
 }
 
-/* Pushes a block, or returns false with nothing changed but `room`, which hak_flush_block_owner
- * puts right. */
+/* Pushes a block, or returns false with nothing changed but `room`, which
+ * hak_cache_policy_overflow_owner puts right. */
 hak_inline bool hak_tls_sll_push(hak_own_bin_t *bin, hak_block_t *block) {
     if (hak_unlikely(--bin->room < 0)) {
         return false;

@@ -29,8 +29,14 @@ typedef enum {
     HAK_OPTION_HUGE_CACHE_MB,  /* most that freed huge mappings may hold */
     /* 1: leave huge pages to the system's setting; 0: none in superslabs */
     HAK_OPTION_THP,
-    HAK_OPTION_STATS, /* hak_stats_option_t: print at exit; at start only */
-    HAK_OPTION_HELP,  /* 1: print the table at start; at start only */
+    HAK_OPTION_CACHE_POLICY, /* 0 bounded, 1 drain; fixed by the variant */
+    HAK_OPTION_TINY_TLS_SLL, /* 0: the thread cache keeps nothing; at start only */
+    /* 1: bins are drained; cache policy `drain` alone, as the next two; at start only */
+    HAK_OPTION_TINY_SLL_DRAIN_ENABLE,
+    HAK_OPTION_TINY_SLL_DRAIN_INTERVAL, /* frees of a class between two drains */
+    HAK_OPTION_TINY_SLL_DRAIN_BATCH,    /* blocks that one drain gives back; 0: all */
+    HAK_OPTION_STATS,                   /* hak_stats_option_t: print at exit; at start only */
+    HAK_OPTION_HELP,                    /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT
 } hak_option_id_t;
 

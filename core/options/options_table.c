@@ -4,18 +4,25 @@
  */
 #include <string.h>
 
+#include "config/hak_config.h"
 #include "core/options/options_internal.h"
 
 enum {
     HAK_DEFAULT_PURGE_DELAY_MS = 500,
     HAK_DEFAULT_HUGE_CACHE_MB = 64,
     HAK_MAX_PURGE_DELAY_MS = 24 * 60 * 60 * 1000,
-    HAK_MAX_HUGE_CACHE_MB = 1 << 20
+    HAK_MAX_HUGE_CACHE_MB = 1 << 20,
+    HAK_DEFAULT_DRAIN_INTERVAL = 1024, /* the tiny notes' figure */
+    HAK_MAX_DRAIN_INTERVAL = 1 << 30
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_PURGE_DELAY_MS] = {HAK_DEFAULT_PURGE_DELAY_MS},
     [HAK_OPTION_HUGE_CACHE_MB] = {HAK_DEFAULT_HUGE_CACHE_MB},
+    [HAK_OPTION_CACHE_POLICY] = {hak_cfg_cache_drain},
+    [HAK_OPTION_TINY_TLS_SLL] = {1},
+    [HAK_OPTION_TINY_SLL_DRAIN_ENABLE] = {1},
+    [HAK_OPTION_TINY_SLL_DRAIN_INTERVAL] = {HAK_DEFAULT_DRAIN_INTERVAL},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -28,6 +35,7 @@ static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUT
                                                        {"flat", HAK_REGISTRY_FLAT},
                                                        {"two_level", HAK_REGISTRY_TWO_LEVEL},
                                                        {NULL, 0}};
+static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -80,6 +88,39 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
         {.name = "thp",
          .help = "1: huge pages follow the system's setting; 0: memory of small blocks has none.",
          .kind = HAK_OPTION_IS_SWITCH},
+    [HAK_OPTION_CACHE_POLICY] =
+        {.name = "cache_policy",
+         .help = "When blocks leave a thread cache: bounded, when it is full; drain, all of them "
+                 "every so many frees.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_BY_VARIANT,
+         .initial = hak_cfg_cache_drain,
+         .words = hak_cache_words},
+    [HAK_OPTION_TINY_TLS_SLL] = {.name = "tiny_tls_sll",
+                                 .help =
+                                     "0: thread caches keep nothing, every free goes to its slab.",
+                                 .kind = HAK_OPTION_IS_SWITCH,
+                                 .settable = HAK_SETTABLE_AT_START,
+                                 .initial = 1},
+    [HAK_OPTION_TINY_SLL_DRAIN_ENABLE] =
+        {.name = "tiny_sll_drain_enable",
+         .help = "0: a thread cache grows without bound. For cache_policy drain alone.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .settable = HAK_SETTABLE_AT_START,
+         .initial = 1},
+    [HAK_OPTION_TINY_SLL_DRAIN_INTERVAL] =
+        {.name = "tiny_sll_drain_interval",
+         .help = "Frees of one size class, up to 1 KiB, between two drains; larger blocks have "
+                 "proportionally fewer. For cache_policy drain alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_DRAIN_INTERVAL,
+         .low = 1,
+         .high = HAK_MAX_DRAIN_INTERVAL},
+    [HAK_OPTION_TINY_SLL_DRAIN_BATCH] =
+        {.name = "tiny_sll_drain_batch",
+         .help = "Blocks that one drain gives back; 0: all. For cache_policy drain alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .high = HAK_MAX_DRAIN_INTERVAL},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

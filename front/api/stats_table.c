@@ -40,6 +40,7 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(refills, COUNTER, "Times that a thread cache was refilled from a slab."),
     HAK_ROW(refill_blocks, COUNTER, "Blocks moved by refills."),
     HAK_ROW(flushed_blocks, COUNTER, "Blocks moved from thread caches to slabs."),
+    HAK_ROW(cache_drains, COUNTER, "Times that a thread cache's list was drained to its slabs."),
     HAK_ROW(remote_blocks, COUNTER, "Blocks freed by a thread that did not own their slab."),
     HAK_ROW(remote_batches, COUNTER, "Batches in which those travelled."),
     HAK_ROW(drained_blocks, COUNTER, "Blocks that owners took from their remote lists."),

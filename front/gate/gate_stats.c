@@ -38,6 +38,7 @@ static void hak_add_heap(const hak_heap_t *heap, hak_stats_t *stats) {
     stats->refills += hak_load_rlx(&c->refills);
     stats->refill_blocks += hak_load_rlx(&c->refill_blocks);
     stats->flushed_blocks += hak_load_rlx(&c->flushed_blocks);
+    stats->cache_drains += hak_load_rlx(&c->cache_drains);
     stats->remote_blocks += hak_load_rlx(&c->remote_blocks);
     stats->remote_batches += hak_load_rlx(&c->remote_batches);
     stats->drained_blocks += hak_load_rlx(&c->drained_blocks);
@@ -107,6 +108,10 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
     hak_add_blocks(stats);
     hak_add_supply(stats);
+    if (stats->cached_max_bytes > stats->live_bytes) {
+        stats->cached_max_bytes =
+            stats->live_bytes; /* a bin that may grow has no bound of its own */
+    }
     stats->metadata_bytes = hak_meta_bytes() + (hak_registry_leaves() << HAK_UNIT_SHIFT);
     stats->resident_max_bytes = stats->live_bytes + stats->slab_free_bytes +
                                 stats->empty_dirty_bytes + stats->huge_cached_bytes +

@@ -12,7 +12,7 @@
 #include "backends/large/large.h"
 #include "backends/port/backend.h"
 #include "base/attr.h"
-#include "boxes/refill/refill.h"
+#include "boxes/cache_policy/cache_policy.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/lock/lock.h"
 #include "core/meta/meta.h"
@@ -55,7 +55,7 @@ static hak_cold hak_heap_t *hak_thread_attach(void) {
     if (heap == NULL) {
         return NULL;
     }
-    hak_refill_reset_caps(heap);
+    hak_cache_policy_start_owner(heap);
     hak_tls_sll_attach(heap, heap->tag, heap->bin_cap);
     /* This may call calloc, which finds the heap in place. */
     if (pthread_setspecific(hak_thread.key, heap) != 0) {

@@ -1,0 +1,45 @@
+/* cache_policy: how many blocks a thread cache keeps, and when the others go back to their slabs.
+ *
+ * The port; //config:cache chooses what stands behind it:
+ *
+ *   bounded   a bin holds so many blocks; a free that finds it full goes to its slab. `room` counts
+ *             free places: a push takes one, a pop gives it back. The default.
+ *   drain     a bin may grow, and every HAKMEM_TINY_SLL_DRAIN_INTERVAL frees its whole list goes
+ *             back. `room` counts the frees until then: a pop does not touch it.
+ *
+ * Blocks in a bin count as `used` in their slabs, so a slab cannot become empty while they are
+ * there: with a policy that never gives them back nothing would ever be empty. With
+ * HAKMEM_TINY_TLS_SLL=0 bins hold nothing: each free goes to its slab, under either policy.
+ *
+ * Owns       hak_heap.bin_cap, cached_max, overflowed, cap_growth_bytes; the rooms of bins.
+ * Threads    *_owner: the thread that has `mine`.
+ * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, core/options.
+ */
+#ifndef HAK_BOXES_CACHE_POLICY_CACHE_POLICY_H_
+#define HAK_BOXES_CACHE_POLICY_CACHE_POLICY_H_
+
+#include <stdbool.h>
+
+#include "boxes/heap/heap.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* "bounded" or "drain". */
+extern const char hak_cache_policy_name[];
+
+/* A thread begins with `mine`: sets bin_cap[], the room of each of its bins, which are empty. */
+void hak_cache_policy_start_owner(hak_heap_t *mine);
+/* False if bins are to stay empty: a refill then fetches one block. */
+bool hak_cache_policy_keeps(void);
+/* Puts the `count` blocks of a refill, 0 or more, into the empty bin of the class. */
+void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *list, uint32_t count);
+/* Takes back one block for which hak_tls_sll_push said that there is no room. Takes the owner
+ * lock. */
+void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_CACHE_POLICY_CACHE_POLICY_H_ */
