@@ -79,6 +79,27 @@ HAKMEM_API void hak_thread_flush(void);
  * meanwhile; for tests and debugging. */
 HAKMEM_API size_t hak_check(void);
 
+/* Where the blocks of size classes are: large blocks are not counted. */
+typedef struct hak_audit {
+    uint32_t struct_bytes; /* in: sizeof(hak_audit_t) */
+    uint32_t whole;        /* 1: used = live + cached + batched + remote, and none is misplaced */
+    uint64_t used_blocks;  /* what the slabs count as handed out */
+    /* found in use by looking at each; HAK_STAT_DISABLED in a build without the check for double
+     * frees */
+    uint64_t live_blocks;
+    uint64_t cached_blocks; /* in the caches of all threads */
+    /* on their way to, and waiting for, another thread */
+    uint64_t batched_blocks, remote_blocks;
+    uint64_t misplaced_blocks; /* on a list to which they do not belong */
+} hak_audit_t;
+
+/* Looks for every block and fills `*audit`. Touches all of them; no other thread may be inside
+ * malloc or free meanwhile: for tests and debugging. hak_check() includes it if no other thread
+ * that has used hakmem still runs. In the child of a fork, caches of the threads that it did not
+ * inherit are lost: then used may exceed the sum. Returns 0, or -1 with errno EINVAL if
+ * struct_bytes is too small. */
+HAKMEM_API int hak_audit(hak_audit_t *audit);
+
 /* Version of the library, "0.1.0 (hakmem)"; the name in brackets is the variant. Static storage. */
 HAKMEM_API const char *hak_version(void);
 

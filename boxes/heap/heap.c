@@ -13,6 +13,7 @@ static struct {
     hak_aptr_t all;  /* hak_heap_t; pushed to under the lock, read by anyone */
     hak_heap_t *idle;
     hak_a64_t made, idle_count;
+    hak_a32_t has_lost;
 } hak_heaps = {.lock = HAK_LOCK_INIT(HAK_RANK_HEAPS)};
 
 static void hak_set_partial_bit(hak_heap_t *heap, unsigned sc, bool on) {
@@ -119,6 +120,10 @@ void hak_heap_counts(uint64_t *made, uint64_t *idle) {
     *idle = hak_load_rlx(&hak_heaps.idle_count);
 }
 
+bool hak_heap_has_lost(void) {
+    return hak_load_rlx(&hak_heaps.has_lost) != 0; /* relaxed: set when there was one thread */
+}
+
 void hak_heap_fork_take(void) {
     hak_lock_take(&hak_heaps.lock);
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
@@ -148,6 +153,8 @@ void hak_heap_fork_drop_child(hak_heap_t *mine) {
             heap->batch[i].slab = NULL;
         }
         hak_store_rlx(&heap->batched_bytes, 0); /* relaxed: one thread left */
+        hak_store_rlx(&heap->thread, 0);
+        hak_store_rlx(&hak_heaps.has_lost, 1);
         hak_push_idle_locked(heap);
     }
     hak_lock_reset(&hak_heaps.lock);

@@ -61,7 +61,8 @@ typedef struct hak_heap {
     uint64_t overflowed[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */
     uint32_t cap_growth_bytes;
-    hak_a32_t idle; /* 1 while no thread has the heap */
+    hak_aptr_t thread; /* thread: hak_tls_t of the thread that has the heap, 0: none or a guest */
+    hak_a32_t idle;    /* 1 while no thread has the heap */
     struct hak_heap *next_idle;
     struct hak_heap *next_all; /* fixed */
     hak_heap_counters_t counters;
@@ -98,6 +99,8 @@ void hak_heap_counts(uint64_t *made, uint64_t *idle);
 void hak_heap_fork_take(void);
 void hak_heap_fork_drop_parent(void);
 void hak_heap_fork_drop_child(hak_heap_t *mine);
+/* True in the child of a fork that lost what other threads' caches and batches held. */
+bool hak_heap_has_lost(void);
 
 #ifdef __cplusplus
 }

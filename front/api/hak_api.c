@@ -6,6 +6,7 @@
 #include "backends/os/os.h"
 #include "base/atomic.h"
 #include "base/attr.h"
+#include "boxes/audit/audit.h"
 #include "config/hak_config.h"
 #include "core/options/options.h"
 #include "front/api/stats_write.h"
@@ -52,6 +53,23 @@ bool hak_owns(const void *block) { return hak_gate_owns(block); }
 int hak_trim(size_t keep_bytes) { return hak_gate_trim(keep_bytes); }
 void hak_thread_flush(void) { hak_gate_thread_flush(); }
 size_t hak_check(void) { return hak_gate_check_heap(); }
+
+int hak_audit(hak_audit_t *audit) {
+    if (audit == NULL || audit->struct_bytes < sizeof *audit) {
+        errno = EINVAL;
+        return -1;
+    }
+    hak_audit_result_t result;
+    hak_gate_audit(&result);
+    audit->whole = hak_audit_is_whole(&result);
+    audit->used_blocks = result.used;
+    audit->live_blocks = result.live;
+    audit->cached_blocks = result.cached;
+    audit->batched_blocks = result.batched;
+    audit->remote_blocks = result.remote;
+    audit->misplaced_blocks = result.misplaced;
+    return 0;
+}
 
 /* The name of the variant is known only to config, so the string is put together by the first call.
  * */

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "boxes/audit/audit.h"
 #include "include/hakmem.h"
 
 #ifdef __cplusplus
@@ -65,6 +66,8 @@ bool hak_gate_check_sized(const void *block, size_t size, size_t align, const ch
 int hak_gate_trim(size_t keep_bytes);
 void hak_gate_thread_flush(void);
 size_t hak_gate_check_heap(void);
+/* Where every block is; no other thread may be inside malloc or free. */
+void hak_gate_audit(hak_audit_result_t *out);
 /* Fills every field but struct_bytes. */
 void hak_gate_stats(hak_stats_t *stats);
 

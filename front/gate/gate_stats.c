@@ -18,12 +18,25 @@ int hak_gate_trim(size_t keep_bytes) {
 
 void hak_gate_thread_flush(void) { hak_thread_flush_all(); }
 
+void hak_gate_audit(hak_audit_result_t *out) {
+    hak_gate_init(NULL);
+    hak_thread_stop_all();
+    hak_audit_count_locked(out);
+    hak_thread_go_on();
+}
+
 size_t hak_gate_check_heap(void) {
     size_t faults = 0;
     hak_gate_init(NULL);
     hak_thread_stop_all();
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         faults += (*b)->check();
+    }
+    /* Lists that are broken must not be walked; other threads' lists move while they run. */
+    if (faults == 0 && hak_audit_is_alone()) {
+        hak_audit_result_t result;
+        hak_audit_count_locked(&result);
+        faults += !hak_audit_is_whole(&result);
     }
     hak_thread_go_on();
     if (faults != 0) {

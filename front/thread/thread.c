@@ -29,6 +29,7 @@ static void hak_thread_leave(hak_heap_t *heap) {
         (*b)->thread_flush(heap);
         (*b)->thread_exit(heap);
     }
+    hak_store_rlx(&heap->thread, 0); /* relaxed: who walks the bins knows that they stand still */
     hak_tls_sll_detach();
     hak_heap_release_mt(heap);
 }
@@ -57,6 +58,7 @@ static hak_cold hak_heap_t *hak_thread_attach(void) {
     }
     hak_cache_policy_start_owner(heap);
     hak_tls_sll_attach(heap, heap->tag, heap->bin_cap);
+    hak_store_rlx(&heap->thread, (uintptr_t)&hak_tls); /* relaxed: as in hak_thread_leave */
     /* This may call calloc, which finds the heap in place. */
     if (pthread_setspecific(hak_thread.key, heap) != 0) {
         hak_thread_leave(heap);

@@ -95,6 +95,48 @@ TEST(Maintenance, CheckFindsNoFaultAndFlushKeepsBlocks) {
     EXPECT_EQ(hak_check(), 0u);
 }
 
+TEST(Maintenance, AuditFindsEachBlock) {
+    hak_thread_flush();
+    hak_audit_t before = {};
+    before.struct_bytes = sizeof before;
+    ASSERT_EQ(hak_audit(&before), 0);
+    EXPECT_EQ(before.whole, 1u);
+    std::vector<void *> blocks;
+    blocks.reserve(1000);
+    for (size_t i = 0; i < 1000; i++) {
+        blocks.push_back(hak_malloc(1 + i));
+    }
+    for (size_t i = 0; i < 100; i++) {
+        hak_free(blocks[i]);
+    }
+    hak_audit_t audit = {};
+    audit.struct_bytes = sizeof audit;
+    ASSERT_EQ(hak_audit(&audit), 0);
+    EXPECT_EQ(audit.whole, 1u);
+    EXPECT_EQ(audit.misplaced_blocks, 0u);
+    if (audit.live_blocks != HAK_STAT_DISABLED) {
+        EXPECT_GE(audit.live_blocks, before.live_blocks + 900);
+        EXPECT_LE(audit.live_blocks, before.live_blocks + 901) << "the vector may be one more";
+        EXPECT_EQ(audit.used_blocks, audit.live_blocks + audit.cached_blocks +
+                                         audit.batched_blocks + audit.remote_blocks);
+    }
+    for (size_t i = 100; i < 1000; i++) {
+        hak_free(blocks[i]);
+    }
+    EXPECT_EQ(hak_check(), 0u);
+}
+
+TEST(Maintenance, AuditRefusesAStructThatIsTooSmall) {
+    hak_audit_t audit = {};
+    audit.struct_bytes = sizeof audit - 1;
+    errno = 0;
+    EXPECT_EQ(hak_audit(&audit), -1);
+    EXPECT_EQ(errno, EINVAL);
+    errno = 0;
+    EXPECT_EQ(hak_audit(nullptr), -1);
+    EXPECT_EQ(errno, EINVAL);
+}
+
 TEST(StatsGet, CountsLiveBlocksExactlyAfterAFlush) {
     hak_thread_flush();
     hak_stats_t before = Stats();
