@@ -7,8 +7,11 @@
  *
  * All tables are constant data: the dynamic loader calls malloc before any constructor runs.
  *
+ * A variant with a mid backend has only powers of two between hak_cfg_pow2_above_bytes and 32 KiB:
+ * the ids stay the same, those between are then not in use.
+ *
  * Owns       nothing.
- * Layer      0 (base). Uses base/attr, base/bits.
+ * Layer      0 (base). Uses base/attr, base/bits, config.
  */
 #ifndef HAK_BASE_SIZE_CLASS_H_
 #define HAK_BASE_SIZE_CLASS_H_
@@ -18,6 +21,7 @@
 
 #include "base/attr.h"
 #include "base/bits.h"
+#include "config/hak_config.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +32,7 @@ enum {
     HAK_UNIT_BYTES = 1 << HAK_UNIT_SHIFT,
     HAK_SC_SMALL_MAX_BYTES = 1024, /* up to here a table gives the class */
     HAK_SC_MAX_BYTES = 65536,      /* largest block of a slab */
+    HAK_SC_POW2_MAX_BYTES = 32768, /* largest block of a mid backend */
     HAK_SC_FIXED = 80,             /* classes 1..80 */
     HAK_SC_SPARE = 8,              /* 81..88: exact sizes given at run time */
     HAK_SC_COUNT = 1 + HAK_SC_FIXED + HAK_SC_SPARE,
@@ -50,6 +55,9 @@ extern hak_local const uint32_t hak_sc_divisor[HAK_SC_COUNT];
 static inline unsigned hak_sc_of_mid(size_t size) {
     size_t m = size - 1;
     unsigned b = hak_log2_floor(m);
+    if (size > hak_cfg_pow2_above_bytes && size <= HAK_SC_POW2_MAX_BYTES) {
+        return 40u + ((b - 10u) << 3);
+    }
     return 33u + ((b - 10u) << 3) + (unsigned)((m >> (b - 3u)) & 7u);
 }
 

@@ -18,6 +18,7 @@ _SETTINGS = [
     "check",
     "debug",
     "kernel",
+    "mid",
     "stats",
     "variant",
 ]

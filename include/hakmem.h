@@ -100,6 +100,11 @@ typedef struct hak_audit {
  * struct_bytes is too small. */
 HAKMEM_API int hak_audit(hak_audit_t *audit);
 
+/* The name of the backend that handed out `block`: "slabs", "large", or what the variant has in
+ * their place, such as "sp_slot" or "mf2". NULL if `block` is no live block of hakmem. Static
+ * storage. */
+HAKMEM_API const char *hak_served_by(const void *block);
+
 /* Version of the library, "0.1.0 (hakmem)"; the name in brackets is the variant. Static storage. */
 HAKMEM_API const char *hak_version(void);
 

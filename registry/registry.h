@@ -52,7 +52,14 @@ enum {
 /* The tag that a thread without a heap calls its own: owner 2^20 - 1, never issued. */
 #define HAK_TAG_NOBODY 0xfffff000u
 
-typedef enum { HAK_REGION_SUPERSLAB = 1, HAK_REGION_HUGE } hak_region_kind_t;
+typedef enum {
+    HAK_REGION_SUPERSLAB = 1,
+    HAK_REGION_HUGE,
+    HAK_REGION_MF2,
+    HAK_REGION_MID_MT,
+    HAK_REGION_MID_POOL,
+    HAK_REGION_POOL_TLS
+} hak_region_kind_t;
 
 /* First field of every descriptor that the registry leads to. */
 typedef struct {

@@ -48,12 +48,16 @@ typedef struct {
 
 typedef struct hak_backend {
     const char *name;
+    /* True if it keeps thread caches of its own: the thread's bins of its classes hold nothing
+     * then, each malloc comes to refill and each own free to take_back. */
+    bool has_cache;
     /* A block of the class, its mark not cleared; others may go to the thread's bin, which is
      * empty. NULL: ENOMEM. */
     hak_block_t *(*refill)(hak_heap_t *mine, unsigned sc);
     /* One block only: for a thread that borrows a heap and has no bins. */
     hak_block_t *(*refill_one)(hak_heap_t *mine, unsigned sc);
-    /* A block from the hit path that the bin had no room for. */
+    /* A block from the hit path that the bin had no room for. Puts the bin's room right by
+     * hak_cache_policy_note_overflow_owner. */
     void (*take_back)(hak_heap_t *mine, hak_block_t *block, unsigned sc);
     /* A block whose tag is another heap's. `mine` is NULL if the thread has no heap and gets none.
      * False: no block was ever handed out there, nothing changed. */

@@ -23,6 +23,12 @@ static bool hak_belongs(const hak_block_t *block, unsigned sc, const hak_slab_t 
            hak_is_marked(block);
 }
 
+/* A block of another backend, which keeps its own books. */
+static bool hak_is_elsewhere(const hak_block_t *block) {
+    const hak_region_t *region = hak_registry_region((uintptr_t)block);
+    return region != NULL && region->kind != HAK_REGION_SUPERSLAB;
+}
+
 /* Walks a list up to its end, or to the first block that does not belong: what follows it cannot
  * be trusted. A list of more than `most` blocks has a cycle. */
 static uint64_t hak_walk(const hak_block_t *block, unsigned sc, const hak_slab_t *of, uint64_t most,
@@ -70,6 +76,9 @@ static void hak_count_heap(const hak_heap_t *heap, hak_audit_result_t *out) {
     const hak_tls_t *thread = (const hak_tls_t *)hak_load_rlx(&heap->thread);
     for (unsigned sc = 1; thread != NULL && sc < HAK_SC_COUNT; sc++) {
         /* no bin holds more than there is */
+        if (hak_is_elsewhere(thread->bin[sc].head)) {
+            continue; /* a class has one backend */
+        }
         out->cached += hak_walk(thread->bin[sc].head, sc, NULL, out->used, &out->misplaced);
     }
     for (unsigned i = 0; i < HAK_BATCH_SLOTS; i++) {

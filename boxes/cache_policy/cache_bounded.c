@@ -53,9 +53,13 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
     }
 }
 
-void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
     hak_tls.bin[sc].room++;
     mine->overflowed[sc >> 6] |= 1ull << (sc & 63);
+}
+
+void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+    hak_cache_policy_note_overflow_owner(mine, sc);
     hak_owner_lock_take_owner(&mine->lock);
     hak_flush_put_back(mine, block, sc);
     hak_count_add(&mine->counters.flushed_blocks, 1);

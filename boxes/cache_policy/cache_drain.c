@@ -67,10 +67,14 @@ static hak_block_t *hak_drain_list(hak_heap_t *mine, unsigned sc, hak_block_t *l
     return list;
 }
 
+void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
+    mine->bin_cap[sc] = hak_room(sc); /* options may have changed */
+    hak_tls.bin[sc].room = (int32_t)mine->bin_cap[sc];
+}
+
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     hak_bin_t *bin = &hak_tls.bin[sc];
-    mine->bin_cap[sc] = hak_room(sc); /* options may have changed */
-    bin->room = (int32_t)mine->bin_cap[sc];
+    hak_cache_policy_note_overflow_owner(mine, sc);
     hak_block_link(block, bin->head);
     bin->head = block;
     bool keeps = hak_cache_policy_keeps();

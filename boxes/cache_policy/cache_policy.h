@@ -38,6 +38,8 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
 /* Takes back one block for which hak_tls_sll_push said that there is no room. Takes the owner
  * lock. */
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc);
+/* The same for a block whose backend takes it back itself: puts the bin's room right. */
+void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,10 @@
 void hak_flush_all_owner(hak_heap_t *mine) {
     hak_owner_lock_take_owner(&mine->lock);
     for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        const hak_block_t *head = hak_tls.bin[sc].head;
+        if (head != NULL && hak_slab_of((uintptr_t)head) == NULL) {
+            continue; /* a class has one backend, and this one's is another */
+        }
         hak_block_t *block = hak_tls_sll_take_all(sc, mine->bin_cap[sc]);
         uint64_t count = 0;
         while (block != NULL) {

@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-/* Empties every bin and sends every open batch. A bin then has room for bin_cap blocks.
+/* Empties every bin that holds blocks of slabs and sends every open batch. A bin then has room for
+ * bin_cap blocks.
  * hak_flush_put_back, for one block, is in flush_inl.h. */
 void hak_flush_all_owner(hak_heap_t *mine);
 

@@ -25,6 +25,15 @@
 extern "C" {
 #endif
 
+/* Backends that keep something of their own for each heap. */
+typedef enum {
+    HAK_HEAP_MF2,
+    HAK_HEAP_MID_MT,
+    HAK_HEAP_MID_POOL,
+    HAK_HEAP_POOL_TLS,
+    HAK_HEAP_BACKENDS
+} hak_heap_backend_t;
+
 enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 << 16 };
 
 /* Blocks of one slab that this thread freed and has not sent yet; free_remote. */
@@ -61,7 +70,8 @@ typedef struct hak_heap {
     uint64_t overflowed[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */
     uint32_t cap_growth_bytes;
-    hak_aptr_t thread; /* thread: hak_tls_t of the thread that has the heap, 0: none or a guest */
+    /* thread: hak_tls_t of the thread that has the heap, 0: none or a guest */
+    hak_aptr_t thread;
     hak_a32_t idle;    /* 1 while no thread has the heap */
     struct hak_heap *next_idle;
     struct hak_heap *next_all; /* fixed */
@@ -69,6 +79,8 @@ typedef struct hak_heap {
     /* Only the thread itself, no lock. */
     hak_batch_t batch[HAK_BATCH_SLOTS];
     hak_a64_t batched_bytes; /* in all batches; read by statistics */
+    /* backends: what one keeps for the heap, made by it at first use, never freed; 0: none yet */
+    hak_aptr_t backend[HAK_HEAP_BACKENDS];
     /* pending: slabs of this heap with remote frees. */
     /* taken from `pending` and not looked at yet; under the lock */
     hak_aptr_t drain_next;

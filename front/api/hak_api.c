@@ -54,6 +54,8 @@ int hak_trim(size_t keep_bytes) { return hak_gate_trim(keep_bytes); }
 void hak_thread_flush(void) { hak_gate_thread_flush(); }
 size_t hak_check(void) { return hak_gate_check_heap(); }
 
+const char *hak_served_by(const void *block) { return hak_gate_served_by(block); }
+
 int hak_audit(hak_audit_t *audit) {
     if (audit == NULL || audit->struct_bytes < sizeof *audit) {
         errno = EINVAL;

@@ -70,6 +70,19 @@ bool hak_gate_owns(const void *block) {
     return c.kind != HAK_KIND_INVALID || (c.error == HAK_ERROR_DOUBLE_FREE && block != NULL);
 }
 
+const char *hak_gate_served_by(const void *block) {
+    hak_classified_t c = hak_gate_classify(block);
+    switch (c.kind) {
+    case HAK_KIND_BLOCK:
+        return hak_route[c.sc]->name;
+    case HAK_KIND_LARGE:
+        return "large";
+    case HAK_KIND_INVALID:
+    default:
+        return NULL;
+    }
+}
+
 bool hak_gate_check_sized(const void *block, size_t size, size_t align, const char *call) {
     if (block == NULL) {
         return true;

@@ -58,6 +58,8 @@ size_t hak_gate_usable(const void *block, const char *call);
 /* Usable size that an allocation of `size` would have; 0 if it must fail. */
 size_t hak_gate_good_size(size_t size);
 bool hak_gate_owns(const void *block);
+/* Name of the backend of a live block, else NULL. */
+const char *hak_gate_served_by(const void *block);
 /* Checks a sized free: true if a request of (`size`, `align`; 0: unknown) can have given `block`;
  * else reports. */
 bool hak_gate_check_sized(const void *block, size_t size, size_t align, const char *call);

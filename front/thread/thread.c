@@ -57,6 +57,11 @@ static hak_cold hak_heap_t *hak_thread_attach(void) {
         return NULL;
     }
     hak_cache_policy_start_owner(heap);
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        if (hak_route[sc] != NULL && hak_route[sc]->has_cache) {
+            heap->bin_cap[sc] = 0;
+        }
+    }
     hak_tls_sll_attach(heap, heap->tag, heap->bin_cap);
     hak_store_rlx(&heap->thread, (uintptr_t)&hak_tls); /* relaxed: as in hak_thread_leave */
     /* This may call calloc, which finds the heap in place. */

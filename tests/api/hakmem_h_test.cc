@@ -95,6 +95,23 @@ TEST(Maintenance, CheckFindsNoFaultAndFlushKeepsBlocks) {
     EXPECT_EQ(hak_check(), 0u);
 }
 
+TEST(Maintenance, ServedByNamesTheBackendOfALiveBlockAlone) {
+    int on_stack = 0;
+    EXPECT_EQ(hak_served_by(nullptr), nullptr);
+    EXPECT_EQ(hak_served_by(&on_stack), nullptr);
+    void *small = hak_malloc(64);
+    void *large = hak_malloc(300000);
+    void *huge = hak_malloc(3000000);
+    EXPECT_NE(hak_served_by(small), nullptr);
+    EXPECT_EQ(hak_served_by(static_cast<char *>(small) + 1), nullptr);
+    EXPECT_STREQ(hak_served_by(large), "large");
+    EXPECT_STREQ(hak_served_by(huge), "large");
+    hak_free(large);
+    EXPECT_EQ(hak_served_by(large), nullptr);
+    hak_free(huge);
+    hak_free(small);
+}
+
 TEST(Maintenance, AuditFindsEachBlock) {
     hak_thread_flush();
     hak_audit_t before = {};

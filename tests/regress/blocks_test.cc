@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "tests/support/api_table.h"
@@ -168,6 +169,21 @@ TEST(T06_Reuse, OwnFreesAreReused) {
 
 // T-12 and T-22: at each class boundary, one less and one more, malloc and free work and hakmem is
 // what served, in slabs, runs and mappings of their own.
+/* Which backend the variant is made to use for a size, told by its name. */
+const char *backend_of(size_t size) {
+    std::string variant = hak_version();
+    if (size > 65536) {
+        return "large";
+    }
+    if (size > 1024) {
+        return "slabs";
+    }
+    return variant.find("sp_slot") != std::string::npos     ? "sp_slot"
+           : variant.find("shared_ss") != std::string::npos ? "shared"
+           : variant.find("per_class") != std::string::npos ? "per_class"
+                                                            : "slabs";
+}
+
 TEST(T12_T22_ServedBy, EachBoundary) {
     std::vector<size_t> sizes = {0, 1};
     for (size_t bytes : class_sizes(size_t{3} << 20)) {
@@ -182,6 +198,7 @@ TEST(T12_T22_ServedBy, EachBoundary) {
         for (unsigned i = 0; i < 3; i++) {
             void *block = hak_test.malloc(size);
             ASSERT_TRUE(hak_owns(block)) << size;
+            EXPECT_STREQ(hak_served_by(block), backend_of(size)) << size;
             ASSERT_GE(hak_test.usable_size(block), size);
             memset(block, 0xa5, std::min<size_t>(size, 256));
             blocks.push_back(block);
