@@ -10,14 +10,19 @@ def _fake_transition_impl(settings, attr):
     return {
         "//config:debug": attr.debug or settings["//config:debug"],
         "//config:kernel": "fake",
+        "//config:slot_policy": attr.slot_policy or settings["//config:slot_policy"],
     }
 
 _fake_transition = transition(
     implementation = _fake_transition_impl,
-    inputs = ["//config:debug"],
+    inputs = [
+        "//config:debug",
+        "//config:slot_policy",
+    ],
     outputs = [
         "//config:debug",
         "//config:kernel",
+        "//config:slot_policy",
     ],
 )
 
@@ -36,6 +41,7 @@ _hak_on_fake_test = rule(
     implementation = _hak_on_fake_impl,
     attrs = {
         "debug": attr.string(),
+        "slot_policy": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
             executable = True,
@@ -53,6 +59,7 @@ def hak_fake_test(
         srcs,
         deps = [],
         debug = "",
+        slot_policy = "",
         copts = [],
         linkopts = [],
         size = "small",
@@ -65,6 +72,7 @@ def hak_fake_test(
       srcs: its sources.
       deps: the boxes it tests; os_fake is one of them without being named.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
+      slot_policy: fixes //config:slot_policy.
       copts: more flags, after ours.
       linkopts: more link flags.
       size: as in cc_test.
@@ -85,6 +93,7 @@ def hak_fake_test(
         name = name,
         size = size,
         debug = debug,
+        slot_policy = slot_policy,
         program = name + "_program",
         tags = tags,
         **kwargs
