@@ -110,6 +110,12 @@ void __tsan_init(void) {}
 void __tsan_func_entry(void *) {}
 void __tsan_func_exit(void) {}
 
+void __tsan_atomic_signal_fence(int) {}
+/* The C++ library's counts of references. */
+uint32_t __tsan_atomic32_fetch_add(volatile uint32_t *word, uint32_t value, int) {
+    return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);
+}
+
 #define PLAIN(bytes)                                                                               \
     void __tsan_read##bytes(void *address) { PlainAccess(address, bytes, false, PC); }             \
     void __tsan_write##bytes(void *address) { PlainAccess(address, bytes, true, PC); }             \

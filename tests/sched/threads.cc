@@ -3,6 +3,7 @@
  * which is swapped in and out.
  */
 #undef _FORTIFY_SOURCE /* longjmp between stacks is what we want */
+#include <errno.h>
 #include <link.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -149,7 +150,8 @@ int ThreadCount() { return count; }
 
 bool OnStack(const void *address) {
     auto at = (uintptr_t)address, low = (uintptr_t)stacks, block = (uintptr_t)locals;
-    return at - low < (uintptr_t)MAX_THREADS * STACK_BYTES || at - block < local_bytes;
+    return at - low < (uintptr_t)MAX_THREADS * STACK_BYTES || at - block < local_bytes ||
+           address == &errno;
 }
 
 void InitThreads() {
