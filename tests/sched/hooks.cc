@@ -111,7 +111,10 @@ void __tsan_func_entry(void *) {}
 void __tsan_func_exit(void) {}
 
 void __tsan_atomic_signal_fence(int) {}
-/* The C++ library's counts of references. */
+/* What C++ itself needs: guards of local statics, counts of references. */
+uint8_t __tsan_atomic8_load(const volatile uint8_t *word, int) {
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
 uint32_t __tsan_atomic32_fetch_add(volatile uint32_t *word, uint32_t value, int) {
     return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);
 }

@@ -35,8 +35,13 @@ std::string mutant_drops;
 const char *const kind_names[] = {"load", "store", "swap", "add", "cas"};
 const char *const calls[] = {"wake", "barrier"};
 
+/* A header's name begins with "./". */
+const char *FileOf(const hak_site_t &site) {
+    return strncmp(site.file, "./", 2) == 0 ? site.file + 2 : site.file;
+}
+
 std::string KeyOf(const hak_site_t &site) {
-    return std::string(site.file) + " " + site.function + " " + kind_names[site.kind] + " " +
+    return std::string(FileOf(site)) + " " + site.function + " " + kind_names[site.kind] + " " +
            site.word;
 }
 
@@ -162,7 +167,7 @@ std::vector<ListedMutant> ListMutants(const std::vector<std::string> &prefixes,
     std::vector<ListedMutant> list;
     for (uint32_t i = 1; i < groups.size(); i++) {
         const Group &group = groups[i];
-        if (!InScope(group.site->file, prefixes)) {
+        if (!InScope(FileOf(*group.site), prefixes)) {
             continue;
         }
         for (int order : WeakerOrders(*group.site)) {
