@@ -13,14 +13,19 @@ def _fake_transition_impl(settings, attr):
     return {
         "//config:debug": attr.debug or settings["//config:debug"],
         "//config:kernel": attr.kernel,
+        "//config:slot_policy": attr.slot_policy or settings["//config:slot_policy"],
     }
 
 _fake_transition = transition(
     implementation = _fake_transition_impl,
-    inputs = ["//config:debug"],
+    inputs = [
+        "//config:debug",
+        "//config:slot_policy",
+    ],
     outputs = [
         "//config:debug",
         "//config:kernel",
+        "//config:slot_policy",
     ],
 )
 
@@ -40,6 +45,7 @@ _hak_on_fake_test = rule(
     attrs = {
         "debug": attr.string(),
         "kernel": attr.string(default = "fake"),
+        "slot_policy": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
             executable = True,
@@ -57,6 +63,7 @@ def hak_fake_test(
         srcs,
         deps = [],
         debug = "",
+        slot_policy = "",
         copts = [],
         linkopts = [],
         size = "small",
@@ -69,6 +76,7 @@ def hak_fake_test(
       srcs: its sources.
       deps: the boxes it tests; os_fake is one of them without being named.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
+      slot_policy: fixes //config:slot_policy.
       copts: more flags, after ours.
       linkopts: more link flags.
       size: as in cc_test.
@@ -89,12 +97,22 @@ def hak_fake_test(
         name = name,
         size = size,
         debug = debug,
+        slot_policy = slot_policy,
         program = name + "_program",
         tags = tags,
         **kwargs
     )
 
-def hak_sched_test(name, srcs, deps = [], size = "medium", tags = [], data = [], args = [], **kwargs):
+def hak_sched_test(
+        name,
+        srcs,
+        deps = [],
+        slot_policy = "",
+        size = "medium",
+        tags = [],
+        data = [],
+        args = [],
+        **kwargs):
     """A GoogleTest program whose boxes run under the scheduler of //tests/sched.
 
     Boxes and sources are instrumented; their assertions are on. gcc only, and no sanitizer beside:
@@ -104,6 +122,7 @@ def hak_sched_test(name, srcs, deps = [], size = "medium", tags = [], data = [],
       name: name of the test.
       srcs: its sources.
       deps: the boxes it tests; the scheduler is one of them without being named.
+      slot_policy: fixes //config:slot_policy.
       size: as in cc_test.
       tags: tags of the test.
       data: files that it reads.
@@ -128,6 +147,7 @@ def hak_sched_test(name, srcs, deps = [], size = "medium", tags = [], data = [],
         debug = "on",
         kernel = "scheduled",
         program = name + "_program",
+        slot_policy = slot_policy,
         tags = tags,
         **kwargs
     )

@@ -17,6 +17,7 @@ _SETTINGS = [
     "check",
     "debug",
     "kernel",
+    "slot_policy",
     "stats",
     "variant",
 ]

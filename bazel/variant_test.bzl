@@ -12,7 +12,12 @@ load(
 )
 
 # The variants of the root BUILD.bazel that every suite runs under.
-HAK_SUITE_VARIANTS = ["hakmem"]
+HAK_SUITE_VARIANTS = [
+    "hakmem",
+    "hakmem_sp_slot",
+    "hakmem_shared_ss",
+    "hakmem_per_class_ss",
+]
 
 def hak_variant_test(
         name,

@@ -6,7 +6,8 @@
 #ifndef HAK_CONFIG_HAK_CONFIG_H_
 #define HAK_CONFIG_HAK_CONFIG_H_
 
-#if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG)
+#if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG) ||               \
+    !defined(HAK_CFG_SLOT_POLICY)
 #error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
@@ -20,6 +21,9 @@ enum {
 enum { hak_cfg_stats = HAK_CFG_STATS };
 /* Assertions at box borders and lock ranks. Never depends on NDEBUG. */
 enum { hak_cfg_debug = HAK_CFG_DEBUG };
+
+/* Which library answers for boxes/slot_policy. */
+enum { hak_cfg_slot_policy = HAK_CFG_SLOT_POLICY };
 
 /* Name of the variant, for hak_version(). */
 extern const char hak_config_variant[];

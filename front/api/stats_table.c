@@ -52,6 +52,21 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(free_calls, COUNTER, "Calls that freed a block."),
     HAK_ROW(realloc_calls, COUNTER, "Calls that asked to resize a block."),
     HAK_ROW(failed_calls, COUNTER, "Calls that found no memory."),
+    HAK_ROW(tiny_from_empty, COUNTER, "Tiny slabs placed in emptied slots."),
+    HAK_ROW(tiny_from_cross, COUNTER, "Tiny slabs placed in slots that another class emptied."),
+    HAK_ROW(tiny_from_unused, COUNTER, "Tiny slabs placed in slots never used."),
+    HAK_ROW(tiny_from_new, COUNTER, "Tiny slabs that needed one more superslab."),
+    HAK_ROW(tiny_slabs_active, GAUGE, "Slabs of blocks up to 1 KiB in use."),
+    HAK_ROW(tiny_slabs_peak, GAUGE, "Most that tiny_slabs_active has been."),
+    HAK_ROW(tiny_classes_used, GAUGE, "Size classes up to 1 KiB that ever had a slab."),
+    HAK_ROW(tiny_superslabs_made, COUNTER, "Superslabs mapped because a tiny slab needed one."),
+    HAK_ROW(lru_hits, COUNTER, "Superslabs taken from those kept free."),
+    HAK_ROW(lru_misses, COUNTER, "Superslabs wanted when none was kept free."),
+    HAK_ROW(lru_pushes, COUNTER, "Superslabs that became wholly free and were kept."),
+    HAK_ROW(lru_evictions, COUNTER, "Of those, superslabs unmapped because of a limit or a trim."),
+    HAK_ROW(lru_superslabs, GAUGE, "Wholly free superslabs kept mapped now."),
+    HAK_ROW(pool_locks, COUNTER, "Times the lock of the pool was taken."),
+    HAK_ROW(pool_lock_waits, COUNTER, "Of those, times that a thread had to wait for it."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {
