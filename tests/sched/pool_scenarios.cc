@@ -1,131 +1,215 @@
-/* boxes/slot_pool: slots have one holder at a time while superslabs fill, drain, are purged and are
- * unmapped.
+/* boxes/slot_pool under the policy of the build: slots have one holder at a time while superslabs
+ * fill, drain, are purged, cached and unmapped. `any` puts tiny slabs on the pool's own lists.
  */
 #include "backends/os/os_fake.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
+#include "core/options/options.h"
 #include "tests/sched/sched.h"
 
 namespace {
 
-constexpr unsigned kUnits = 1;
+/* Two tiny classes. */
+constexpr unsigned A = 4, B = 8;
+constexpr uint64_t kLater = 2000000; /* ms, long after the clock of the scenarios */
 
-/* A slab that writes its memory, as its users do. Two holders would race. */
-hak_slab_t *Take() {
-    hak_slab_t *slab = hak_slot_pool_take_mt(kUnits);
-    *(uint64_t *)hak_slab_base(slab) = 1;
+/* A slab that writes its memory, as its users do: two holders would race. */
+hak_slab_t *Take(unsigned sc) {
+    hak_slab_t *slab = hak_slot_pool_take_mt(sc);
+    *(uint64_t *)hak_slab_base(slab) = sc;
     return slab;
 }
 void Give(hak_slab_t *slab) {
-    *(uint64_t *)hak_slab_base(slab) = 2;
+    *(uint64_t *)hak_slab_base(slab) = 0;
     hak_slot_pool_give_mt(slab);
 }
-/* Nobody holds more than `active` slots, and the pool's books are right. */
+void PurgeAll() { (void)hak_slot_pool_purge_mt(kLater, 0, 64, 0); }
+void SetOption(hak_option_id_t id, uint64_t value) { hak_store_rlx(&hak_option_values[id], value); }
+
+/* Nobody holds more than `active` slots, and the pool's books are right, also after every EMPTY
+ * slot was purged and the next slab was taken. */
 void CheckPool(uint64_t active) {
-    HAK_SCHED_CHECK(hak_testing::Faults() == 0);
-    hak_slot_pool_stats_t stats;
-    hak_slot_pool_stats_mt(&stats);
-    HAK_SCHED_CHECK(stats.active_slots == active);
-}
-
-hak_slab_t *held; /* since `setup` */
-
-void OneHeld() {
-    hak_testing::StartEngine();
-    hak_slab_t *other = Take();
-    held = Take();
-    Give(other); /* EMPTY */
-}
-
-void TakeGive(int) { Give(Take()); }
-void OneActive() { CheckPool(1); }
-hak_sched::Add pool_two({"pool_two", 2, {3, 1}, 100, OneHeld, TakeGive, OneActive});
-hak_sched::Add pool_three({"pool_three", 3, {2, 1}, 100, OneHeld, TakeGive, OneActive});
-
-/* A purge drops the lock while the kernel works. */
-void TakeGivePurge(int self) {
-    if (self == 0) {
-        Give(Take());
-    } else {
-        (void)hak_slot_pool_purge_mt(2000000, 0, 8, 0);
-    }
-}
-hak_sched::Add pool_purge({"pool_purge", 2, {3, 1}, 100, OneHeld, TakeGivePurge, OneActive});
-
-void TakeGivePurgeOne(int self) {
-    if (self == 0) {
-        (void)hak_slot_pool_purge_mt(2000000, 0, 8, 0);
-    } else if (self == 1) {
-        (void)Take();
-    } else {
-        Give(held);
-    }
-}
-hak_sched::Add pool_purge_take_give(
-    {"pool_purge_take_give", 3, {2, 1}, 200, OneHeld, TakeGivePurgeOne, OneActive});
-
-void TwoPurges(int self) {
-    if (self != 0) {
-        (void)hak_slot_pool_purge_mt(2000000, 0, 8, 0);
-    } else {
-        Give(held);
+    for (int i = 0; i < 2; i++) {
+        HAK_SCHED_CHECK(hak_testing::Faults() == 0);
+        hak_slot_pool_stats_t stats;
+        hak_slot_pool_stats_mt(&stats);
+        HAK_SCHED_CHECK(stats.active_slots == active && stats.tiny_slabs_active == active);
+        PurgeAll();
+        Give(Take(A));
     }
 }
 void NoneActive() { CheckPool(0); }
-hak_sched::Add pool_two_purges({"pool_two_purges", 3, {2, 1}, 100, OneHeld, TwoPurges, NoneActive});
+void OneActive() { CheckPool(1); }
+
+hak_slab_t *held[4]; /* since `setup` */
+
+void OneHeld() {
+    hak_testing::StartEngine();
+    hak_slab_t *other = Take(A);
+    held[0] = Take(A);
+    Give(other); /* EMPTY, of class A */
+}
+
+void SameClass(int) { Give(Take(A)); }
+hak_sched::Add pool_same({"pool_same", 2, {4, 1}, 1000, OneHeld, SameClass, OneActive});
+
+void OtherClass(int self) { Give(Take(self == 0 ? A : B)); }
+hak_sched::Add pool_classes({"pool_classes", 2, {4, 1}, 1000, OneHeld, OtherClass, OneActive});
+hak_sched::Add pool_three({"pool_three", 3, {2, 1}, 1000, OneHeld, OtherClass, OneActive});
+
+/* The last slot of a superslab is given back while somebody takes: it goes to the LRU and comes out
+ * again, or it stays. */
+void LastSlot() {
+    hak_testing::StartEngine();
+    held[0] = Take(A);
+}
+void GiveAndTake(int self) {
+    if (self == 0) {
+        Give(held[0]);
+    } else {
+        Give(Take(self == 1 ? A : B));
+    }
+}
+hak_sched::Add pool_last({"pool_last", 2, {4, 1}, 100, LastSlot, GiveAndTake, NoneActive});
+hak_sched::Add
+    pool_last_three({"pool_last_three", 3, {2, 1}, 1000, LastSlot, GiveAndTake, NoneActive});
+
+/* Without an LRU it is unmapped at once, with the lock dropped. */
+void LastSlotNoLru() {
+    LastSlot();
+    SetOption(HAK_OPTION_SUPERSLAB_MAX_CACHED, 0);
+}
+hak_sched::Add pool_unmap({"pool_unmap", 2, {4, 1}, 100, LastSlotNoLru, GiveAndTake, NoneActive});
+hak_sched::Add
+    pool_unmap_three({"pool_unmap_three", 3, {2, 1}, 1000, LastSlotNoLru, GiveAndTake, NoneActive});
+
+/* A full superslab: who comes second needs a new one (stage 3). */
+void Full() {
+    hak_testing::StartEngine();
+    hak_slab_t *first = Take(A);
+    for (int i = 1; i < HAK_SUPERSLAB_SLOTS; i++) {
+        (void)Take(i % 2 != 0 ? A : B);
+    }
+    held[0] = first;
+}
+void GiveOneTakeTwo(int self) {
+    if (self == 0) {
+        Give(held[0]);
+    } else {
+        (void)Take(A);
+        (void)Take(A);
+    }
+}
+void AsManyAsBefore() {
+    hak_slot_pool_stats_t stats;
+    hak_slot_pool_stats_mt(&stats);
+    HAK_SCHED_CHECK(stats.active_slots >= HAK_SUPERSLAB_SLOTS + 1);
+    CheckPool(stats.active_slots);
+}
+hak_sched::Add pool_full({"pool_full", 2, {4, 1}, 100, Full, GiveOneTakeTwo, AsManyAsBefore});
+
+/* Two superslabs of 4-unit slabs become wholly free at once and only one may stay. */
+void TwoForOne() {
+    hak_testing::StartEngine();
+    for (int i = 0; i < 4; i++) {
+        held[i] = hak_testing::TakeUnits(16);
+    }
+    SetOption(HAK_OPTION_SUPERSLAB_MAX_CACHED, 1);
+    hak_slot_pool_give_mt(held[1]);
+    hak_slot_pool_give_mt(held[3]);
+}
+void GiveOneEach(int self) {
+    if (self == 2) {
+        Give(Take(A));
+    } else {
+        hak_slot_pool_give_mt(held[2 * self]);
+    }
+}
+void OneCached() {
+    hak_slot_pool_stats_t stats;
+    hak_slot_pool_stats_mt(&stats);
+    HAK_SCHED_CHECK(stats.lru_superslabs <= 1);
+    CheckPool(0);
+}
+hak_sched::Add pool_evict({"pool_evict", 2, {4, 1}, 100, TwoForOne, GiveOneEach, OneCached});
+hak_sched::Add
+    pool_evict_three({"pool_evict_three", 3, {2, 1}, 1000, TwoForOne, GiveOneEach, OneCached});
+
+/* A purge drops the lock while the kernel works: nobody may have its slots meanwhile. */
+void TakeAndPurge(int self) {
+    if (self == 0) {
+        Give(Take(A));
+    } else {
+        PurgeAll();
+    }
+}
+hak_sched::Add pool_purge({"pool_purge", 2, {4, 1}, 1000, OneHeld, TakeAndPurge, OneActive});
+
+void PurgeTakeGive(int self) {
+    if (self == 0) {
+        PurgeAll();
+    } else if (self == 1) {
+        (void)Take(B);
+    } else {
+        Give(held[0]); /* the last: to the LRU, if the purge is not at it */
+    }
+}
+hak_sched::Add pool_purge_take_give(
+    {"pool_purge_take_give", 3, {2, 1}, 1000, OneHeld, PurgeTakeGive, OneActive});
+
+void TwoPurges(int self) {
+    if (self != 0) {
+        PurgeAll();
+    } else {
+        Give(held[0]);
+    }
+}
+hak_sched::Add
+    pool_two_purges({"pool_two_purges", 3, {2, 1}, 1000, OneHeld, TwoPurges, NoneActive});
 
 /* The kernel refuses: the slots stay EMPTY. */
 void Refused() {
     OneHeld();
     hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, 1);
 }
-hak_sched::Add pool_refused({"pool_refused", 2, {3, 1}, 100, Refused, TakeGivePurge, OneActive});
+hak_sched::Add pool_refused({"pool_refused", 2, {4, 1}, 1000, Refused, TakeAndPurge, OneActive});
 
-/* Wholly free superslabs are unmapped, the last of many at once, while somebody takes. */
-enum { MANY = 5 };
-hak_slab_t *last_of[MANY];
-void ManySuperslabs() {
-    hak_testing::StartEngine();
-    for (hak_slab_t *&slab : last_of) {
-        slab = hak_slot_pool_take_mt(16);
-        hak_slab_t *second = hak_slot_pool_take_mt(16);
-        *(uint64_t *)hak_slab_base(slab) = 1;
-        *(uint64_t *)hak_slab_base(second) = 1;
-        hak_slot_pool_give_mt(second);
-    }
-    for (int i = 0; i < MANY - 1; i++) {
-        hak_slot_pool_give_mt(last_of[i]);
-    }
-    (void)hak_slot_pool_purge_mt(2000000, 0, 8, 0);
-    held = last_of[MANY - 1];
+/* A cached superslab grows too old, or a trim wants it, while somebody takes it. */
+void Cached() {
+    LastSlot();
+    Give(held[0]);
+    SetOption(HAK_OPTION_SUPERSLAB_TTL_SEC, 1);
 }
-void ReleaseAndTake(int self) {
-    if (self == 0) {
-        Give(held);
-        (void)hak_slot_pool_purge_mt(2000000, 0, 8, 0);
-    } else {
-        Give(Take());
-    }
-}
-hak_sched::Add
-    pool_release({"pool_release", 2, {3, 1}, 100, ManySuperslabs, ReleaseAndTake, NoneActive});
+hak_sched::Add pool_expire({"pool_expire", 2, {4, 1}, 100, Cached, TakeAndPurge, NoneActive});
 
-/* Statistics walk the descriptors without the lock: where one is mapped, its address is known. */
+/* Statistics walk the descriptors without the lock: where one is mapped, its address is known, and
+ * where a slab is open, so is its capacity. */
 void CheckMapped(hak_superslab_t *ss, void *) {
-    if (hak_load_acq(&ss->mapped) != 0) {
-        HAK_SCHED_CHECK(hak_region_base(&ss->region) != 0);
-        HAK_SCHED_CHECK(ss->region.kind == HAK_REGION_SUPERSLAB);
+    if (hak_load_acq(&ss->mapped) == 0) {
+        return;
+    }
+    HAK_SCHED_CHECK(hak_region_base(&ss->region) != 0);
+    HAK_SCHED_CHECK(ss->region.kind == HAK_REGION_SUPERSLAB);
+    for (const hak_slab_t &slab : ss->slab) {
+        if (hak_load_acq(&slab.sc) != 0) {
+            HAK_SCHED_CHECK(slab.cap == hak_sc_slab_blocks(A));
+        }
     }
 }
 void Empty() { hak_testing::StartEngine(); }
-void MakeAndVisit(int self) {
+void OpenAndVisit(int self) {
     if (self == 0) {
-        (void)Take();
+        hak_slab_open(Take(A), A);
     } else {
         hak_slot_pool_each(CheckMapped, nullptr);
     }
 }
-hak_sched::Add pool_visit({"pool_visit", 2, {2, 2}, 10, Empty, MakeAndVisit, OneActive});
+void CloseIt() {
+    hak_slot_pool_stats_t stats;
+    hak_slot_pool_stats_mt(&stats);
+    HAK_SCHED_CHECK(stats.active_slots == 1 && hak_slot_pool_check_locked() == 0);
+}
+hak_sched::Add pool_visit({"pool_visit", 2, {2, 2}, 10, Empty, OpenAndVisit, CloseIt});
 
 /* A fork waits for the purge that is under way. */
 void ForkDuringPurge(int self) {
@@ -134,9 +218,20 @@ void ForkDuringPurge(int self) {
         HAK_SCHED_CHECK(hak_slot_pool_check_locked() == 0);
         hak_slot_pool_fork_drop();
     } else {
-        (void)hak_slot_pool_purge_mt(2000000, 0, 8, 0);
+        PurgeAll();
     }
 }
-hak_sched::Add pool_fork({"pool_fork", 2, {3, 1}, 20, OneHeld, ForkDuringPurge, OneActive});
+hak_sched::Add pool_fork({"pool_fork", 2, {4, 1}, 20, OneHeld, ForkDuringPurge, OneActive});
+void ForkDuringUnmap(int self) {
+    if (self == 0) {
+        hak_slot_pool_fork_take();
+        HAK_SCHED_CHECK(hak_slot_pool_check_locked() == 0);
+        hak_slot_pool_fork_drop();
+    } else {
+        Give(held[0]);
+    }
+}
+hak_sched::Add
+    pool_fork_unmap({"pool_fork_unmap", 2, {4, 1}, 20, LastSlotNoLru, ForkDuringUnmap, NoneActive});
 
 } // namespace
