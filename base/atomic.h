@@ -48,17 +48,18 @@ typedef struct {
 /* Stores. */
 #define hak_store_rlx(w, x) HAK_ATOMIC_STORE(w, x, RELAXED)
 #define hak_store_rel(w, x) HAK_ATOMIC_STORE(w, x, RELEASE)
+#define hak_store_seq(w, x) HAK_ATOMIC_STORE(w, x, SEQ_CST)
 
 /* Read-modify-writes; each returns the old value. */
 #define hak_swap_acq(w, x) HAK_ATOMIC_SWAP(w, x, ACQUIRE)
 #define hak_swap_rel(w, x) HAK_ATOMIC_SWAP(w, x, RELEASE)
 #define hak_swap_acq_rel(w, x) HAK_ATOMIC_SWAP(w, x, ACQ_REL)
-#define hak_swap_seq(w, x) HAK_ATOMIC_SWAP(w, x, SEQ_CST)
 #define hak_add_rlx(w, x) HAK_ATOMIC_ADD(w, x, RELAXED)
 #define hak_sub_rlx(w, x) HAK_ATOMIC_SUB(w, x, RELAXED)
 
 /* Compare and swap: true on success, else `*expected` holds what was seen. Weak ones may fail
  * without cause. */
+#define hak_cas_weak_acq(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, true, ACQUIRE, RELAXED)
 #define hak_cas_weak_rel(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, true, RELEASE, RELAXED)
 #define hak_cas_weak_acq_rel(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, true, ACQ_REL, RELAXED)
 #define hak_cas_acq(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, false, ACQUIRE, RELAXED)

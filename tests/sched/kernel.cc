@@ -15,7 +15,7 @@ namespace hak_sched {
 
 namespace {
 
-enum : size_t { CHUNK = 1 << 21, CHUNKS = 64, PAGE = 4096 };
+enum : size_t { CHUNK = 1 << 21, CHUNKS = MAX_RANGES, PAGE = 4096 };
 
 struct Script {
     uint64_t successes, failures, calls;
@@ -63,6 +63,10 @@ void InitKernel() {
 void BeginKernel() { before = state; }
 void RestoreKernel() { state = before; }
 
+bool IsMappable(const void *address) {
+    return (size_t)((const char *)address - arena) < CHUNKS * CHUNK;
+}
+
 bool IsUnmapped(const void *address) {
     size_t offset = (size_t)((const char *)address - arena);
     return offset < CHUNKS * CHUNK && !state.used[offset / CHUNK];
@@ -102,7 +106,10 @@ void *hak_os_map_aligned(size_t bytes, size_t align) {
     for (size_t i = 0; i < CHUNKS; i++) {
         run = state.used[i] ? 0 : run + 1;
         if (run == n) {
-            memset(state.used + i + 1 - n, true, n);
+            for (size_t k = i + 1 - n; k <= i; k++) {
+                state.used[k] = true;
+                EnterRange(k);
+            }
             return arena + (i + 1 - n) * CHUNK;
         }
     }
@@ -126,9 +133,12 @@ void hak_os_unmap(void *base, size_t bytes) {
         if (i >= CHUNKS || !state.used[i]) {
             Fail("munmap of what is not mapped: %p", base);
         }
-        state.used[i] = false;
     }
     ClearRange(base, bytes, true, __builtin_return_address(0)); /* nobody may be using it */
+    for (size_t i = first; i < first + (bytes + CHUNK - 1) / CHUNK; i++) {
+        state.used[i] = false;
+        LeaveRange(i);
+    }
 }
 
 bool hak_os_purge(void *base, size_t bytes) {

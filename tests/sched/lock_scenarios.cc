@@ -27,11 +27,11 @@ void CountTwice(int) {
     CountOnce();
 }
 void IsFour() { HAK_SCHED_CHECK(count == 4 && hak_lock_try(&lock)); }
-hak_sched::Add lock_two({"lock_two", 2, {3, 2}, 500, Nothing, CountTwice, IsFour});
+hak_sched::Add lock_two({"lock_two", 2, {4, 2}, 500, Nothing, CountTwice, IsFour});
 
 void CountOne(int) { CountOnce(); }
 void IsThree() { HAK_SCHED_CHECK(count == 3 && hak_lock_try(&lock)); }
-hak_sched::Add lock_three({"lock_three", 3, {3, 1}, 500, Nothing, CountOne, IsThree});
+hak_sched::Add lock_three({"lock_three", 3, {3, 2}, 5000, Nothing, CountOne, IsThree});
 
 void TakeOrTry(int self) {
     if (self == 0) {
@@ -44,7 +44,7 @@ void TakeOrTry(int self) {
     }
 }
 void AllCame() { HAK_SCHED_CHECK(count + tries == 2 && count >= 1); }
-hak_sched::Add lock_try({"lock_try", 2, {3, 2}, 30, Nothing, TakeOrTry, AllCame});
+hak_sched::Add lock_try({"lock_try", 2, {4, 2}, 30, Nothing, TakeOrTry, AllCame});
 
 /* hak_owner_lock: thread 0 is the owner. */
 
@@ -92,9 +92,9 @@ void OwnerAndTry(int self) {
     }
 }
 void TwoOrThree() { DoorIsShut(2, 3); }
-hak_sched::Add owner_try({"owner_try", 2, {3, 2}, 100, WithBarrier, OwnerAndTry, TwoOrThree});
+hak_sched::Add owner_try({"owner_try", 2, {4, 2}, 1000, WithBarrier, OwnerAndTry, TwoOrThree});
 hak_sched::Add
-    owner_try_seq({"owner_try_seq", 2, {3, 2}, 100, WithoutBarrier, OwnerAndTry, TwoOrThree});
+    owner_try_seq({"owner_try_seq", 2, {4, 2}, 1000, WithoutBarrier, OwnerAndTry, TwoOrThree});
 
 void OwnerAndGuest(int self) {
     if (self == 0) {
@@ -105,9 +105,9 @@ void OwnerAndGuest(int self) {
     }
 }
 void Three() { DoorIsShut(3, 3); }
-hak_sched::Add owner_guest({"owner_guest", 2, {2, 2}, 100, WithBarrier, OwnerAndGuest, Three});
+hak_sched::Add owner_guest({"owner_guest", 2, {4, 2}, 500, WithBarrier, OwnerAndGuest, Three});
 hak_sched::Add
-    owner_guest_seq({"owner_guest_seq", 2, {2, 2}, 100, WithoutBarrier, OwnerAndGuest, Three});
+    owner_guest_seq({"owner_guest_seq", 2, {4, 2}, 400, WithoutBarrier, OwnerAndGuest, Three});
 
 void OwnerAndTwo(int self) {
     if (self == 0) {
@@ -118,8 +118,8 @@ void OwnerAndTwo(int self) {
         (void)TryAsGuest();
     }
 }
-hak_sched::Add owner_two({"owner_two", 3, {2, 1}, 500, WithBarrier, OwnerAndTwo, TwoOrThree});
+hak_sched::Add owner_two({"owner_two", 3, {3, 1}, 5000, WithBarrier, OwnerAndTwo, TwoOrThree});
 hak_sched::Add
-    owner_two_seq({"owner_two_seq", 3, {2, 1}, 500, WithoutBarrier, OwnerAndTwo, TwoOrThree});
+    owner_two_seq({"owner_two_seq", 3, {3, 1}, 5000, WithoutBarrier, OwnerAndTwo, TwoOrThree});
 
 } // namespace

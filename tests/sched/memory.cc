@@ -48,7 +48,8 @@ struct Use {
     bool written, shared, learned;
 };
 
-View views[MAX_THREADS], sequential;
+View views[MAX_THREADS], sequential, ranges[MAX_RANGES];
+bool left_ranges[MAX_RANGES]; /* in this schedule */
 History histories[MAX_WORDS];
 unsigned words; /* histories in use; the first stands for none */
 std::unordered_map<const void *, Use> uses;
@@ -246,6 +247,7 @@ void BeginMemory(int threads) {
     words = 1;
     memset(views, 0, sizeof views);
     memset(&sequential, 0, sizeof sequential);
+    memset(left_ranges, 0, sizeof left_ranges);
     for (int i = 1; i <= threads; i++) {
         views[i].clock.at[i] = 1;
     }
@@ -313,6 +315,20 @@ bool Modify(void *word, unsigned bytes, const Change &change, uint64_t *seen) {
     Publish(slot, write, change.order, &history.writes[at]);
     WriteRaw(word, bytes, history.writes[history.used - 1].value);
     return true;
+}
+
+void LeaveRange(size_t range) {
+    if (CurrentPhase() == RUN) {
+        Copy(ranges[range], views[Self()]);
+        views[Self()].clock.at[Self()]++;
+        left_ranges[range] = true;
+    }
+}
+
+void EnterRange(size_t range) {
+    if (CurrentPhase() == RUN && left_ranges[range]) {
+        Join(views[Self()], ranges[range]);
+    }
 }
 
 void Barrier() {

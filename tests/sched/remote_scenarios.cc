@@ -33,7 +33,7 @@ void PushAndDrain(int self) {
     }
 }
 void SixInUse() { CheckWorld(6); }
-hak_sched::Add push_drain({"push_drain", 2, {3, 2}, 1000, BuildWorld, PushAndDrain, SixInUse});
+hak_sched::Add push_drain({"push_drain", 2, {4, 2}, 2000, BuildWorld, PushAndDrain, SixInUse});
 
 void TwoPush(int self) {
     if (self == 0) {
@@ -42,7 +42,7 @@ void TwoPush(int self) {
         PushOne(world.slab[0], world.block[0][self]);
     }
 }
-hak_sched::Add two_push({"two_push", 3, {2, 1}, 500, BuildWorld, TwoPush, SixInUse});
+hak_sched::Add two_push({"two_push", 3, {3, 1}, 2000, BuildWorld, TwoPush, SixInUse});
 
 /* Two slabs of one heap are pending: the second waits in the drain list. */
 void BuildTwoSlabs() {
@@ -70,6 +70,11 @@ void TakeList(int self) {
         hak_owner_lock_take_owner(&world.heap[0]->lock);
         uint32_t count;
         hak_block_t *list = hak_free_remote_take_owner(world.slab[0], &count);
+        uint32_t length = 0;
+        for (hak_block_t *block = list; block != nullptr; block = hak_block_next(block)) {
+            length++;
+        }
+        HAK_SCHED_CHECK(length == count);
         hak_free_local_push_list_owner(world.heap[0], world.slab[0], list, count);
         hak_owner_lock_drop_owner(&world.heap[0]->lock);
         DrainAsOwner(world.heap[0], 4);
@@ -78,7 +83,7 @@ void TakeList(int self) {
         PushOne(world.slab[0], world.block[0][1]);
     }
 }
-hak_sched::Add take_list({"take_list", 2, {3, 2}, 1000, BuildWorld, TakeList, SixInUse});
+hak_sched::Add take_list({"take_list", 2, {4, 2}, 4000, BuildWorld, TakeList, SixInUse});
 
 /* The last blocks come back: the slab is retired, but not while it is queued. */
 void LastBlocks(int self) {
@@ -94,7 +99,7 @@ void LastBlocks(int self) {
         hak_free_remote_push_mt(world.slab[0], world.block[0][2], world.block[0][3], 2);
     }
 }
-hak_sched::Add last_blocks({"last_blocks", 2, {3, 1}, 500, BuildWorld, LastBlocks, FourInUse});
+hak_sched::Add last_blocks({"last_blocks", 2, {4, 2}, 300, BuildWorld, LastBlocks, FourInUse});
 
 /* T-20: thread 0 has heap 0 and takes slabs over from heap 1, which has no thread. */
 
@@ -124,7 +129,7 @@ void AdoptAndPush(int self) {
         PushOne(world.slab[1], world.block[1][1]);
     }
 }
-hak_sched::Add adopt_push({"adopt_push", 2, {2, 1}, 500, BuildIdle, AdoptAndPush, SixInUse});
+hak_sched::Add adopt_push({"adopt_push", 2, {4, 2}, 400, BuildIdle, AdoptAndPush, SixInUse});
 
 /* Somebody else drains the same heap while the slab moves and a block comes back. */
 void AdoptDrainPush(int self) {
@@ -180,7 +185,7 @@ void AllIdle() {
     HAK_SCHED_CHECK(made - idle == 1);
     CheckWorld(8);
 }
-hak_sched::Add heaps({"heaps", 2, {3, 1}, 100, OneIdleHeap, ComeAndGo, AllIdle});
+hak_sched::Add heaps({"heaps", 2, {3, 2}, 4000, OneIdleHeap, ComeAndGo, AllIdle});
 
 /* A heap that is made while another thread walks the list of all. */
 void MakeAndWalk(int self) {
@@ -196,7 +201,19 @@ void MakeAndWalk(int self) {
     HAK_SCHED_CHECK(found == 2 || found == 3);
 }
 void EightInUse() { CheckWorld(8); }
-hak_sched::Add heaps_walk({"heaps_walk", 2, {2, 2}, 5, BuildWorld, MakeAndWalk, EightInUse});
+hak_sched::Add heaps_walk({"heaps_walk", 2, {3, 3}, 10, BuildWorld, MakeAndWalk, EightInUse});
+
+/* The cursor of adoption hands a heap from a thread that saw it made to one that did not. */
+void MakeAndCollect(int self) {
+    if (self == 0) {
+        (void)hak_heap_acquire_mt();
+        (void)hak_heap_acquire_mt();
+    } else {
+        (void)hak_adoption_collect_mt(nullptr, 0, 1, 1);
+    }
+}
+hak_sched::Add
+    heaps_cursor({"heaps_cursor", 3, {2, 1}, 100, BuildWorld, MakeAndCollect, EightInUse});
 
 /* A fork waits until nobody is inside a heap, and keeps everybody out. */
 hak_heap_t *Inside(hak_heap_t *heap) {

@@ -82,6 +82,10 @@ struct Change {
 bool Modify(void *word, unsigned bytes, const Change &change, uint64_t *seen);
 /* What membarrier does: every thread has seen all that any has seen or written. */
 void Barrier();
+/* The kernel orders the munmap of a range before the mmap that gives it out again. */
+enum { MAX_RANGES = 64 };
+void LeaveRange(size_t range);
+void EnterRange(size_t range);
 
 /* shadow.cc */
 void BeginShadow();
@@ -99,6 +103,7 @@ void ClearRange(void *base, size_t bytes, bool forget, const void *pc);
 void InitKernel();
 void BeginKernel();
 void RestoreKernel();
+bool IsMappable(const void *address); /* in the arena */
 bool IsUnmapped(const void *address);
 
 /* mutants.cc */

@@ -39,6 +39,7 @@ std::vector<Record *> records;
 size_t records_used;
 uint64_t schedule;
 uint64_t plain_accesses;
+std::vector<uintptr_t> set_up; /* words that `setup` wrote in memory that may be cleared */
 
 Cell &Find(uintptr_t word) {
     for (size_t i = word * 0x9e3779b97f4a7c15ull >> 49;; i = (i + 1) % CELLS) {
@@ -144,7 +145,13 @@ void SaveWord(void *word) {
 }
 
 void PlainAccess(const void *address, size_t bytes, bool write, const void *pc) {
-    if (schedule == 0 || OnStack(address)) {
+    if (schedule == 0) {
+        if (write && IsMappable(address)) {
+            set_up.push_back((uintptr_t)address / 8);
+        }
+        return;
+    }
+    if (OnStack(address)) {
         return;
     }
     if (++plain_accesses > MAX_PLAIN) {
@@ -152,6 +159,9 @@ void PlainAccess(const void *address, size_t bytes, bool write, const void *pc) 
     }
     if (IsUnmapped(address)) {
         Fail("access to unmapped memory %p, by thread %d at %p", address, Self() - 1, pc);
+    }
+    if (!write && CurrentPhase() != RUN) {
+        return;
     }
     uintptr_t from = (uintptr_t)address, end = from + bytes;
     while (from < end) {
@@ -177,6 +187,11 @@ uint16_t &HistoryOf(const void *word) {
 
 void ClearRange(void *base, size_t bytes, bool forget, const void *pc) {
     uintptr_t low = (uintptr_t)base / 8, n = bytes / 8;
+    for (uintptr_t word : set_up) {
+        if (schedule != 0 && word - low < n) {
+            (void)Find(word);
+        }
+    }
     for (Cell *cell : touched) {
         if (schedule != 0 && cell->word - low < n) {
             Access(cell->word, 0xff, PLAIN_WRITE, pc);

@@ -84,7 +84,7 @@ TEST(Toys, AtomicMessageNeedsRelease) {
 template <bool SEQ> void Dekker(int self) {
     hak_a32_t *mine = self == 0 ? &a : &b, *others = self == 0 ? &b : &a;
     if (SEQ) {
-        (void)hak_swap_seq(mine, 1);
+        hak_store_seq(mine, 1);
     } else {
         (void)hak_swap_acq_rel(mine, 1);
     }

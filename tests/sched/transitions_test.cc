@@ -21,6 +21,7 @@ void SetUpSlots() {
     hak_testing::StartEngine();
     hak_slab_t *other = hak_slot_pool_take_mt(kTiny);
     ss = hak_slab_superslab(hak_slot_pool_take_mt(kTiny));
+    *(uint64_t *)hak_slab_base(other) = 1;
     hak_slot_pool_give_mt(other);
     if (allowed) {
         hak_slot_state_legal[from] |= (uint8_t)(1u << to);
@@ -44,13 +45,22 @@ void BesideOthers(int self) {
     } else if (self == 1) {
         (void)hak_slot_pool_purge_mt(2000000, 0, 8, 0);
     } else {
-        hak_slot_pool_give_mt(hak_slot_pool_take_mt(kTiny));
+        hak_slab_t *slab = hak_slot_pool_take_mt(kTiny);
+        *(uint64_t *)hak_slab_base(slab) = 1;
+        hak_slot_pool_give_mt(slab);
     }
 }
 
+/* What the states promise. A transition that found no slot in its state broke nothing. */
 void CheckBooks() {
-    /* A transition that found no slot in its state broke nothing. */
     HAK_SCHED_CHECK(hak_slot_pool_check_locked() == 0);
+    HAK_SCHED_CHECK(ss->purge_mask == 0); /* no purge is at work any more */
+    uint32_t unused = hak_slot_state_mask(ss, HAK_SLOT_UNUSED);
+    for (uintptr_t i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
+        const uint64_t *slot =
+            (const uint64_t *)(hak_region_base(&ss->region) + (i << HAK_UNIT_SHIFT));
+        HAK_SCHED_CHECK((unused >> i & 1) == 0 || *slot == 0);
+    }
 }
 
 const hak_sched::Scenario scenario = {"transition", 3,         {2, 0}, 1, SetUpSlots,
