@@ -1,10 +1,12 @@
 /* boxes/slot_pool under the policy of the build: slots have one holder at a time while superslabs
  * fill, drain, are purged, cached and unmapped. `any` puts tiny slabs on the pool's own lists.
  */
+#include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
 #include "core/options/options.h"
+#include "registry/registry.h"
 #include "tests/sched/sched.h"
 
 namespace {
@@ -83,7 +85,7 @@ void Full() {
     hak_testing::StartEngine();
     hak_slab_t *first = Take(A);
     for (int i = 1; i < HAK_SUPERSLAB_SLOTS; i++) {
-        (void)Take(i % 2 != 0 ? A : B);
+        (void)Take(A);
     }
     held[0] = first;
 }
@@ -92,16 +94,11 @@ void GiveOneTakeTwo(int self) {
         Give(held[0]);
     } else {
         (void)Take(A);
-        (void)Take(A);
+        (void)Take(B);
     }
 }
-void AsManyAsBefore() {
-    hak_slot_pool_stats_t stats;
-    hak_slot_pool_stats_mt(&stats);
-    HAK_SCHED_CHECK(stats.active_slots >= HAK_SUPERSLAB_SLOTS + 1);
-    CheckPool(stats.active_slots);
-}
-hak_sched::Add pool_full({"pool_full", 2, {4, 1}, 100, Full, GiveOneTakeTwo, AsManyAsBefore});
+void AllAndOne() { CheckPool(HAK_SUPERSLAB_SLOTS + 1); }
+hak_sched::Add pool_full({"pool_full", 2, {4, 1}, 100, Full, GiveOneTakeTwo, AllAndOne});
 
 /* Two superslabs of 4-unit slabs become wholly free at once and only one may stay. */
 void TwoForOne() {
@@ -204,6 +201,39 @@ void CloseIt() {
     HAK_SCHED_CHECK(stats.active_slots == 1 && hak_slot_pool_check_locked() == 0);
 }
 hak_sched::Add pool_visit({"pool_visit", 2, {2, 2}, 10, Empty, OpenAndVisit, CloseIt});
+
+/* An address is looked up while the superslab that will hold it is made, and with it the leaf of the
+ * registry: by who frees a wild pointer. */
+uintptr_t address;
+void EmptyRegistry() {
+    hak_testing::StartEngine();
+    void *memory = hak_os_map_aligned(HAK_SUPERSLAB_BYTES, HAK_SUPERSLAB_BYTES);
+    hak_os_unmap(memory, HAK_SUPERSLAB_BYTES);
+    address = (uintptr_t)memory; /* where the next one lies */
+}
+/* The same where the leaf is there already. */
+void FullRegistry() {
+    Full();
+    void *memory = hak_os_map_aligned(HAK_SUPERSLAB_BYTES, HAK_SUPERSLAB_BYTES);
+    hak_os_unmap(memory, HAK_SUPERSLAB_BYTES);
+    address = (uintptr_t)memory;
+}
+void OpenAndLookUp(int self) {
+    if (self == 0) {
+        hak_slab_t *slab = Take(A);
+        HAK_SCHED_CHECK(hak_slab_base(slab) == address);
+        hak_registry_set_tags(address, 1, A);
+        return;
+    }
+    const hak_region_t *region = hak_registry_region(address);
+    HAK_SCHED_CHECK(region == nullptr || region->kind == HAK_REGION_SUPERSLAB);
+    uint32_t tag = hak_registry_tag(address);
+    HAK_SCHED_CHECK(tag == HAK_TAG_NONE || tag == A);
+}
+hak_sched::Add
+    pool_registry({"pool_registry", 2, {3, 2}, 50, EmptyRegistry, OpenAndLookUp, CloseIt});
+hak_sched::Add pool_registry_leaf(
+    {"pool_registry_leaf", 2, {3, 2}, 50, FullRegistry, OpenAndLookUp, AllAndOne});
 
 /* A fork waits for the purge that is under way. */
 void ForkDuringPurge(int self) {
