@@ -76,7 +76,7 @@ void LastSlotNoLru() {
     LastSlot();
     SetOption(HAK_OPTION_SUPERSLAB_MAX_CACHED, 0);
 }
-hak_sched::Add pool_unmap({"pool_unmap", 2, {4, 1}, 100, LastSlotNoLru, GiveAndTake, NoneActive});
+hak_sched::Add pool_unmap({"pool_unmap", 2, {3, 1}, 500, LastSlotNoLru, GiveAndTake, NoneActive});
 hak_sched::Add
     pool_unmap_three({"pool_unmap_three", 3, {2, 0}, 500, LastSlotNoLru, GiveAndTake, NoneActive});
 
@@ -171,7 +171,7 @@ void Cached() {
     Give(held[0]);
     SetOption(HAK_OPTION_SUPERSLAB_TTL_SEC, 1);
 }
-hak_sched::Add pool_expire({"pool_expire", 2, {4, 1}, 100, Cached, TakeAndPurge, NoneActive});
+hak_sched::Add pool_expire({"pool_expire", 2, {3, 1}, 500, Cached, TakeAndPurge, NoneActive});
 
 /* Statistics walk the descriptors without the lock: where one is mapped, its address is known, and
  * where a slab is open, so is its capacity. */
@@ -202,8 +202,8 @@ void CloseIt() {
 }
 hak_sched::Add pool_visit({"pool_visit", 2, {2, 2}, 10, Empty, OpenAndVisit, CloseIt});
 
-/* An address is looked up while the superslab that will hold it is made, and with it the leaf of the
- * registry: by who frees a wild pointer. */
+/* An address is looked up while the superslab that will hold it is made, and with it the leaf of
+ * the registry: by who frees a wild pointer. */
 uintptr_t address;
 void EmptyRegistry() {
     hak_testing::StartEngine();
@@ -233,7 +233,7 @@ void OpenAndLookUp(int self) {
 hak_sched::Add
     pool_registry({"pool_registry", 2, {3, 2}, 50, EmptyRegistry, OpenAndLookUp, CloseIt});
 hak_sched::Add pool_registry_leaf(
-    {"pool_registry_leaf", 2, {3, 2}, 50, FullRegistry, OpenAndLookUp, AllAndOne});
+    {"pool_registry_leaf", 2, {3, 2}, 30, FullRegistry, OpenAndLookUp, AllAndOne});
 
 /* A fork waits for the purge that is under way. */
 void ForkDuringPurge(int self) {
@@ -255,7 +255,7 @@ void ForkDuringUnmap(int self) {
         Give(held[0]);
     }
 }
-hak_sched::Add
-    pool_fork_unmap({"pool_fork_unmap", 2, {4, 1}, 20, LastSlotNoLru, ForkDuringUnmap, NoneActive});
+hak_sched::Add pool_fork_unmap(
+    {"pool_fork_unmap", 2, {3, 1}, 500, LastSlotNoLru, ForkDuringUnmap, NoneActive});
 
 } // namespace

@@ -1,20 +1,34 @@
-/* Every scenario under every schedule within its bounds. */
+/* Every scenario under every schedule within its bounds. By hand, with --gtest_filter for one
+ * scenario: HAK_SCHED_REPLAY="..." runs the one schedule that a failure printed, step by step;
+ * HAK_SCHED_MUTANT="..." puts a fault of tests/sched/mutants.txt in.
+ */
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include "tests/sched/sched.h"
 
 namespace {
+
+std::string Variable(const char *name) {
+    const char *value = getenv(name);
+    return value != nullptr ? value : "";
+}
 
 class Schedules : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Schedules, AllAreRight) {
     const hak_sched::Scenario *scenario = hak_sched::FindScenario(GetParam());
     ASSERT_NE(scenario, nullptr);
-    hak_sched::Result result = hak_sched::Explore(*scenario, scenario->bounds);
+    std::string mutant = Variable("HAK_SCHED_MUTANT"), replay = Variable("HAK_SCHED_REPLAY");
+    if (!replay.empty()) {
+        hak_sched::Replay(*scenario, replay, mutant);
+        return;
+    }
+    hak_sched::Result result = hak_sched::Explore(*scenario, scenario->bounds, mutant);
     printf("%s: %llu schedules, %s\n", scenario->name, (unsigned long long)result.schedules,
            result.exhausted ? "all" : "not all");
     if (result.failed) {
-        hak_sched::Replay(*scenario, result.schedule);
+        hak_sched::Replay(*scenario, result.schedule, mutant);
     }
     EXPECT_FALSE(result.failed) << result.failure << "\nHAK_SCHED_REPLAY=\"" << result.schedule
                                 << "\"";

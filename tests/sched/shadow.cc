@@ -9,6 +9,8 @@
 
 #include "tests/sched/runtime.h"
 
+extern "C" const char __executable_start[]; /* by the linker */
+
 namespace hak_sched {
 
 namespace {
@@ -75,6 +77,11 @@ Record &RecordOf(Cell &cell, uint8_t mask) {
     return *record;
 }
 
+/* As addr2line takes it: from the start of the program. */
+const void *Place(const void *pc) {
+    return reinterpret_cast<const void *>((uintptr_t)pc - (uintptr_t)__executable_start);
+}
+
 const char *const use_names[] = {"plain read", "plain write", "atomic read", "atomic write"};
 
 /* True if the two may not meet without order. */
@@ -90,8 +97,8 @@ void CheckRecord(const Record &record, int use, uintptr_t word, const void *pc) 
         for (int other = 0; thread != Self() && other < USES; other++) {
             if (record.at[other][thread] > now.at[thread] && Conflict(use, other)) {
                 Fail("race on %p: %s of thread %d at %p, %s of thread %d at %p, without order",
-                     (void *)(word * 8), use_names[use], Self() - 1, pc, use_names[other],
-                     thread - 1, record.pc[thread]);
+                     (void *)(word * 8), use_names[use], Self() - 1, Place(pc), use_names[other],
+                     thread - 1, Place(record.pc[thread]));
             }
         }
     }
@@ -155,10 +162,10 @@ void PlainAccess(const void *address, size_t bytes, bool write, const void *pc) 
         return;
     }
     if (++plain_accesses > MAX_PLAIN) {
-        Fail("livelock: a loop that has no atomic operation, at %p", pc);
+        Fail("livelock: a loop that has no atomic operation, at %p", Place(pc));
     }
     if (IsUnmapped(address)) {
-        Fail("access to unmapped memory %p, by thread %d at %p", address, Self() - 1, pc);
+        Fail("access to unmapped memory %p, by thread %d at %p", address, Self() - 1, Place(pc));
     }
     if (!write && CurrentPhase() != RUN) {
         return;
