@@ -1,6 +1,7 @@
 /* Which slot a slab gets, under each policy. The test is built once per policy. */
 #include "boxes/slot_policy/slot_policy.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
