@@ -19,6 +19,14 @@ HAK_SUITE_VARIANTS = [
     "hakmem_per_class_ss",
 ]
 
+# Variants that differ from these by a policy alone are tagged `few`: undefined-behaviour and debug
+# builds leave them out, for time.
+_MAIN_VARIANTS = [
+    "hakmem",
+    "hakmem_faulty",
+    "hakmem_sp_slot",
+]
+
 def hak_variant_test(
         name,
         srcs = [],
@@ -80,7 +88,8 @@ def hak_variant_test(
             linkopts = linkopts + ["-pthread"],
             linkstatic = True,
             malloc = library if override else "//:system_malloc",
-            tags = tags + (["no-san"] if override else []),
+            tags = tags + (["no-san"] if override else []) +
+                   ([] if variant in _MAIN_VARIANTS else ["few"]),
             visibility = visibility,
             deps = ([":" + code] if srcs else []) + deps + [library] +
                    (["@gtest//:gtest_main"] if gtest else []),
