@@ -26,6 +26,8 @@
 extern "C" {
 #endif
 
+struct hak_stats; /* of include/hakmem.h */
+
 /* What a backend knows of an address in its memory. */
 typedef struct {
     uintptr_t block; /* start of the block that holds the address */
@@ -38,6 +40,9 @@ typedef struct {
     uint64_t slabs;          /* runs of blocks in use */
     uint64_t free_bytes;     /* in them, free and touched */
     uint64_t uncarved_bytes; /* in them, never touched */
+    /* Of a backend that maps memory of its own, apart from superslabs: */
+    uint64_t mapped_bytes, mapped_peak_bytes;
+    uint64_t spare_bytes; /* in no run of blocks; what of it may be resident */
 } hak_backend_stats_t;
 
 typedef struct {
@@ -73,6 +78,8 @@ typedef struct hak_backend {
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
+    /* Fills in the statistics that are this backend's alone. NULL: it has none. */
+    void (*counters)(struct hak_stats *stats);
     /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
      * were. */
     void (*fork_take)(void);

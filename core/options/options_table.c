@@ -13,7 +13,8 @@ enum {
     HAK_MAX_PURGE_DELAY_MS = 24 * 60 * 60 * 1000,
     HAK_MAX_HUGE_CACHE_MB = 1 << 20,
     HAK_DEFAULT_DRAIN_INTERVAL = 1024, /* the tiny notes' figure */
-    HAK_MAX_DRAIN_INTERVAL = 1 << 30
+    HAK_MAX_DRAIN_INTERVAL = 1 << 30,
+    HAK_DEFAULT_MID_CHUNK_MB = 4
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -23,6 +24,7 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_TINY_TLS_SLL] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_ENABLE] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_INTERVAL] = {HAK_DEFAULT_DRAIN_INTERVAL},
+    [HAK_OPTION_MID_CHUNK_MB] = {HAK_DEFAULT_MID_CHUNK_MB},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -36,6 +38,9 @@ static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUT
                                                        {"two_level", HAK_REGISTRY_TWO_LEVEL},
                                                        {NULL, 0}};
 static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}, {NULL, 0}};
+static const hak_option_word_t hak_chunk_words[] = {{"2", 2}, {"4", 4}, {NULL, 0}};
+static const hak_option_word_t hak_mid_registry_words[] = {
+    {"page", HAK_MID_REGISTRY_PAGE}, {"sorted", HAK_MID_REGISTRY_SORTED}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -121,6 +126,22 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .help = "Blocks that one drain gives back; 0: all. For cache_policy drain alone.",
          .kind = HAK_OPTION_IS_NUMBER,
          .high = HAK_MAX_DRAIN_INTERVAL},
+    [HAK_OPTION_MID_CHUNK_MB] = {.name = "mid_chunk_mb",
+                                 .help = "Size of a chunk in MiB. For mid_mt alone.",
+                                 .kind = HAK_OPTION_IS_WORD,
+                                 .initial = HAK_DEFAULT_MID_CHUNK_MB,
+                                 .words = hak_chunk_words},
+    [HAK_OPTION_MID_CHUNK_ADAPTIVE] =
+        {.name = "mid_chunk_adaptive",
+         .help = "1: a thread's first chunk of a size class has 512 KiB, each further one twice as "
+                 "much up to mid_chunk_mb. For mid_mt alone.",
+         .kind = HAK_OPTION_IS_SWITCH},
+    [HAK_OPTION_MID_REGISTRY] =
+        {.name = "mid_registry",
+         .help = "How a free finds its chunk: page, by the map of all pages; sorted, by a search "
+                 "under a lock. For mid_mt alone.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_mid_registry_words},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

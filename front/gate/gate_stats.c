@@ -76,6 +76,12 @@ static void hak_add_blocks(hak_stats_t *stats) {
         stats->slabs_active += s.slabs;
         stats->slab_free_bytes += s.free_bytes;
         stats->slab_uncarved_bytes += s.uncarved_bytes;
+        stats->empty_dirty_bytes += s.spare_bytes;
+        stats->mapped_bytes += s.mapped_bytes;
+        stats->mapped_peak_bytes += s.mapped_peak_bytes;
+        if ((*b)->counters != NULL) {
+            (*b)->counters(stats);
+        }
     }
     hak_backend_stats_t large;
     hak_large_stats_mt(&large, &stats->huge_cached_bytes);
@@ -97,9 +103,9 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->slot_from_new = pool.from_new;
     stats->purges = pool.purges;
     stats->purged_bytes = pool.purged_bytes;
-    stats->empty_dirty_bytes = pool.dirty_slots << HAK_UNIT_SHIFT;
-    stats->mapped_bytes = (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
-    stats->mapped_peak_bytes = pool.superslabs_peak << HAK_WINDOW_SHIFT;
+    stats->empty_dirty_bytes += pool.dirty_slots << HAK_UNIT_SHIFT;
+    stats->mapped_bytes += (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
+    stats->mapped_peak_bytes += pool.superslabs_peak << HAK_WINDOW_SHIFT;
     stats->mapped_peak_bytes += huge.mapped_peak_bytes;
     hak_os_calls_t calls;
     hak_os_calls(&calls);
@@ -113,6 +119,8 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_gate_init(NULL);
     uint32_t struct_bytes = stats->struct_bytes;
     memset(stats, 0, sizeof *stats);
+    /* What no backend of this variant fills in. */
+    memset(&stats->mid_mt_allocs, 0xff, sizeof *stats - offsetof(hak_stats_t, mid_mt_allocs));
     stats->struct_bytes = struct_bytes;
     stats->pid = hak_os_pid();
     for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
