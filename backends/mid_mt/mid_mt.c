@@ -114,8 +114,8 @@ static hak_block_t *hak_refill(hak_heap_t *mine, unsigned sc) {
     }
     hak_block_t *list = NULL;
     hak_owner_lock_take_owner(&mine->lock);
-    /* Half of what the bin may hold: what is taken out is then as far from full as from empty. */
-    uint32_t count = hak_take(heap, sc, hak_tls_sll_first_cap(sc), &list);
+    /* Half of what the bin may hold: it is then as far from full as from empty. */
+    uint32_t count = hak_take(heap, sc, mine->bin_cap[sc] / 2 + 1, &list);
     if (count != 0) {
         hak_cache_policy_fill_owner(mine, sc, hak_block_next(list), count - 1);
     }
@@ -173,13 +173,33 @@ static bool hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned 
     return true;
 }
 
+static void hak_flush_bin(hak_heap_t *mine, unsigned index) {
+    unsigned sc = hak_mid_sc(index);
+    hak_put_back_list(mine, hak_tls_sll_take_all(sc, mine->bin_cap[sc]));
+}
+
 static void hak_thread_flush(hak_heap_t *mine) {
     hak_owner_lock_take_owner(&mine->lock);
     for (unsigned i = 0; i < HAK_MID_CLASSES; i++) {
-        unsigned sc = hak_mid_sc(i);
-        hak_put_back_list(mine, hak_tls_sll_take_all(sc, mine->bin_cap[sc]));
+        hak_flush_bin(mine, i);
     }
     hak_owner_lock_drop_owner(&mine->lock);
+}
+
+/* Empties the bins that show the same first block as a purge delay ago: the thread does without
+ * the class, and these blocks may be all that keeps chunks and units in use. Owner lock held. */
+static void hak_flush_idle(hak_mid_heap_t *heap, uint64_t now_ms, uint64_t delay_ms) {
+    if (now_ms - heap->bins_seen_ms < delay_ms) {
+        return;
+    }
+    heap->bins_seen_ms = now_ms;
+    for (unsigned i = 0; i < HAK_MID_CLASSES; i++) {
+        const hak_block_t *first = hak_tls.bin[hak_mid_sc(i)].head;
+        if (first != NULL && first == heap->bin_seen[i]) {
+            hak_flush_bin(heap->heap, i);
+        }
+        heap->bin_seen[i] = hak_tls.bin[hak_mid_sc(i)].head;
+    }
 }
 
 static void hak_thread_exit(hak_heap_t *mine) {
@@ -197,6 +217,7 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     hak_mid_heap_t *heap = mine != NULL ? hak_mid_heap_of(mine) : NULL;
     if (heap != NULL) {
         hak_owner_lock_take_owner(&mine->lock);
+        hak_flush_idle(heap, order->now_ms, order->delay_ms);
         hak_mid_return_drain_owner(heap, HAK_PURGE_CHUNKS);
         if (hak_mid_return_is_due(heap, &visit)) {
             hak_mid_return_purge_owner(heap, &visit);

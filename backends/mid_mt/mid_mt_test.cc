@@ -49,7 +49,8 @@ size_t Check() {
 }
 
 size_t Purge(hak_heap_t *mine, uint64_t after_ms = 0, uint64_t delay_ms = 0) {
-    hak_purge_order_t order = {hak_os_now_ms() + after_ms, delay_ms, UINT32_MAX, 0};
+    hak_os_fake_advance_ms(after_ms);
+    hak_purge_order_t order = {hak_os_now_ms(), delay_ms, UINT32_MAX, 0};
     return mid.purge(mine, &order);
 }
 
@@ -91,7 +92,10 @@ class Own {
 
 class MidMt : public ::testing::Test {
   protected:
-    void SetUp() override { hak_testing::StartEngine(); }
+    void SetUp() override {
+        hak_testing::StartEngine();
+        hak_os_fake_advance_ms(1000000); /* all that earlier tests left is due */
+    }
     void TearDown() override {
         hak_os_fake_reset();
         Purge(nullptr);
@@ -251,9 +255,9 @@ TEST_F(MidMt, AnIdleOwnerStrandsNothing) {
         EXPECT_TRUE(mid.take_back_remote(nullptr, blocks[i], k32));
     }
     hak_store_rlx(&own.get()->active_ms, hak_os_now_ms());
-    EXPECT_EQ(Purge(nullptr, 100, 500), 0u) << "too early, its owner was seen just now";
-    EXPECT_EQ(Purge(nullptr, 600, 500), 0u) << "taken in; the first visit only looks";
-    EXPECT_EQ(Purge(nullptr, 900, 500), 63u << HAK_UNIT_SHIFT);
+    EXPECT_EQ(Purge(nullptr, 1000, 100000), 0u) << "too early, its owner was seen just now";
+    EXPECT_EQ(Purge(nullptr, 109000, 100000), 0u) << "taken in; the first visit only looks";
+    EXPECT_EQ(Purge(nullptr, 60000, 100000), 63u << HAK_UNIT_SHIFT);
     EXPECT_EQ(Stats().free_bytes, 32768u) << "the other half of the unit that is in use";
     EXPECT_EQ(Check(), 0u);
     EXPECT_TRUE(mid.take_back_remote(nullptr, blocks.back(), k32));
@@ -310,12 +314,30 @@ TEST_F(MidMt, EmptyChunksArePooledThenUnmapped) {
         Put(own.get(), block, k8);
     }
     mid.thread_flush(own.get());
-    EXPECT_EQ(Purge(own.get(), 100, 500), 0u);
+    EXPECT_EQ(Purge(own.get(), 0, 100000), 0u);
     EXPECT_EQ(Counters().mid_mt_chunks, 0u) << "purge closes the last ones too";
-    hak_os_fake_advance_ms(1000);
-    EXPECT_NE(Purge(own.get(), 0, 500), 0u);
+    hak_os_fake_advance_ms(200000);
+    EXPECT_NE(Purge(own.get(), 0, 100000), 0u);
     EXPECT_EQ(Stats().mapped_bytes, 0u);
     EXPECT_FALSE(mid.has_garbage());
+}
+
+/* What a bin keeps of a class that the thread does not use any more goes back too. */
+TEST_F(MidMt, IdleBinsAreFlushed) {
+    Own own;
+    hak_block_t *idle = Take(own.get(), k32);
+    hak_block_t *busy = Take(own.get(), k16);
+    Put(own.get(), idle, k32);
+    Put(own.get(), busy, k16);
+    Purge(own.get(), 200000, 100000);
+    EXPECT_EQ(Counters().mid_mt_32k_used, 1u) << "the first visit only looks";
+    EXPECT_EQ(Take(own.get(), k16), busy);
+    Purge(own.get(), 50000, 100000);
+    EXPECT_EQ(Counters().mid_mt_32k_used, 1u) << "too early";
+    Purge(own.get(), 60000, 100000);
+    EXPECT_EQ(Counters().mid_mt_32k_used, 0u);
+    EXPECT_EQ(Counters().mid_mt_16k_used, 1u);
+    Put(own.get(), busy, k16);
 }
 
 /* T-15: no memory at any point of the first allocation, of a further chunk, of the registry. */

@@ -88,7 +88,7 @@ static inline struct hak_mid_heap *hak_mid_chunk_owner(const hak_mid_chunk_t *ch
     return (struct hak_mid_heap *)hak_load_acq(&chunk->owner);
 }
 
-/* The chunk that holds `address`, or NULL; by the page registry or, with HAKMEM_MID_REGISTRY=sorted,
+/* The chunk that holds `address`, or NULL; by the page registry or, if HAKMEM_MID_REGISTRY says so,
  * by the sorted one. Stable only while a block of it is in use. */
 hak_mid_chunk_t *hak_mid_chunk_of(uintptr_t address);
 

@@ -30,7 +30,10 @@ typedef struct hak_mid_heap {
     hak_heap_t *heap; /* fixed */
     hak_mid_chunk_t *partial[HAK_MID_CLASSES];
     uint32_t next_bytes[HAK_MID_CLASSES]; /* backend: the next chunk's size, adaptive policy */
-    hak_a32_t partial_mask;               /* bit per class: the list above is not empty */
+    /* backend: first block of each bin at the last purge; only compared */
+    const hak_block_t *bin_seen[HAK_MID_CLASSES];
+    uint64_t bins_seen_ms;
+    hak_a32_t partial_mask; /* bit per class: the list above is not empty */
     /* mid_return: something came back since purge was last done with the heap */
     hak_a32_t has_idle;
     hak_a64_t visit_at_ms; /* mid_return: when purge looks next */
