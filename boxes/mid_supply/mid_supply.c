@@ -137,12 +137,13 @@ void hak_mid_supply_give_mt(hak_mid_chunk_t *chunk, uint64_t now_ms) {
     hak_lock_drop(&hak_supply.lock);
 }
 
-/* The chunk that was spare for longest, at least `delay_ms`; off its list. */
+/* The chunk that was spare for longest, at least `delay_ms`; off its list. With no delay the time
+ * does not matter: chunks may have come in since the caller read the clock. */
 static hak_mid_chunk_t *hak_oldest_locked(uint64_t now_ms, uint64_t delay_ms) {
     hak_mid_chunk_t **oldest = NULL;
     for (unsigned i = 0; i < HAK_SIZES; i++) {
         for (hak_mid_chunk_t **at = &hak_supply.spare[i]; *at != NULL; at = &(*at)->next) {
-            if ((*at)->visit_at_ms + delay_ms <= now_ms &&
+            if ((delay_ms == 0 || (*at)->visit_at_ms + delay_ms <= now_ms) &&
                 (oldest == NULL || (*at)->visit_at_ms <= (*oldest)->visit_at_ms)) {
                 oldest = at;
             }

@@ -112,6 +112,14 @@ TEST_F(MidSupply, PurgeWaitsForTheDelay) {
     EXPECT_NE(hak_mid_supply_purge_mt(kNow + 501, 0, 1000, 0), 0u);
 }
 
+TEST_F(MidSupply, WithoutADelayAllGo) {
+    hak_mid_chunk_t *chunk = hak_mid_supply_take_mt(kBytes);
+    Use(chunk);
+    hak_mid_supply_give_mt(chunk, kNow + 5); /* after the purge read the clock */
+    EXPECT_NE(hak_mid_supply_purge_mt(kNow, 0, 1000, 0), 0u);
+    EXPECT_EQ(Stats().spare, 0u);
+}
+
 TEST_F(MidSupply, PurgeKeepsToItsCalls) {
     std::vector<hak_mid_chunk_t *> chunks(20);
     for (hak_mid_chunk_t *&chunk : chunks) {
