@@ -340,6 +340,68 @@ TEST_F(MidMt, IdleBinsAreFlushed) {
     Put(own.get(), busy, k16);
 }
 
+/* A chunk with purged units is adopted while it is pending at its old owner. */
+TEST_F(MidMt, AdoptionOfAPendingChunk) {
+    Own own;
+    std::vector<hak_block_t *> blocks(256);
+    for (hak_block_t *&block : blocks) {
+        block = Take(own.get(), k16);
+    }
+    for (size_t i = 8; i < blocks.size(); i++) {
+        Put(own.get(), blocks[i], k16);
+    }
+    mid.thread_flush(own.get());
+    EXPECT_NE(Purge(own.get()), 0u);
+    hak_heap_t *other = hak_heap_acquire_mt();
+    hak_mid_heap_t *from = hak_mid_heap_of(own.get());
+    hak_mid_heap_t *to = hak_mid_heap_make(other);
+    hak_mid_chunk_t *chunk = from->partial[hak_mid_index(k16)];
+    hak_mid_heap_unlist_owner(from, chunk);
+    hak_mid_chunk_set_owner(chunk, to, other->tag);
+    hak_mid_heap_list_owner(to, chunk, true);
+    EXPECT_EQ(Check(), 0u) << "a purged unit got a tag";
+    hak_mid_chunk_set_owner(chunk, from, own.get()->tag);
+    EXPECT_TRUE(mid.take_back_remote(other, blocks[0], k16)); /* pending at `from` */
+    hak_mid_chunk_set_owner(chunk, to, other->tag);
+    mid.thread_exit(own.get()); /* drains: forwards it */
+    EXPECT_EQ(hak_load_rlx(&chunk->segment.used_count), 8u) << "taken in without the lock";
+    mid.thread_exit(other);
+    EXPECT_EQ(hak_load_rlx(&chunk->segment.used_count), 7u) << "lost on the way";
+    EXPECT_EQ(Check(), 0u);
+    for (size_t i = 1; i < 8; i++) {
+        EXPECT_TRUE(mid.take_back_remote(nullptr, blocks[i], k16));
+    }
+    mid.thread_exit(other);
+    hak_heap_release_mt(other);
+}
+
+/* The registry cannot grow: the chunk that was mapped for it is kept for the next. */
+TEST_F(MidMt, NoMemoryForTheRegistry) {
+    Own own;
+    uintptr_t dummies = 0;
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
+    for (;; dummies++) {
+        hak_mid_entry_t entry = {dummies + 1, 1, k8, nullptr};
+        if (!hak_mid_registry_add_mt(&entry)) {
+            break;
+        }
+    }
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 1, UINT64_MAX);
+    ASSERT_NE(hak_mid_heap_make(own.get()), nullptr);
+    EXPECT_EQ(Take(own.get(), k8), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    EXPECT_EQ(Counters().mid_mt_chunks_spare, 1u);
+    hak_os_fake_reset();
+    hak_block_t *block = Take(own.get(), k8);
+    ASSERT_NE(block, nullptr);
+    EXPECT_EQ(Counters().mid_mt_chunks_spare, 0u);
+    for (; dummies != 0; dummies--) {
+        hak_mid_registry_remove_mt(dummies);
+    }
+    EXPECT_EQ(Check(), 0u);
+    Put(own.get(), block, k8);
+}
+
 /* T-15: no memory at any point of the first allocation, of a further chunk, of the registry. */
 TEST_F(MidMt, NoMemory) {
     for (uint64_t successes = 0; successes < 6; successes++) {
@@ -429,7 +491,9 @@ TEST_F(MidMt, BinsOutliveAdoption) {
         block = mid.refill_one(other, k32);
     }
     EXPECT_EQ(hak_registry_tag((uintptr_t)blocks[0]), other->tag | k32 << HAK_BIN_SHIFT);
+    uint64_t remote = Counters().mid_mt_remote_frees;
     mid.thread_flush(own.get());
+    EXPECT_GT(Counters().mid_mt_remote_frees, remote) << "put on the list of another's chunk";
     EXPECT_EQ(Check(), 0u);
     EXPECT_TRUE(mid.take_back_remote(own.get(), block, k32));
     for (size_t i = 2; i < blocks.size(); i++) {

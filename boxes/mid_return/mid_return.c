@@ -12,9 +12,9 @@ static unsigned hak_class_of(const hak_mid_chunk_t *chunk) {
     return hak_mid_index(hak_load_rlx(&chunk->sc)); /* relaxed: fixed while the chunk is open */
 }
 
+/* Then it is on no pending stack either: blocks on its remote stack count as used. */
 static bool hak_is_empty(const hak_mid_chunk_t *chunk) {
-    /* relaxed: inside the lock */
-    return hak_load_rlx(&chunk->segment.used_count) == 0 && !hak_mid_remote_is_queued(chunk);
+    return hak_load_rlx(&chunk->segment.used_count) == 0; /* relaxed: inside the lock */
 }
 
 static void hak_retire(hak_mid_heap_t *heap, hak_mid_chunk_t *chunk) {

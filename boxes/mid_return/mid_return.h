@@ -4,8 +4,8 @@
  * Owns       the decision when a chunk is closed; hak_mid_heap.has_idle, visit_at_ms.
  * Threads    *_owner: inside the owner lock of the heap, the owner or a guest.
  * Invariant  a chunk that has something to give is listed. A wholly free chunk stays open only if
- *            it is the last of its class on the list (so that a single block going back and forth
- *            does not open and close a chunk each time) or is queued on a pending stack.
+ *            it is the last of its class on the list, so that a single block going back and forth
+ *            does not open and close a chunk each time.
  * Layer      4 (boxes). Uses boxes/mid_heap, mid_segment, mid_remote, mid_registry, mid_supply.
  */
 #ifndef HAK_BOXES_MID_RETURN_MID_RETURN_H_
