@@ -161,6 +161,7 @@ typedef struct hak_stats {
      * back, in all and for each class; a block in a thread cache has left. frees = local + remote
      * and allocs - frees = used. */
     uint64_t mid_mt_allocs, mid_mt_frees;
+    uint64_t mid_mt_bump_allocs; /* of the first: never handed out before; the others had been */
     uint64_t mid_mt_local_frees, mid_mt_remote_frees;
     uint64_t mid_mt_refills;           /* times that a segment got another chunk */
     uint64_t mid_mt_allocs_per_refill; /* their quotient */

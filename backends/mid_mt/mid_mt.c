@@ -83,7 +83,9 @@ static uint32_t hak_take(hak_mid_heap_t *heap, unsigned sc, uint32_t want, hak_b
             return 0;
         }
     }
+    uintptr_t current = hak_load_rlx(&chunk->segment.current); /* relaxed: inside the lock */
     uint32_t count = hak_mid_segment_take_owner(chunk, want, list);
+    hak_count_add(&heap->counters[index].bumped, hak_load_rlx(&chunk->segment.current) != current);
     if (!hak_mid_segment_has_any_owner(chunk)) {
         hak_mid_heap_unlist_owner(heap, chunk);
     }

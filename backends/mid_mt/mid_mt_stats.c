@@ -51,7 +51,7 @@ void hak_mid_mt_stats(hak_backend_stats_t *out) {
 }
 
 typedef struct {
-    uint64_t allocs, local, remote, refills, used;
+    uint64_t allocs, bumped, local, remote, refills, used;
 } hak_sum_t;
 
 typedef struct {
@@ -76,6 +76,7 @@ static void hak_sum_heap(const hak_mid_heap_t *heap, hak_sums_t *sums) {
     for (unsigned i = 0; i < HAK_MID_CLASSES; i++) {
         const hak_mid_counters_t *counters = &heap->counters[i];
         sums->sum[i].allocs += hak_load_rlx(&counters->allocs);
+        sums->sum[i].bumped += hak_load_rlx(&counters->bumped);
         sums->sum[i].local += hak_load_rlx(&counters->local_frees);
         sums->sum[i].remote += hak_load_rlx(&counters->remote_frees);
         sums->sum[i].refills += hak_load_rlx(&counters->refills);
@@ -100,6 +101,7 @@ void hak_mid_mt_counters(struct hak_stats *stats) {
     hak_mid_supply_stats_t supply;
     hak_mid_supply_stats_mt(&supply);
     stats->mid_mt_allocs = a->allocs + b->allocs + c->allocs;
+    stats->mid_mt_bump_allocs = a->bumped + b->bumped + c->bumped;
     stats->mid_mt_local_frees = a->local + b->local + c->local;
     stats->mid_mt_remote_frees = a->remote + b->remote + c->remote;
     stats->mid_mt_frees = hak_frees(a) + hak_frees(b) + hak_frees(c);

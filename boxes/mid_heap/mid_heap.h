@@ -21,6 +21,7 @@ extern "C" {
 /* Of one class; written inside the owner lock, read by statistics. */
 typedef struct {
     hak_a64_t allocs;       /* blocks that left segments */
+    hak_a64_t bumped;       /* of them from the bump, never handed out before */
     hak_a64_t local_frees;  /* blocks that came back to chunks of the own heap */
     hak_a64_t remote_frees; /* blocks taken in from remote stacks */
     hak_a64_t refills;      /* times that the segment got another chunk */

@@ -55,6 +55,7 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(failed_calls, COUNTER, "Calls that found no memory."),
     HAK_ROW(mid_mt_allocs, COUNTER, "Blocks that left the segments of Mid MT."),
     HAK_ROW(mid_mt_frees, COUNTER, "Blocks that came back to its chunks."),
+    HAK_ROW(mid_mt_bump_allocs, COUNTER, "Blocks that left for the first time."),
     HAK_ROW(mid_mt_local_frees, COUNTER, "Of those, from a thread whose heap owned the chunk."),
     HAK_ROW(mid_mt_remote_frees, COUNTER, "Of those, from others."),
     HAK_ROW(mid_mt_refills, COUNTER, "Times that a segment got another chunk."),

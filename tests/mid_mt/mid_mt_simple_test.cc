@@ -180,6 +180,8 @@ TEST_F(MidMtSimple, T30_BlocksForEachRefill) {
             block = hak_test.malloc(bytes);
         }
         hak_stats_t after = counters();
+        EXPECT_GE(full.mid_mt_bump_allocs - before.mid_mt_bump_allocs, 5 * fit);
+        EXPECT_LE(after.mid_mt_bump_allocs, full.mid_mt_bump_allocs + fit) << "of 10^5";
         EXPECT_LE(after.mmap_calls, full.mmap_calls + 4) << "mappings in 10^5 allocations";
         EXPECT_LE(after.mid_mt_refills, full.mid_mt_refills + 2);
         give(blocks);
