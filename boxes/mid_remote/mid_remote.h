@@ -3,8 +3,8 @@
  * Each chunk has a stack of such blocks in one word: { count : 16 | head : 48, whose lowest bit is
  * `queued` }. Who turns `queued` on also puts the chunk on its owner's pending stack; it goes off
  * only when the chunk is taken from one. So a chunk is on at most one pending stack, and while it
- * is on one it is not closed, because its waiting blocks count as used. The notes left this stack for later; without it a block that another
- * thread frees would be lost to its chunk.
+ * is on one it is not closed, because its waiting blocks count as used. The notes left this stack
+ * for later; without it a block that another thread frees would be lost to its chunk.
  *
  * Owns       hak_mid_chunk.remote, pending_next; hak_mid_heap.pending, drain_next.
  * Threads    *_mt: any. *_owner: inside the owner lock of the heap, the owner or a guest.
