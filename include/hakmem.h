@@ -157,21 +157,15 @@ typedef struct hak_stats {
     uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
-    /* Mid MT: HAK_STAT_DISABLED in a variant without it. Blocks that left its segments and came
-     * back, in all and for each class; a block in a thread cache has left. frees = local + remote
-     * and allocs - frees = used. */
-    uint64_t mid_mt_allocs, mid_mt_frees;
-    uint64_t mid_mt_bump_allocs; /* of the first: never handed out before; the others had been */
-    uint64_t mid_mt_local_frees, mid_mt_remote_frees;
-    uint64_t mid_mt_refills;           /* times that a segment got another chunk */
-    uint64_t mid_mt_allocs_per_refill; /* their quotient */
-    uint64_t mid_mt_registry_lookups;  /* in the sorted registry */
+    /* Mid MT, HAK_STAT_DISABLED elsewhere: blocks that left segments (those in a thread cache have)
+     * and came back. frees = local + remote; allocs - frees = used. The row's help says more. */
+    uint64_t mid_mt_allocs, mid_mt_bump_allocs, mid_mt_frees, mid_mt_local_frees,
+        mid_mt_remote_frees, mid_mt_refills, mid_mt_allocs_per_refill, mid_mt_registry_lookups;
     uint64_t mid_mt_8k_allocs, mid_mt_8k_frees, mid_mt_8k_refills, mid_mt_8k_used;
     uint64_t mid_mt_16k_allocs, mid_mt_16k_frees, mid_mt_16k_refills, mid_mt_16k_used;
     uint64_t mid_mt_32k_allocs, mid_mt_32k_frees, mid_mt_32k_refills, mid_mt_32k_used;
-    uint64_t mid_mt_chunks, mid_mt_chunks_spare;       /* in use; empty and kept */
-    uint64_t mid_mt_chunks_made, mid_mt_chunks_reused; /* mapped; spare ones taken again */
-    uint64_t mid_mt_chunks_adopted;                    /* that moved to another heap */
+    uint64_t mid_mt_chunks, mid_mt_chunks_spare, mid_mt_chunks_made, mid_mt_chunks_reused,
+        mid_mt_chunks_adopted;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

@@ -45,9 +45,18 @@ void hak_mid_mt_stats(hak_backend_stats_t *out) {
     hak_mid_supply_stats_t supply;
     hak_mid_supply_stats_mt(&supply);
     hak_mid_supply_each(hak_add_chunk, out);
-    out->spare_bytes = supply.spare_bytes;
+    out->empty_dirty_bytes = supply.spare_bytes;
     out->mapped_bytes = supply.mapped_bytes;
     out->mapped_peak_bytes = supply.mapped_peak_bytes;
+    out->purges = supply.purges;
+    out->purged_bytes = supply.purged_bytes;
+    for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        const hak_mid_heap_t *mid = hak_mid_heap_of(heap);
+        if (mid != NULL) {
+            out->purges += hak_load_rlx(&mid->purges);
+            out->purged_bytes += hak_load_rlx(&mid->purged_bytes);
+        }
+    }
 }
 
 typedef struct {

@@ -26,8 +26,6 @@
 extern "C" {
 #endif
 
-struct hak_stats; /* of include/hakmem.h */
-
 /* What a backend knows of an address in its memory. */
 typedef struct {
     uintptr_t block; /* start of the block that holds the address */
@@ -40,10 +38,13 @@ typedef struct {
     uint64_t slabs;          /* runs of blocks in use */
     uint64_t free_bytes;     /* in them, free and touched */
     uint64_t uncarved_bytes; /* in them, never touched */
-    /* Of a backend that maps memory of its own, apart from superslabs: */
+    /* A backend with memory of its own, apart from superslabs and huge mappings; else 0. */
     uint64_t mapped_bytes, mapped_peak_bytes;
-    uint64_t spare_bytes; /* in no run of blocks; what of it may be resident */
+    uint64_t empty_dirty_bytes; /* in no use and not yet given back */
+    uint64_t purges, purged_bytes;
 } hak_backend_stats_t;
+
+struct hak_stats; /* include/hakmem.h */
 
 typedef struct {
     uint64_t now_ms, delay_ms; /* delay 0: everything that is free */
@@ -78,8 +79,9 @@ typedef struct hak_backend {
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
-    /* Fills in the statistics that are this backend's alone. NULL: it has none. */
-    void (*counters)(struct hak_stats *stats);
+    /* Fills the fields of hakmem.h that are this backend's alone; those that it leaves out stay
+     * HAK_STAT_DISABLED. NULL: it has none. */
+    void (*counters)(struct hak_stats *out);
     /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
      * were. */
     void (*fork_take)(void);

@@ -39,7 +39,8 @@ typedef struct hak_mid_heap {
     hak_a32_t has_idle;
     hak_a64_t visit_at_ms; /* mid_return: when purge looks next */
     hak_mid_counters_t counters[HAK_MID_CLASSES];
-    hak_a64_t adopted; /* chunks that came from other heaps */
+    hak_a64_t purges, purged_bytes; /* mid_return: calls that gave units back */
+    hak_a64_t adopted;              /* chunks that came from other heaps */
     /* mid_remote: taken from `pending` and not looked at yet; under the lock */
     hak_aptr_t drain_next;
     hak_align_as(HAK_CACHE_LINE) hak_aptr_t pending; /* mid_remote: pushed to by any thread */

@@ -82,12 +82,15 @@ unsigned hak_mid_return_retire_owner(hak_mid_heap_t *heap) {
 }
 
 /* Returns true if a later visit may find more here. */
-static bool hak_purge_chunk(hak_mid_chunk_t *chunk, hak_mid_visit_t *visit) {
+static bool hak_purge_chunk(hak_mid_heap_t *heap, hak_mid_chunk_t *chunk, hak_mid_visit_t *visit) {
     if (visit->delay_ms != 0 && (visit->now_ms < chunk->visit_at_ms || visit->max_calls == 0)) {
         return true;
     }
     hak_mid_purge_t purge = {visit->delay_ms == 0, visit->max_calls, false, false};
-    visit->bytes += hak_mid_segment_purge_owner(chunk, &purge);
+    size_t bytes = hak_mid_segment_purge_owner(chunk, &purge);
+    hak_count_add(&heap->purges, visit->max_calls - purge.max_calls);
+    hak_count_add(&heap->purged_bytes, bytes);
+    visit->bytes += bytes;
     visit->max_calls = purge.max_calls;
     chunk->visit_at_ms =
         visit->now_ms + (purge.refused ? HAK_REFUSED_PAUSE_MS : visit->delay_ms / 2 + 1);
@@ -99,7 +102,7 @@ void hak_mid_return_purge_owner(hak_mid_heap_t *heap, hak_mid_visit_t *visit) {
     (void)hak_mid_return_retire_owner(heap);
     for (unsigned i = 0; i < HAK_MID_CLASSES; i++) {
         for (hak_mid_chunk_t *chunk = heap->partial[i]; chunk != NULL; chunk = chunk->next) {
-            more |= hak_purge_chunk(chunk, visit);
+            more |= hak_purge_chunk(heap, chunk, visit);
         }
     }
     hak_store_rlx(&heap->has_idle, more); /* relaxed: hints, both */

@@ -181,6 +181,8 @@ size_t hak_mid_supply_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_
             break;
         }
         hak_supply.stats.mapped_bytes -= hak_size(chunk);
+        hak_supply.stats.purges++;
+        hak_supply.stats.purged_bytes += hak_dirty_bytes(chunk);
         hak_lock_drop(&hak_supply.lock);
         given += hak_dirty_bytes(chunk);
         (void)hak_unmap(chunk);

@@ -39,6 +39,7 @@ typedef struct {
     uint64_t made;   /* mappings since the start */
     uint64_t reused; /* chunks that were spare and were taken again */
     uint64_t mapped_bytes, mapped_peak_bytes;
+    uint64_t purges, purged_bytes;
     uint64_t spare, spare_bytes; /* of the latter: what may be resident */
 } hak_mid_supply_stats_t;
 void hak_mid_supply_stats_mt(hak_mid_supply_stats_t *out);
