@@ -22,10 +22,6 @@
 #include "boxes/testing/engine.h"
 #include "core/options/options.h"
 #include "include/hakmem.h"
-extern "C" {
-#include "boxes/tls_sll/tls_sll_inl.h"
-#include "core/owner_lock/owner_lock_inl.h"
-}
 
 namespace hak_testing {
 
@@ -61,20 +57,8 @@ inline size_t Purge(hak_heap_t *mine, uint64_t after_ms = 0, uint64_t delay_ms =
 }
 
 /* As malloc and free do it; the mark stays. */
-inline hak_block_t *Take(hak_heap_t *mine, unsigned sc) {
-    hak_block_t *block = hak_tls_sll_pop_class(sc);
-    return block != nullptr ? block : mid.refill(mine, sc);
-}
-inline void Put(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
-    uint32_t tag = hak_registry_tag((uintptr_t)block);
-    if (tag == (mine->tag | sc << HAK_BIN_SHIFT)) {
-        if (!hak_tls_sll_push_class(sc, block)) {
-            mid.take_back(mine, block, sc);
-        }
-    } else {
-        EXPECT_TRUE(mid.take_back_remote(mine, block, sc));
-    }
-}
+hak_block_t *Take(hak_heap_t *mine, unsigned sc);
+void Put(hak_heap_t *mine, hak_block_t *block, unsigned sc);
 
 /* A heap with bins, as a thread has it while this lives. */
 class Own {

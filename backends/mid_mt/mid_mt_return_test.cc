@@ -3,6 +3,9 @@
 #include <vector>
 
 #include "backends/mid_mt/mid_mt_fixture.h"
+extern "C" {
+#include "boxes/tls_sll/tls_sll_inl.h"
+}
 
 namespace {
 
