@@ -25,6 +25,7 @@ _MAIN_VARIANTS = [
     "hakmem",
     "hakmem_faulty",
     "hakmem_sp_slot",
+    "hakmem_mid_mt",
 ]
 
 def hak_variant_test(

@@ -168,6 +168,15 @@ typedef struct hak_stats {
     uint64_t lru_pushes, lru_evictions;
     uint64_t lru_superslabs;              /* kept now */
     uint64_t pool_locks, pool_lock_waits; /* times the pool's lock was taken; not at once */
+    /* Mid MT, HAK_STAT_DISABLED elsewhere: blocks that left segments (those in a thread cache have)
+     * and came back. frees = local + remote; allocs - frees = used. The row's help says more. */
+    uint64_t mid_mt_allocs, mid_mt_bump_allocs, mid_mt_frees, mid_mt_local_frees,
+        mid_mt_remote_frees, mid_mt_refills, mid_mt_allocs_per_refill, mid_mt_registry_lookups;
+    uint64_t mid_mt_8k_allocs, mid_mt_8k_frees, mid_mt_8k_refills, mid_mt_8k_used;
+    uint64_t mid_mt_16k_allocs, mid_mt_16k_frees, mid_mt_16k_refills, mid_mt_16k_used;
+    uint64_t mid_mt_32k_allocs, mid_mt_32k_frees, mid_mt_32k_refills, mid_mt_32k_used;
+    uint64_t mid_mt_chunks, mid_mt_chunks_spare, mid_mt_chunks_made, mid_mt_chunks_reused,
+        mid_mt_chunks_adopted;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

@@ -19,7 +19,8 @@ enum {
     HAK_MAX_DRAIN_INTERVAL = 1 << 30,
     HAK_MAX_SUPERSLAB_MAX_CACHED = 1 << 20,
     HAK_MAX_SUPERSLAB_MAX_MEMORY_MB = 1 << 20,
-    HAK_MAX_SUPERSLAB_TTL_SEC = 24 * 60 * 60
+    HAK_MAX_SUPERSLAB_TTL_SEC = 24 * 60 * 60,
+    HAK_DEFAULT_MID_CHUNK_MB = 4
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -34,6 +35,7 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_SUPERSLAB_TTL_SEC] = {HAK_DEFAULT_SUPERSLAB_TTL_SEC},
     [HAK_OPTION_SS_POLICY] = {hak_cfg_slot_policy},
     [HAK_OPTION_TINY_CROSS_CLASS_EMPTY] = {1},
+    [HAK_OPTION_MID_CHUNK_MB] = {HAK_DEFAULT_MID_CHUNK_MB},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -47,6 +49,9 @@ static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUT
                                                        {"two_level", HAK_REGISTRY_TWO_LEVEL},
                                                        {NULL, 0}};
 static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}, {NULL, 0}};
+static const hak_option_word_t hak_chunk_words[] = {{"2", 2}, {"4", 4}, {NULL, 0}};
+static const hak_option_word_t hak_mid_registry_words[] = {
+    {"page", HAK_MID_REGISTRY_PAGE}, {"sorted", HAK_MID_REGISTRY_SORTED}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -167,6 +172,22 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
                  "added.",
          .kind = HAK_OPTION_IS_SWITCH,
          .initial = 1},
+    [HAK_OPTION_MID_CHUNK_MB] = {.name = "mid_chunk_mb",
+                                 .help = "Size of a chunk in MiB. For mid_mt alone.",
+                                 .kind = HAK_OPTION_IS_WORD,
+                                 .initial = HAK_DEFAULT_MID_CHUNK_MB,
+                                 .words = hak_chunk_words},
+    [HAK_OPTION_MID_CHUNK_ADAPTIVE] =
+        {.name = "mid_chunk_adaptive",
+         .help = "1: a thread's first chunk of a size class has 512 KiB, each further one twice as "
+                 "much up to mid_chunk_mb. For mid_mt alone.",
+         .kind = HAK_OPTION_IS_SWITCH},
+    [HAK_OPTION_MID_REGISTRY] =
+        {.name = "mid_registry",
+         .help = "How a free finds its chunk: page, by the map of all pages; sorted, by a search "
+                 "under a lock. For mid_mt alone.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_mid_registry_words},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

@@ -175,6 +175,9 @@ const char *backend_of(size_t size) {
     if (size > 65536) {
         return "large";
     }
+    if (variant.find("mid_mt") != std::string::npos && size > 7680 && size <= 32768) {
+        return "mid_mt";
+    }
     if (size > 1024) {
         return "slabs";
     }
