@@ -11,6 +11,7 @@ def _fake_transition_impl(settings, attr):
         "//config:cache": attr.cache or settings["//config:cache"],
         "//config:debug": attr.debug or settings["//config:debug"],
         "//config:kernel": "fake",
+        "//config:pool_remote": attr.pool_remote or settings["//config:pool_remote"],
     }
 
 _fake_transition = transition(
@@ -18,11 +19,13 @@ _fake_transition = transition(
     inputs = [
         "//config:cache",
         "//config:debug",
+        "//config:pool_remote",
     ],
     outputs = [
         "//config:cache",
         "//config:debug",
         "//config:kernel",
+        "//config:pool_remote",
     ],
 )
 
@@ -42,6 +45,7 @@ _hak_on_fake_test = rule(
     attrs = {
         "cache": attr.string(),
         "debug": attr.string(),
+        "pool_remote": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
             executable = True,
@@ -60,6 +64,7 @@ def hak_fake_test(
         deps = [],
         cache = "",
         debug = "",
+        pool_remote = "",
         copts = [],
         linkopts = [],
         size = "small",
@@ -73,6 +78,7 @@ def hak_fake_test(
       deps: the boxes it tests; os_fake is one of them without being named.
       cache: fixes //config:cache, for tests of one policy.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
+      pool_remote: fixes //config:pool_remote, for tests of one queue.
       copts: more flags, after ours.
       linkopts: more link flags.
       size: as in cc_test.
@@ -94,6 +100,7 @@ def hak_fake_test(
         size = size,
         cache = cache,
         debug = debug,
+        pool_remote = pool_remote,
         program = name + "_program",
         tags = tags,
         **kwargs

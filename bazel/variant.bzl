@@ -19,6 +19,7 @@ _SETTINGS = [
     "debug",
     "kernel",
     "mid",
+    "pool_remote",
     "stats",
     "variant",
 ]

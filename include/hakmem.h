@@ -157,6 +157,13 @@ typedef struct hak_stats {
     uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
+    /* Thread pools: HAK_STAT_DISABLED in variants without them. */
+    uint64_t pool_tls_chunks, pool_tls_chunks_made; /* mapped now; since the start */
+    uint64_t pool_tls_chunk_failures;               /* requests for one that the kernel refused */
+    uint64_t pool_tls_refill_failures;              /* refills that found no memory */
+    uint64_t pool_tls_adopted_chunks;               /* ownership moved to another heap */
+    /* Page arena: disabled also while the option is off. */
+    uint64_t page_arena_hits, page_arena_misses, page_arena_bytes;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

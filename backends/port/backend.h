@@ -46,6 +46,8 @@ typedef struct {
     size_t keep_bytes;
 } hak_purge_order_t;
 
+struct hak_stats; /* include/hakmem.h */
+
 typedef struct hak_backend {
     const char *name;
     /* True if it keeps thread caches of its own: the thread's bins of its classes hold nothing
@@ -73,6 +75,9 @@ typedef struct hak_backend {
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
+    /* Fills its own fields of the public statistics, which read as disabled before, and adds what
+     * it holds from the kernel to the fields of the memory equation. NULL: nothing to say. */
+    void (*add_stats)(struct hak_stats *out);
     /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
      * were. */
     void (*fork_take)(void);

@@ -35,6 +35,9 @@ typedef enum {
     HAK_OPTION_TINY_SLL_DRAIN_ENABLE,
     HAK_OPTION_TINY_SLL_DRAIN_INTERVAL, /* frees of a class between two drains */
     HAK_OPTION_TINY_SLL_DRAIN_BATCH,    /* blocks that one drain gives back; 0: all */
+    HAK_OPTION_POOL_REMOTE,             /* 0 lockfree, 1 mutex; fixed by the variant */
+    HAK_OPTION_POOL_REFILL,             /* blocks of 2 KiB that one refill of a thread pool takes */
+    HAK_OPTION_PAGE_ARENA,              /* 1: freed chunks are kept for reuse */
     HAK_OPTION_STATS,                   /* hak_stats_option_t: print at exit; at start only */
     HAK_OPTION_HELP,                    /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT

@@ -13,7 +13,9 @@ enum {
     HAK_MAX_PURGE_DELAY_MS = 24 * 60 * 60 * 1000,
     HAK_MAX_HUGE_CACHE_MB = 1 << 20,
     HAK_DEFAULT_DRAIN_INTERVAL = 1024, /* the tiny notes' figure */
-    HAK_MAX_DRAIN_INTERVAL = 1 << 30
+    HAK_MAX_DRAIN_INTERVAL = 1 << 30,
+    HAK_DEFAULT_POOL_REFILL = 64, /* the notes' figure */
+    HAK_MAX_POOL_REFILL = 256
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -23,6 +25,8 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_TINY_TLS_SLL] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_ENABLE] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_INTERVAL] = {HAK_DEFAULT_DRAIN_INTERVAL},
+    [HAK_OPTION_POOL_REMOTE] = {hak_cfg_pool_remote_mutex},
+    [HAK_OPTION_POOL_REFILL] = {HAK_DEFAULT_POOL_REFILL},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -36,6 +40,7 @@ static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUT
                                                        {"two_level", HAK_REGISTRY_TWO_LEVEL},
                                                        {NULL, 0}};
 static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}, {NULL, 0}};
+static const hak_option_word_t hak_pool_remote_words[] = {{"lockfree", 0}, {"mutex", 1}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -121,6 +126,27 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .help = "Blocks that one drain gives back; 0: all. For cache_policy drain alone.",
          .kind = HAK_OPTION_IS_NUMBER,
          .high = HAK_MAX_DRAIN_INTERVAL},
+    [HAK_OPTION_POOL_REMOTE] =
+        {.name = "pool_remote",
+         .help = "Queue of blocks that come back to a thread pool from other threads. For mid "
+                 "pool_tls alone.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_BY_VARIANT,
+         .initial = hak_cfg_pool_remote_mutex,
+         .words = hak_pool_remote_words},
+    [HAK_OPTION_POOL_REFILL] =
+        {.name = "pool_refill",
+         .help = "Blocks of 2 KiB that one refill of a thread pool takes; fewer of larger ones, a "
+                 "quarter of 32 KiB. For mid pool_tls alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_POOL_REFILL,
+         .low = 4,
+         .high = HAK_MAX_POOL_REFILL},
+    [HAK_OPTION_PAGE_ARENA] =
+        {.name = "page_arena",
+         .help = "1: emptied chunks of thread pools wait on a shelf for reuse until the purge "
+                 "delay has passed. For mid pool_tls alone.",
+         .kind = HAK_OPTION_IS_SWITCH},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

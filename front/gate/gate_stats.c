@@ -109,6 +109,20 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->mremap_calls = calls.mremap;
 }
 
+/* What only some variants have. */
+static void hak_add_backends_own(hak_stats_t *stats) {
+    stats->pool_tls_chunks = stats->pool_tls_chunks_made = HAK_STAT_DISABLED;
+    stats->pool_tls_chunk_failures = stats->pool_tls_refill_failures = HAK_STAT_DISABLED;
+    stats->pool_tls_adopted_chunks = HAK_STAT_DISABLED;
+    stats->page_arena_hits = stats->page_arena_misses = HAK_STAT_DISABLED;
+    stats->page_arena_bytes = HAK_STAT_DISABLED;
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        if ((*b)->add_stats != NULL) {
+            (*b)->add_stats(stats);
+        }
+    }
+}
+
 void hak_gate_stats(hak_stats_t *stats) {
     hak_gate_init(NULL);
     uint32_t struct_bytes = stats->struct_bytes;
@@ -121,6 +135,7 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
     hak_add_blocks(stats);
     hak_add_supply(stats);
+    hak_add_backends_own(stats);
     if (stats->cached_max_bytes > stats->live_bytes) {
         stats->cached_max_bytes =
             stats->live_bytes; /* a bin that may grow has no bound of its own */
