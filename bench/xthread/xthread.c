@@ -9,8 +9,8 @@
 
 #include "base/atomic.h"
 
-enum { P_THREADS, P_GENERATIONS, P_BLOCKS, P_OPS, P_SEED };
-enum { SMALLEST = 16, LARGEST = 2048, MARK = 0x5a };
+enum { P_THREADS, P_GENERATIONS, P_BLOCKS, P_OPS, P_SEED, P_MIN, P_MAX };
+enum { MARK = 0x5a };
 
 static const hak_bench_param_t params[] = {
     {"threads", "threads at one time", 4, 2, 1, 1024},
@@ -19,6 +19,8 @@ static const hak_bench_param_t params[] = {
      UINT64_C(1) << 24},
     {"ops", "swaps of each thread of churn", 1000000, 20000, 1, UINT64_C(1) << 40},
     {"seed", "of the sizes and slots", 1, 1, 0, UINT64_MAX},
+    {"min", "smallest size", 16, 16, 1, UINT64_C(1) << 30},
+    {"max", "largest size", 2048, 2048, 1, UINT64_C(1) << 30},
 };
 
 typedef struct {
@@ -50,7 +52,7 @@ static void work_generation(unsigned index, void *arg) {
     hak_bench_rng_t rng = rng_of(job, index);
 
     for (uint64_t i = 0; i < blocks; i++) {
-        size_t size = hak_bench_log_size(&rng, SMALLEST, LARGEST);
+        size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
         swap_in(&job->slot[part * blocks + i], hak_bench_take(size, MARK));
     }
 }
@@ -60,7 +62,7 @@ static void work_churn(unsigned index, void *arg) {
     hak_bench_rng_t rng = rng_of(job, index);
 
     for (uint64_t n = 0; n < job->param[P_OPS]; n++) {
-        size_t size = hak_bench_log_size(&rng, SMALLEST, LARGEST);
+        size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
         uint64_t at = hak_bench_below(hak_bench_next(&rng), job->slots);
         swap_in(&job->slot[at], hak_bench_take(size, MARK));
     }
@@ -110,25 +112,32 @@ static void run_churn(const hak_bench_row_t *row, hak_bench_run_t *run) {
 
 static uint64_t table_bytes(const hak_bench_row_t *row, const uint64_t *param) {
     (void)row;
-    return param[P_THREADS] * param[P_BLOCKS] *
-           hak_bench_log_size_mean(SMALLEST, LARGEST);
+    return param[P_THREADS] * param[P_BLOCKS] * hak_bench_log_size_mean(param[P_MIN], param[P_MAX]);
+}
+
+static const char *refuse(const uint64_t *param) {
+    return param[P_MIN] > param[P_MAX] ? "min is larger than max" : NULL;
 }
 
 int main(int argc, char **argv) {
     static const hak_bench_row_t rows[] = {
-        {"xthread_generations", "threads free what dead threads left", run_generations,
-         table_bytes, {0}},
+        {"xthread_generations",
+         "threads free what dead threads left",
+         run_generations,
+         table_bytes,
+         {0}},
         {"xthread_churn", "threads free what any thread allocated", run_churn, table_bytes, {0}},
     };
     static const hak_bench_program_t program = {
         .name = "xthread",
-        .summary = "Blocks that outlive their thread or move between threads. 16 B to 2 KiB, each\n"
-                   "doubling as likely; an operation is one malloc and one free.",
+        .summary = "Blocks that outlive their thread or move between threads. Sizes from min to\n"
+                   "max, each doubling as likely; an operation is one malloc and one free.",
         .rounds = 5,
         .params = params,
         .param_count = sizeof params / sizeof params[0],
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
+        .refuse = refuse,
     };
     return hak_bench_main(&program, argc, argv);
 }

@@ -48,8 +48,8 @@ TEST_F(PageArena, OffMeansThatTheKernelGetsAll) {
     Turn(false);
     for (size_t bytes : kSizes) {
         hak_page_arena_stats_t before = Stats();
-        uint64_t unmaps = Unmaps();
         void *run = hak_os_map_aligned(bytes, bytes);
+        uint64_t unmaps = Unmaps();
         hak_page_arena_give_mt(run, bytes);
         EXPECT_EQ(nullptr, hak_page_arena_take_mt(bytes));
         EXPECT_EQ(unmaps + 1, Unmaps());
