@@ -15,7 +15,7 @@ size_t hak_pool_tls_purge(hak_heap_t *mine, const hak_purge_order_t *order);
 bool hak_pool_tls_has_garbage(void);
 bool hak_pool_tls_describe(uintptr_t address, hak_block_info_t *info);
 void hak_pool_tls_stats(hak_backend_stats_t *out);
-void hak_pool_tls_add_stats(struct hak_stats *out);
+void hak_pool_tls_counters(struct hak_stats *out);
 size_t hak_pool_tls_check(void);
 
 #ifdef __cplusplus

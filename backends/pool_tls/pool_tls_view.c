@@ -129,13 +129,24 @@ static void hak_add_chunk(hak_pool_chunk_t *chunk, void *context) {
     }
 }
 
-void hak_pool_tls_stats(hak_backend_stats_t *out) { hak_pool_chunk_each(hak_add_chunk, out); }
+void hak_pool_tls_stats(hak_backend_stats_t *out) {
+    hak_pool_chunk_each(hak_add_chunk, out);
+    hak_pool_chunk_stats_t chunks;
+    hak_pool_chunk_stats(&chunks);
+    hak_page_arena_stats_t pages;
+    hak_page_arena_stats_mt(&pages);
+    out->mapped_bytes = chunks.mapped_bytes + pages.bytes;
+    out->mapped_peak_bytes = chunks.mapped_peak_bytes;
+    out->empty_dirty_bytes = hak_dirty_bytes() + pages.bytes;
+    out->purges = chunks.purges;
+    out->purged_bytes = chunks.purged_bytes;
+}
 
 static void hak_count_chunk(hak_pool_chunk_t *chunk, void *context) {
     *(uint64_t *)context += hak_load_rlx(&chunk->units) != 0; /* relaxed: a statistic */
 }
 
-void hak_pool_tls_add_stats(struct hak_stats *out) {
+void hak_pool_tls_counters(struct hak_stats *out) {
     hak_pool_chunk_stats_t chunks;
     hak_pool_chunk_stats(&chunks);
     out->pool_tls_chunks = out->pool_tls_refill_failures = out->pool_tls_adopted_chunks = 0;
@@ -157,9 +168,6 @@ void hak_pool_tls_add_stats(struct hak_stats *out) {
         out->page_arena_misses = pages.misses;
         out->page_arena_bytes = pages.bytes;
     }
-    out->empty_dirty_bytes += hak_dirty_bytes() + pages.bytes;
-    out->mapped_bytes += chunks.mapped_bytes + pages.bytes;
-    out->mapped_peak_bytes += chunks.mapped_peak_bytes;
 }
 
 size_t hak_pool_tls_check(void) {

@@ -3,7 +3,8 @@
  * xthread_generations starts generation after generation of threads on one table. Each thread frees
  * what another thread of the generation before it left, fills the same slots, and exits.
  * xthread_churn keeps its threads and swaps each new block into a random slot of one shared table;
- * whoever finds a block there frees it. */
+ * whoever finds a block there frees it. xthread_one_owner has one thread fill the table and then all
+ * threads free it at the same time, each a part: every free meets the others at one owner. */
 #include "bench/common/harness.h"
 #include "bench/common/measure_inl.h"
 
@@ -68,6 +69,25 @@ static void work_churn(unsigned index, void *arg) {
     }
 }
 
+static void work_fill(unsigned index, void *arg) {
+    const job_t *job = arg;
+    hak_bench_rng_t rng = rng_of(job, index);
+
+    for (uint64_t i = 0; i < job->slots; i++) {
+        size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
+        swap_in(&job->slot[i], hak_bench_take(size, MARK));
+    }
+}
+
+static void work_empty(unsigned index, void *arg) {
+    const job_t *job = arg;
+    uint64_t blocks = job->param[P_BLOCKS];
+
+    for (uint64_t i = 0; i < blocks; i++) {
+        swap_in(&job->slot[index * blocks + i], NULL);
+    }
+}
+
 static job_t job_begin(const hak_bench_run_t *run) {
     job_t job = {.param = run->param};
     job.slots = run->param[P_THREADS] * run->param[P_BLOCKS];
@@ -110,6 +130,22 @@ static void run_churn(const hak_bench_row_t *row, hak_bench_run_t *run) {
     job_end(&job);
 }
 
+static void run_one_owner(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    uint64_t generations = run->param[P_GENERATIONS];
+    job_t job = job_begin(run);
+    double begin = hak_bench_now();
+
+    (void)row;
+    for (uint64_t g = 0; g < generations; g++) {
+        job.stream = run->round * generations + g;
+        work_fill(0, &job);
+        hak_bench_in_threads((unsigned)run->param[P_THREADS], work_empty, &job);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = generations * job.slots;
+    job_end(&job);
+}
+
 static uint64_t table_bytes(const hak_bench_row_t *row, const uint64_t *param) {
     (void)row;
     return param[P_THREADS] * param[P_BLOCKS] * hak_bench_log_size_mean(param[P_MIN], param[P_MAX]);
@@ -127,6 +163,11 @@ int main(int argc, char **argv) {
          table_bytes,
          {0}},
         {"xthread_churn", "threads free what any thread allocated", run_churn, table_bytes, {0}},
+        {"xthread_one_owner",
+         "threads free, all at a time, what one thread allocated",
+         run_one_owner,
+         table_bytes,
+         {0}},
     };
     static const hak_bench_program_t program = {
         .name = "xthread",

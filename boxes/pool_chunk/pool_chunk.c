@@ -13,7 +13,7 @@
 
 static struct {
     hak_aptr_t all; /* hak_pool_chunk_t; pushed to by anyone, never popped */
-    hak_a64_t made, failed, mapped_bytes, mapped_peak_bytes;
+    hak_a64_t made, failed, mapped_bytes, mapped_peak_bytes, purges, purged_bytes;
 } hak_chunks;
 
 /* Debug builds say it at once; release builds count it. */
@@ -247,6 +247,8 @@ unsigned hak_pool_chunk_purge_owner(hak_pool_chunk_t *chunk, bool at_once, unsig
             char *at = base + ((size_t)(w * 64 + first) << HAK_UNIT_SHIFT);
             ++*calls;
             if (hak_os_purge(at, (size_t)count << HAK_UNIT_SHIFT)) {
+                hak_add_rlx(&hak_chunks.purges, 1); /* relaxed: statistics */
+                hak_add_rlx(&hak_chunks.purged_bytes, (uint64_t)count << HAK_UNIT_SHIFT);
                 hak_run_is_clean(chunk, w * 64 + first, count);
                 purged += count;
             } else {
@@ -337,4 +339,6 @@ void hak_pool_chunk_stats(hak_pool_chunk_stats_t *out) {
     out->failed = hak_load_rlx(&hak_chunks.failed);
     out->mapped_bytes = hak_load_rlx(&hak_chunks.mapped_bytes);
     out->mapped_peak_bytes = hak_load_rlx(&hak_chunks.mapped_peak_bytes);
+    out->purges = hak_load_rlx(&hak_chunks.purges);
+    out->purged_bytes = hak_load_rlx(&hak_chunks.purged_bytes);
 }

@@ -125,6 +125,7 @@ size_t hak_pool_chunk_faults_owner(const hak_pool_chunk_t *chunk, uint32_t owner
 typedef struct {
     uint64_t made, failed; /* chunks mapped; requests to the kernel that it refused */
     uint64_t mapped_bytes, mapped_peak_bytes;
+    uint64_t purges, purged_bytes; /* system calls, and what they gave back */
 } hak_pool_chunk_stats_t;
 void hak_pool_chunk_stats(hak_pool_chunk_stats_t *out);
 

@@ -167,7 +167,8 @@ size_t hak_pool_heap_visit_owner(hak_pool_heap_t *pool, hak_pool_visit_t *visit)
     if (chunk == NULL && hak_load_rlx(&pool->dirty_units) == 0) {
         hak_store_rlx(&pool->has_work, 0);
     }
-    uint64_t pause_ms = refused ? HAK_REFUSED_PAUSE_MS : visit->delay_ms / 2 + 1;
+    /* half a delay, rounded up: none if there was no delay */
+    uint64_t pause_ms = refused ? HAK_REFUSED_PAUSE_MS : (visit->delay_ms + 1) / 2;
     hak_store_rlx(&pool->visit_at_ms, visit->now_ms + (chunk != NULL ? 0 : pause_ms));
     return bytes;
 }

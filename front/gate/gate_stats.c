@@ -1,4 +1,5 @@
 /* Statistics, trim and check: what concerns the whole process. */
+#include <stddef.h>
 #include <string.h>
 
 #include "backends/large/large.h"
@@ -76,6 +77,11 @@ static void hak_add_blocks(hak_stats_t *stats) {
         stats->slabs_active += s.slabs;
         stats->slab_free_bytes += s.free_bytes;
         stats->slab_uncarved_bytes += s.uncarved_bytes;
+        stats->mapped_bytes += s.mapped_bytes;
+        stats->mapped_peak_bytes += s.mapped_peak_bytes;
+        stats->empty_dirty_bytes += s.empty_dirty_bytes;
+        stats->purges += s.purges;
+        stats->purged_bytes += s.purged_bytes;
     }
     hak_backend_stats_t large;
     hak_large_stats_mt(&large, &stats->huge_cached_bytes);
@@ -95,11 +101,11 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->slot_from_empty = pool.from_empty;
     stats->slot_from_unused = pool.from_unused;
     stats->slot_from_new = pool.from_new;
-    stats->purges = pool.purges;
-    stats->purged_bytes = pool.purged_bytes;
-    stats->empty_dirty_bytes = pool.dirty_slots << HAK_UNIT_SHIFT;
-    stats->mapped_bytes = (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
-    stats->mapped_peak_bytes = pool.superslabs_peak << HAK_WINDOW_SHIFT;
+    stats->purges += pool.purges;
+    stats->purged_bytes += pool.purged_bytes;
+    stats->empty_dirty_bytes += pool.dirty_slots << HAK_UNIT_SHIFT;
+    stats->mapped_bytes += (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
+    stats->mapped_peak_bytes += pool.superslabs_peak << HAK_WINDOW_SHIFT;
     stats->mapped_peak_bytes += huge.mapped_peak_bytes;
     hak_os_calls_t calls;
     hak_os_calls(&calls);
@@ -109,16 +115,12 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->mremap_calls = calls.mremap;
 }
 
-/* What only some variants have. */
-static void hak_add_backends_own(hak_stats_t *stats) {
-    stats->pool_tls_chunks = stats->pool_tls_chunks_made = HAK_STAT_DISABLED;
-    stats->pool_tls_chunk_failures = stats->pool_tls_refill_failures = HAK_STAT_DISABLED;
-    stats->pool_tls_adopted_chunks = HAK_STAT_DISABLED;
-    stats->page_arena_hits = stats->page_arena_misses = HAK_STAT_DISABLED;
-    stats->page_arena_bytes = HAK_STAT_DISABLED;
+/* What only some backends count stands at the end of the struct, from pool_tls_chunks on. */
+static void hak_add_counters(hak_stats_t *stats) {
+    memset(&stats->pool_tls_chunks, 0xff, sizeof *stats - offsetof(hak_stats_t, pool_tls_chunks));
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
-        if ((*b)->add_stats != NULL) {
-            (*b)->add_stats(stats);
+        if ((*b)->counters != NULL) {
+            (*b)->counters(stats);
         }
     }
 }
@@ -135,7 +137,7 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
     hak_add_blocks(stats);
     hak_add_supply(stats);
-    hak_add_backends_own(stats);
+    hak_add_counters(stats);
     if (stats->cached_max_bytes > stats->live_bytes) {
         stats->cached_max_bytes =
             stats->live_bytes; /* a bin that may grow has no bound of its own */
