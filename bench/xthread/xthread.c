@@ -3,8 +3,8 @@
  * xthread_generations starts generation after generation of threads on one table. Each thread frees
  * what another thread of the generation before it left, fills the same slots, and exits.
  * xthread_churn keeps its threads and swaps each new block into a random slot of one shared table;
- * whoever finds a block there frees it. xthread_one_owner has one thread fill the table and then all
- * threads free it at the same time, each a part: every free meets the others at one owner. */
+ * whoever finds a block there frees it. xthread_one_owner has one thread fill the table and then
+ * all threads free it at the same time, each a part: every free meets the others at one owner. */
 #include "bench/common/harness.h"
 #include "bench/common/measure_inl.h"
 
