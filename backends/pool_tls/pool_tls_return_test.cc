@@ -159,7 +159,8 @@ TEST_F(PoolTlsReturn, ASleepingOwnersChunkIsAdoptedAndItsBlocksFollow) {
     EXPECT_GT(sleeper.InBin(72), 8u);
     EXPECT_TRUE(FreeRemote(nullptr, blocks[0], 72));
     hak_pool_heap_t *old = hak_pool_heap_of(sleeper.get());
-    hak_store_rlx(&sleeper.get()->active_ms, hak_os_now_ms());
+    /* in the future, so that the lease runs however slow this machine is */
+    hak_store_rlx(&sleeper.get()->active_ms, hak_os_now_ms() + 1000000);
     auto tries = [&](bool adopts) {
         InThread([&] {
             Own own;
@@ -171,6 +172,7 @@ TEST_F(PoolTlsReturn, ASleepingOwnersChunkIsAdoptedAndItsBlocksFollow) {
     tries(false); /* its lease runs */
     (void)PurgeAll(sleeper.get());
     EXPECT_TRUE(FreeRemote(nullptr, blocks[1], 72));
+    hak_store_rlx(&sleeper.get()->active_ms, hak_os_now_ms());
     hak_os_fake_advance_ms(HAK_ADOPTION_LEASE_MS + 1);
     tries(true);
     EXPECT_NE(hak_pool_chunk_heap(hak_pool_unit_chunk(hak_pool_unit_of((uintptr_t)blocks[2]))),
