@@ -18,6 +18,8 @@ typedef enum {
     HAK_RANK_POOL,         /* superslabs and slots */
     HAK_RANK_MID_SUPPLY,   /* spare chunks of Mid MT */
     HAK_RANK_MID_REGISTRY, /* the sorted list of those chunks */
+    HAK_RANK_POOL_REMOTE,  /* the queue of a thread pool, as mutex */
+    HAK_RANK_PAGES,        /* shelves of the page arena */
     HAK_RANK_REGISTRY,     /* leaves of the registry */
     HAK_RANK_META,         /* metadata arena */
     HAK_RANK_COUNT

@@ -15,6 +15,7 @@ def _fake_transition_impl(settings, attr):
         "//config:debug": attr.debug or settings["//config:debug"],
         "//config:kernel": attr.kernel,
         "//config:slot_policy": attr.slot_policy or settings["//config:slot_policy"],
+        "//config:pool_remote": attr.pool_remote or settings["//config:pool_remote"],
     }
 
 _fake_transition = transition(
@@ -23,12 +24,14 @@ _fake_transition = transition(
         "//config:cache",
         "//config:debug",
         "//config:slot_policy",
+        "//config:pool_remote",
     ],
     outputs = [
         "//config:cache",
         "//config:debug",
         "//config:kernel",
         "//config:slot_policy",
+        "//config:pool_remote",
     ],
 )
 
@@ -50,6 +53,7 @@ _hak_on_fake_test = rule(
         "debug": attr.string(),
         "kernel": attr.string(default = "fake"),
         "slot_policy": attr.string(),
+        "pool_remote": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
             executable = True,
@@ -69,6 +73,7 @@ def hak_fake_test(
         cache = "",
         debug = "",
         slot_policy = "",
+        pool_remote = "",
         copts = [],
         linkopts = [],
         size = "small",
@@ -83,6 +88,7 @@ def hak_fake_test(
       cache: fixes //config:cache, for tests of one policy.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
       slot_policy: fixes //config:slot_policy.
+      pool_remote: fixes //config:pool_remote, for tests of one queue.
       copts: more flags, after ours.
       linkopts: more link flags.
       size: as in cc_test.
@@ -105,6 +111,7 @@ def hak_fake_test(
         cache = cache,
         debug = debug,
         slot_policy = slot_policy,
+        pool_remote = pool_remote,
         program = name + "_program",
         tags = tags,
         **kwargs

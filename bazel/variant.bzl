@@ -20,6 +20,7 @@ _SETTINGS = [
     "kernel",
     "mid",
     "slot_policy",
+    "pool_remote",
     "stats",
     "variant",
 ]

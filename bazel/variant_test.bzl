@@ -17,6 +17,8 @@ HAK_SUITE_VARIANTS = [
     "hakmem_sp_slot",
     "hakmem_shared_ss",
     "hakmem_per_class_ss",
+    "hakmem_mid_mt",
+    "hakmem_pool_tls",
 ]
 
 # Variants that differ from these by a policy alone are tagged `few`: undefined-behaviour and debug
@@ -24,8 +26,9 @@ HAK_SUITE_VARIANTS = [
 _MAIN_VARIANTS = [
     "hakmem",
     "hakmem_faulty",
-    "hakmem_sp_slot",
     "hakmem_mid_mt",
+    "hakmem_pool_tls",
+    "hakmem_sp_slot",
 ]
 
 def hak_variant_test(

@@ -177,6 +177,13 @@ typedef struct hak_stats {
     uint64_t mid_mt_32k_allocs, mid_mt_32k_frees, mid_mt_32k_refills, mid_mt_32k_used;
     uint64_t mid_mt_chunks, mid_mt_chunks_spare, mid_mt_chunks_made, mid_mt_chunks_reused,
         mid_mt_chunks_adopted;
+    /* Thread pools: HAK_STAT_DISABLED in variants without them. */
+    uint64_t pool_tls_chunks, pool_tls_chunks_made; /* mapped now; since the start */
+    uint64_t pool_tls_chunk_failures;               /* requests for one that the kernel refused */
+    uint64_t pool_tls_refill_failures;              /* refills that found no memory */
+    uint64_t pool_tls_adopted_chunks;               /* ownership moved to another heap */
+    /* Page arena: disabled also while the option is off. */
+    uint64_t page_arena_hits, page_arena_misses, page_arena_bytes;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

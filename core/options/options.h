@@ -44,6 +44,9 @@ typedef enum {
     HAK_OPTION_MID_CHUNK_MB,           /* size of a chunk of Mid MT: 2 or 4 */
     HAK_OPTION_MID_CHUNK_ADAPTIVE,     /* 1: a heap's first chunk of a class is small */
     HAK_OPTION_MID_REGISTRY,           /* hak_mid_registry_t */
+    HAK_OPTION_POOL_REMOTE,            /* 0 lockfree, 1 mutex; fixed by the variant */
+    HAK_OPTION_POOL_REFILL,            /* blocks of 2 KiB that one refill of a thread pool takes */
+    HAK_OPTION_PAGE_ARENA,             /* 1: freed chunks are kept for reuse */
     HAK_OPTION_STATS,                  /* hak_stats_option_t: print at exit; at start only */
     HAK_OPTION_HELP,                   /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT

@@ -20,7 +20,9 @@ enum {
     HAK_MAX_SUPERSLAB_MAX_CACHED = 1 << 20,
     HAK_MAX_SUPERSLAB_MAX_MEMORY_MB = 1 << 20,
     HAK_MAX_SUPERSLAB_TTL_SEC = 24 * 60 * 60,
-    HAK_DEFAULT_MID_CHUNK_MB = 4
+    HAK_DEFAULT_MID_CHUNK_MB = 4,
+    HAK_DEFAULT_POOL_REFILL = 64, /* the notes' figure */
+    HAK_MAX_POOL_REFILL = 256
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -36,6 +38,8 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_SS_POLICY] = {hak_cfg_slot_policy},
     [HAK_OPTION_TINY_CROSS_CLASS_EMPTY] = {1},
     [HAK_OPTION_MID_CHUNK_MB] = {HAK_DEFAULT_MID_CHUNK_MB},
+    [HAK_OPTION_POOL_REMOTE] = {hak_cfg_pool_remote_mutex},
+    [HAK_OPTION_POOL_REFILL] = {HAK_DEFAULT_POOL_REFILL},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -52,6 +56,7 @@ static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}
 static const hak_option_word_t hak_chunk_words[] = {{"2", 2}, {"4", 4}, {NULL, 0}};
 static const hak_option_word_t hak_mid_registry_words[] = {
     {"page", HAK_MID_REGISTRY_PAGE}, {"sorted", HAK_MID_REGISTRY_SORTED}, {NULL, 0}};
+static const hak_option_word_t hak_pool_remote_words[] = {{"lockfree", 0}, {"mutex", 1}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -188,6 +193,27 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
                  "under a lock. For mid_mt alone.",
          .kind = HAK_OPTION_IS_WORD,
          .words = hak_mid_registry_words},
+    [HAK_OPTION_POOL_REMOTE] =
+        {.name = "pool_remote",
+         .help = "Queue of blocks that come back to a thread pool from other threads. For mid "
+                 "pool_tls alone.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_BY_VARIANT,
+         .initial = hak_cfg_pool_remote_mutex,
+         .words = hak_pool_remote_words},
+    [HAK_OPTION_POOL_REFILL] =
+        {.name = "pool_refill",
+         .help = "Blocks of 2 KiB that one refill of a thread pool takes; fewer of larger ones, a "
+                 "quarter of 32 KiB. For mid pool_tls alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_POOL_REFILL,
+         .low = 4,
+         .high = HAK_MAX_POOL_REFILL},
+    [HAK_OPTION_PAGE_ARENA] =
+        {.name = "page_arena",
+         .help = "1: emptied chunks of thread pools wait on a shelf for reuse until the purge "
+                 "delay has passed. For mid pool_tls alone.",
+         .kind = HAK_OPTION_IS_SWITCH},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

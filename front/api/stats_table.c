@@ -93,6 +93,14 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(mid_mt_chunks_made, COUNTER, "Chunks mapped since the start."),
     HAK_ROW(mid_mt_chunks_reused, COUNTER, "Empty chunks that were taken into use again."),
     HAK_ROW(mid_mt_chunks_adopted, COUNTER, "Chunks that moved to another heap."),
+    HAK_ROW(pool_tls_chunks, GAUGE, "Chunks of thread pools mapped now."),
+    HAK_ROW(pool_tls_chunks_made, COUNTER, "Chunks of thread pools mapped since the start."),
+    HAK_ROW(pool_tls_chunk_failures, COUNTER, "Requests for a chunk that the kernel refused."),
+    HAK_ROW(pool_tls_refill_failures, COUNTER, "Refills of thread pools that found no memory."),
+    HAK_ROW(pool_tls_adopted_chunks, COUNTER, "Chunks that moved to another heap."),
+    HAK_ROW(page_arena_hits, COUNTER, "Requests that a shelf of the page arena served."),
+    HAK_ROW(page_arena_misses, COUNTER, "Requests that found their shelf empty."),
+    HAK_ROW(page_arena_bytes, GAUGE, "Memory on the shelves of the page arena."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {

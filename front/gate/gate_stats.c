@@ -120,11 +120,6 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->slot_from_unused = pool.from_unused;
     stats->slot_from_new = pool.from_new;
     hak_add_tiny(&pool, stats);
-    stats->purges = pool.purges;
-    stats->purged_bytes = pool.purged_bytes;
-    stats->empty_dirty_bytes = pool.dirty_slots << HAK_UNIT_SHIFT;
-    stats->mapped_bytes = (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
-    stats->mapped_peak_bytes = pool.superslabs_peak << HAK_WINDOW_SHIFT;
     stats->purges += pool.purges;
     stats->purged_bytes += pool.purged_bytes;
     stats->empty_dirty_bytes += pool.dirty_slots << HAK_UNIT_SHIFT;

@@ -179,7 +179,8 @@ const char *backend_of(size_t size) {
         return "mid_mt";
     }
     if (size > 1024) {
-        return "slabs";
+        bool pooled = variant.find("pool_tls") != std::string::npos && size <= 32768;
+        return pooled ? "pool_tls" : "slabs";
     }
     return variant.find("sp_slot") != std::string::npos     ? "sp_slot"
            : variant.find("shared_ss") != std::string::npos ? "shared"
