@@ -12,7 +12,11 @@ load(
 )
 
 # The variants of the root BUILD.bazel that every suite runs under.
-HAK_SUITE_VARIANTS = ["hakmem"]
+HAK_SUITE_VARIANTS = [
+    "hakmem",
+    "hakmem_midpool",
+    "hakmem_midpool_lockfree",
+]
 
 def hak_variant_test(
         name,

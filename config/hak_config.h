@@ -7,7 +7,8 @@
 #define HAK_CONFIG_HAK_CONFIG_H_
 
 #if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG) ||               \
-    !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE)
+    !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE) ||                               \
+    !defined(HAK_CFG_POOL_LOCKFREE) || !defined(HAK_CFG_POOL_SHARDS)
 #error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
@@ -23,6 +24,8 @@ enum { hak_cfg_cache_drain = HAK_CFG_CACHE_DRAIN };
 /* Sizes from here up to 32 KiB have the classes of a mid backend, which are powers of two; 32768:
  * none have. */
 enum { hak_cfg_pow2_above_bytes = HAK_CFG_POW2_ABOVE };
+/* The mid pool: its free lists are lock-free; how many shards a class has. */
+enum { hak_cfg_pool_lockfree = HAK_CFG_POOL_LOCKFREE, hak_cfg_pool_shards = HAK_CFG_POOL_SHARDS };
 /* Counts every call, also on the hit path. */
 enum { hak_cfg_stats = HAK_CFG_STATS };
 /* Assertions at box borders and lock ranks. Never depends on NDEBUG. */

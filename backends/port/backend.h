@@ -38,7 +38,13 @@ typedef struct {
     uint64_t slabs;          /* runs of blocks in use */
     uint64_t free_bytes;     /* in them, free and touched */
     uint64_t uncarved_bytes; /* in them, never touched */
+    /* A backend with memory of its own, apart from superslabs and huge mappings; else 0. */
+    uint64_t mapped_bytes, mapped_peak_bytes;
+    uint64_t empty_dirty_bytes; /* in no use and not yet given back */
+    uint64_t purges, purged_bytes;
 } hak_backend_stats_t;
+
+struct hak_stats; /* include/hakmem.h */
 
 typedef struct {
     uint64_t now_ms, delay_ms; /* delay 0: everything that is free */
@@ -73,6 +79,9 @@ typedef struct hak_backend {
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
+    /* Fills the fields of hakmem.h that are this backend's alone; those that it leaves out stay
+     * HAK_STAT_DISABLED. NULL: it has none. */
+    void (*counters)(struct hak_stats *out);
     /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
      * were. */
     void (*fork_take)(void);

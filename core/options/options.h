@@ -35,6 +35,12 @@ typedef enum {
     HAK_OPTION_TINY_SLL_DRAIN_ENABLE,
     HAK_OPTION_TINY_SLL_DRAIN_INTERVAL, /* frees of a class between two drains */
     HAK_OPTION_TINY_SLL_DRAIN_BATCH,    /* blocks that one drain gives back; 0: all */
+    HAK_OPTION_POOL_FREELIST,           /* mid pool: 0 mutex, 1 lockfree; fixed by the variant */
+    HAK_OPTION_POOL_SHARDS,             /* mid pool: free lists a class; fixed by the variant */
+    HAK_OPTION_POOL_REFILL_BATCH,       /* mid pool: pages of one refill */
+    HAK_OPTION_POOL_RING_CAP,           /* mid pool: blocks in a ring; at start only */
+    HAK_OPTION_POOL_TLS_PAGES,          /* mid pool: pages a heap carves; at start only */
+    HAK_OPTION_POOL_CAS_POLICY,         /* hak_pool_cas_policy_t */
     HAK_OPTION_STATS,                   /* hak_stats_option_t: print at exit; at start only */
     HAK_OPTION_HELP,                    /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT

@@ -13,7 +13,13 @@ enum {
     HAK_MAX_PURGE_DELAY_MS = 24 * 60 * 60 * 1000,
     HAK_MAX_HUGE_CACHE_MB = 1 << 20,
     HAK_DEFAULT_DRAIN_INTERVAL = 1024, /* the tiny notes' figure */
-    HAK_MAX_DRAIN_INTERVAL = 1 << 30
+    HAK_MAX_DRAIN_INTERVAL = 1 << 30,
+    /* the pool's figures are those of the notes on phases 6.20 to 6.27 */
+    HAK_DEFAULT_POOL_REFILL_BATCH = 2,
+    HAK_MAX_POOL_REFILL_BATCH = 4,
+    HAK_DEFAULT_POOL_RING_CAP = 32,
+    HAK_DEFAULT_POOL_TLS_PAGES = 2,
+    HAK_MAX_POOL_TLS_PAGES = 4
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -23,6 +29,11 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_TINY_TLS_SLL] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_ENABLE] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_INTERVAL] = {HAK_DEFAULT_DRAIN_INTERVAL},
+    [HAK_OPTION_POOL_FREELIST] = {hak_cfg_pool_lockfree},
+    [HAK_OPTION_POOL_SHARDS] = {hak_cfg_pool_shards},
+    [HAK_OPTION_POOL_REFILL_BATCH] = {HAK_DEFAULT_POOL_REFILL_BATCH},
+    [HAK_OPTION_POOL_RING_CAP] = {HAK_DEFAULT_POOL_RING_CAP},
+    [HAK_OPTION_POOL_TLS_PAGES] = {HAK_DEFAULT_POOL_TLS_PAGES},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -36,6 +47,11 @@ static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUT
                                                        {"two_level", HAK_REGISTRY_TWO_LEVEL},
                                                        {NULL, 0}};
 static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}, {NULL, 0}};
+static const hak_option_word_t hak_pool_freelist_words[] = {
+    {"mutex", 0}, {"lockfree", 1}, {NULL, 0}};
+static const hak_option_word_t hak_pool_shards_words[] = {{"64", 64}, {"8", 8}, {NULL, 0}};
+static const hak_option_word_t hak_pool_cas_words[] = {
+    {"spin", 0}, {"backoff", 1}, {"mutex", 2}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -121,6 +137,47 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .help = "Blocks that one drain gives back; 0: all. For cache_policy drain alone.",
          .kind = HAK_OPTION_IS_NUMBER,
          .high = HAK_MAX_DRAIN_INTERVAL},
+    [HAK_OPTION_POOL_FREELIST] = {.name = "pool_freelist",
+                                  .help = "What holds the free blocks of the mid pool's shards.",
+                                  .kind = HAK_OPTION_IS_WORD,
+                                  .settable = HAK_SETTABLE_BY_VARIANT,
+                                  .initial = hak_cfg_pool_lockfree,
+                                  .words = hak_pool_freelist_words},
+    [HAK_OPTION_POOL_SHARDS] = {.name = "pool_shards",
+                                .help = "Shards of each class of the mid pool.",
+                                .kind = HAK_OPTION_IS_WORD,
+                                .settable = HAK_SETTABLE_BY_VARIANT,
+                                .initial = hak_cfg_pool_shards,
+                                .words = hak_pool_shards_words},
+    [HAK_OPTION_POOL_REFILL_BATCH] =
+        {.name = "pool_refill_batch",
+         .help = "Pages that a refill of the mid pool fetches; 1: as before batching.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_POOL_REFILL_BATCH,
+         .low = 1,
+         .high = HAK_MAX_POOL_REFILL_BATCH},
+    [HAK_OPTION_POOL_RING_CAP] =
+        {.name = "pool_ring_cap",
+         .help = "Blocks of one class that the ring of a mid pool's thread holds.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .settable = HAK_SETTABLE_AT_START,
+         .initial = HAK_DEFAULT_POOL_RING_CAP,
+         .low = 1,
+         .high = HAK_DEFAULT_POOL_RING_CAP},
+    [HAK_OPTION_POOL_TLS_PAGES] = {.name = "pool_tls_pages",
+                                   .help =
+                                       "Pages of one class that a thread of the mid pool carves.",
+                                   .kind = HAK_OPTION_IS_NUMBER,
+                                   .settable = HAK_SETTABLE_AT_START,
+                                   .initial = HAK_DEFAULT_POOL_TLS_PAGES,
+                                   .low = HAK_DEFAULT_POOL_TLS_PAGES,
+                                   .high = HAK_MAX_POOL_TLS_PAGES},
+    [HAK_OPTION_POOL_CAS_POLICY] =
+        {.name = "pool_cas_policy",
+         .help = "What a thread does after 100 failed compare-and-swaps in a row on a lock-free "
+                 "list of the mid pool.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_pool_cas_words},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

@@ -76,6 +76,11 @@ static void hak_add_blocks(hak_stats_t *stats) {
         stats->slabs_active += s.slabs;
         stats->slab_free_bytes += s.free_bytes;
         stats->slab_uncarved_bytes += s.uncarved_bytes;
+        stats->mapped_bytes += s.mapped_bytes;
+        stats->mapped_peak_bytes += s.mapped_peak_bytes;
+        stats->empty_dirty_bytes += s.empty_dirty_bytes;
+        stats->purges += s.purges;
+        stats->purged_bytes += s.purged_bytes;
     }
     hak_backend_stats_t large;
     hak_large_stats_mt(&large, &stats->huge_cached_bytes);
@@ -109,6 +114,16 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->mremap_calls = calls.mremap;
 }
 
+/* What only some backends count stands at the end of the struct, from pool_hits on. */
+static void hak_add_counters(hak_stats_t *stats) {
+    memset(&stats->pool_hits, 0xff, sizeof *stats - offsetof(hak_stats_t, pool_hits));
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        if ((*b)->counters != NULL) {
+            (*b)->counters(stats);
+        }
+    }
+}
+
 void hak_gate_stats(hak_stats_t *stats) {
     hak_gate_init(NULL);
     uint32_t struct_bytes = stats->struct_bytes;
@@ -119,8 +134,9 @@ void hak_gate_stats(hak_stats_t *stats) {
         hak_add_heap(heap, stats);
     }
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
-    hak_add_blocks(stats);
     hak_add_supply(stats);
+    hak_add_blocks(stats);
+    hak_add_counters(stats);
     if (stats->cached_max_bytes > stats->live_bytes) {
         stats->cached_max_bytes =
             stats->live_bytes; /* a bin that may grow has no bound of its own */

@@ -176,7 +176,7 @@ const char *backend_of(size_t size) {
         return "large";
     }
     if (size > 1024) {
-        return "slabs";
+        return variant.find("midpool") != std::string::npos && size <= 32768 ? "mid_pool" : "slabs";
     }
     return variant.find("sp_slot") != std::string::npos     ? "sp_slot"
            : variant.find("shared_ss") != std::string::npos ? "shared"
