@@ -11,6 +11,7 @@ def _fake_transition_impl(settings, attr):
         "//config:cache": attr.cache or settings["//config:cache"],
         "//config:debug": attr.debug or settings["//config:debug"],
         "//config:kernel": "fake",
+        "//config:slot_policy": attr.slot_policy or settings["//config:slot_policy"],
     }
 
 _fake_transition = transition(
@@ -18,11 +19,13 @@ _fake_transition = transition(
     inputs = [
         "//config:cache",
         "//config:debug",
+        "//config:slot_policy",
     ],
     outputs = [
         "//config:cache",
         "//config:debug",
         "//config:kernel",
+        "//config:slot_policy",
     ],
 )
 
@@ -42,6 +45,7 @@ _hak_on_fake_test = rule(
     attrs = {
         "cache": attr.string(),
         "debug": attr.string(),
+        "slot_policy": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
             executable = True,
@@ -60,6 +64,7 @@ def hak_fake_test(
         deps = [],
         cache = "",
         debug = "",
+        slot_policy = "",
         copts = [],
         linkopts = [],
         size = "small",
@@ -73,6 +78,7 @@ def hak_fake_test(
       deps: the boxes it tests; os_fake is one of them without being named.
       cache: fixes //config:cache, for tests of one policy.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
+      slot_policy: fixes //config:slot_policy.
       copts: more flags, after ours.
       linkopts: more link flags.
       size: as in cc_test.
@@ -94,6 +100,7 @@ def hak_fake_test(
         size = size,
         cache = cache,
         debug = debug,
+        slot_policy = slot_policy,
         program = name + "_program",
         tags = tags,
         **kwargs

@@ -21,6 +21,7 @@ _SETTINGS = [
     "mid",
     "pool_freelist",
     "pool_shards",
+    "slot_policy",
     "stats",
     "variant",
 ]

@@ -14,6 +14,9 @@ load(
 # The variants of the root BUILD.bazel that every suite runs under.
 HAK_SUITE_VARIANTS = [
     "hakmem",
+    "hakmem_sp_slot",
+    "hakmem_shared_ss",
+    "hakmem_per_class_ss",
     "hakmem_midpool",
     "hakmem_midpool_lockfree",
 ]

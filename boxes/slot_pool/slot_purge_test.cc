@@ -28,6 +28,7 @@ extern "C" int __wrap_madvise(void *base, size_t bytes, int advice) {
 namespace {
 
 using hak_testing::Faults;
+using hak_testing::TakeUnits;
 
 constexpr uint64_t kDelayMs = 1000;
 
@@ -71,7 +72,7 @@ class SlotPurge : public ::testing::Test {
     static std::vector<hak_slab_t *> Take(size_t count) {
         std::vector<hak_slab_t *> slabs;
         for (size_t i = 0; i < count; i++) {
-            slabs.push_back(hak_slot_pool_take_mt(1));
+            slabs.push_back(TakeUnits(1));
             Base(slabs.back())[0] = 1;
         }
         return slabs;
@@ -109,7 +110,7 @@ TEST_F(SlotPurge, SlotThatIsUsedMeanwhileStartsAnew) {
     for (int i = 0; i < 12; i++) {
         Wait(kDelayMs / 3);
         EXPECT_EQ(Purge(kDelayMs), 0u) << i;
-        hak_slab_t *again = hak_slot_pool_take_mt(1);
+        hak_slab_t *again = TakeUnits(1);
         ASSERT_EQ(again, slab);
         EXPECT_EQ(Base(again)[0], 1) << "purged although it was in use a moment ago";
         hak_slot_pool_give_mt(again);
@@ -179,7 +180,7 @@ TEST_F(SlotPurge, RefusedPurgeKeepsTheSlotEmptyAndIsTriedAgain) {
     EXPECT_EQ(Purge(0), 0u);
     EXPECT_EQ(Stats().dirty_slots, 4u);
     EXPECT_EQ(Faults(), 0u);
-    hak_slab_t *again = hak_slot_pool_take_mt(1);
+    hak_slab_t *again = TakeUnits(1);
     EXPECT_EQ(Base(again)[0], 1) << "the content is still there, so it is no fresh slot";
     hak_slot_pool_give_mt(again);
     hak_os_fake_reset();
@@ -216,7 +217,7 @@ TEST_F(SlotPurge, SlotsInThePurgesHandCannotBeTaken) {
     std::function<void(void *, size_t)> hook = [&](void *base, size_t bytes) {
         in_purge = nullptr;
         for (int i = 0; i < 40; i++) {
-            taken.push_back(hak_slot_pool_take_mt(1));
+            taken.push_back(TakeUnits(1));
             char *at = Base(taken.back());
             ASSERT_TRUE(at + HAK_UNIT_BYTES <= base || at >= static_cast<char *>(base) + bytes);
             at[0] = 2;
@@ -286,7 +287,7 @@ TEST_F(SlotPurge, TakersAndPurgersDoNotMeet) {
             bool zeroed = false, is_run = random.Below(2) == 0;
             hak_slab_t *slab =
                 is_run ? hak_slot_pool_take_run_mt(1 + (unsigned)random.Below(8), &zeroed)
-                       : hak_slot_pool_take_mt(1);
+                       : TakeUnits(1);
             for (unsigned unit = 0; unit < slab->units; unit++) {
                 char *at = Base(slab) + ((size_t)unit << HAK_UNIT_SHIFT);
                 ASSERT_TRUE(!zeroed || (at[0] == 0 && at[HAK_UNIT_BYTES - 1] == 0));
