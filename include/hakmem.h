@@ -168,22 +168,14 @@ typedef struct hak_stats {
     uint64_t lru_pushes, lru_evictions;
     uint64_t lru_superslabs;              /* kept now */
     uint64_t pool_locks, pool_lock_waits; /* times the pool's lock was taken; not at once */
-    /* The mid pool: HAK_STAT_DISABLED in variants without it; tries to lock in the lock-free one,
-     * compare-and-swaps in the one with locks. */
-    uint64_t pool_hits, pool_misses; /* allocations that found the ring filled, and empty */
-    uint64_t pool_frees;
-    uint64_t pool_refills;                /* times that pages were fetched */
-    uint64_t pool_pages, pool_page_bytes; /* pages taken into use */
+    /* The mid pool, HAK_STAT_DISABLED elsewhere: allocations by the ring and past it, pages, blocks
+     * through inboxes and remote stacks, on lists now. The row's help text says more. */
+    uint64_t pool_hits, pool_misses, pool_frees, pool_refills, pool_pages, pool_page_bytes;
     uint64_t pool_pages_two_kib, pool_pages_four_kib, pool_pages_eight_kib, pool_pages_sixteen_kib,
-        pool_pages_thirtytwo_kib;
-    uint64_t pool_pages_closed;                     /* pages that became wholly free */
-    uint64_t pool_steals;                           /* takes from another heap's shard */
-    uint64_t pool_inbox_sent, pool_inbox_drained;   /* blocks, through the transfer cache */
-    uint64_t pool_remote_sent, pool_remote_drained; /* blocks, through shards' remote stacks */
-    uint64_t pool_trylock_tries, pool_trylock_failures;
-    uint64_t pool_cas_tries, pool_cas_retries;
-    uint64_t pool_freelist_blocks, pool_remote_blocks; /* on them now */
-    uint64_t pool_nonempty_shards;
+        pool_pages_thirtytwo_kib, pool_pages_closed, pool_steals;
+    uint64_t pool_inbox_sent, pool_inbox_drained, pool_remote_sent, pool_remote_drained;
+    uint64_t pool_trylock_tries, pool_trylock_failures, pool_cas_tries, pool_cas_retries;
+    uint64_t pool_freelist_blocks, pool_remote_blocks, pool_nonempty_shards;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */
