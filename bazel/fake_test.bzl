@@ -1,16 +1,19 @@
-"""hak_fake_test: a test of boxes on the kernel of //backends/os:os_fake.
+"""hak_fake_test: a test of boxes on the kernel of //backends/os:os_fake. hak_sched_test: under the
+scheduler of //tests/sched.
 
 os_fake and os define the same functions, so a program must hold one of them alone. A test therefore
-cannot simply depend on os_fake: all boxes below it have to be built with //config:kernel=fake.
+cannot simply depend on os_fake: all boxes below it have to be built with //config:kernel=fake. The
+same holds for kernel=scheduled.
 """
 
 load(":box.bzl", "hak_test")
+load(":copts.bzl", "HAK_SCHEDULED_COPTS")
 
 def _fake_transition_impl(settings, attr):
     return {
         "//config:cache": attr.cache or settings["//config:cache"],
         "//config:debug": attr.debug or settings["//config:debug"],
-        "//config:kernel": "fake",
+        "//config:kernel": attr.kernel,
         "//config:slot_policy": attr.slot_policy or settings["//config:slot_policy"],
     }
 
@@ -45,6 +48,7 @@ _hak_on_fake_test = rule(
     attrs = {
         "cache": attr.string(),
         "debug": attr.string(),
+        "kernel": attr.string(default = "fake"),
         "slot_policy": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
@@ -102,6 +106,55 @@ def hak_fake_test(
         debug = debug,
         slot_policy = slot_policy,
         program = name + "_program",
+        tags = tags,
+        **kwargs
+    )
+
+def hak_sched_test(
+        name,
+        srcs,
+        deps = [],
+        slot_policy = "",
+        size = "medium",
+        tags = [],
+        data = [],
+        args = [],
+        **kwargs):
+    """A GoogleTest program whose boxes run under the scheduler of //tests/sched.
+
+    Boxes and sources are instrumented; their assertions are on. gcc only, and no sanitizer beside:
+    the scheduler takes ThreadSanitizer's place.
+
+    Args:
+      name: name of the test.
+      srcs: its sources.
+      deps: the boxes it tests; the scheduler is one of them without being named.
+      slot_policy: fixes //config:slot_policy.
+      size: as in cc_test.
+      tags: tags of the test.
+      data: files that it reads.
+      args: its arguments.
+      **kwargs: more attributes of the test.
+    """
+    tags = tags + ["no-clang", "no-san"]
+    hak_test(
+        name = name + "_program",
+        size = size,
+        srcs = srcs,
+        copts = HAK_SCHEDULED_COPTS,
+        data = data,
+        tags = tags + ["manual"],
+        visibility = ["//visibility:private"],
+        deps = deps + ["//tests/sched:runtime"],
+    )
+    _hak_on_fake_test(
+        name = name,
+        size = size,
+        args = args,
+        debug = "on",
+        kernel = "scheduled",
+        program = name + "_program",
+        slot_policy = slot_policy,
         tags = tags,
         **kwargs
     )

@@ -91,8 +91,9 @@ static inline uintptr_t hak_slab_base(const hak_slab_t *slab) {
            ((uintptr_t)slab->slot << HAK_UNIT_SHIFT);
 }
 static inline struct hak_heap *hak_slab_heap(const hak_slab_t *slab) {
-    /* pairs with the release in hak_slab_set_heap_owner */
-    return (struct hak_heap *)hak_load_acq(&slab->heap);
+    /* relaxed: without the heap's lock a caller only compares it, or pushes to its `pending`, which
+     * is atomic and whose first value is the kernel's zero */
+    return (struct hak_heap *)hak_load_rlx(&slab->heap);
 }
 
 /* The slab or large run that holds `address`, or NULL if no superslab does. Any thread; the answer

@@ -56,10 +56,10 @@ static size_t hak_check_listed(const hak_superslab_t *ss, unsigned room, bool wa
 
 size_t hak_slot_pool_check_locked(void) {
     hak_census_t census = {0};
-    /* pairs with its release store */
-    hak_superslab_t *ss = (hak_superslab_t *)hak_load_acq(&hak_pool.all);
+    /* relaxed: written under the lock */
+    hak_superslab_t *ss = (hak_superslab_t *)hak_load_rlx(&hak_pool.all);
     for (; ss != NULL; ss = ss->all_next) {
-        if (hak_load_rlx(&ss->mapped) != 0) { /* relaxed: written under the lock */
+        if (hak_load_rlx(&ss->mapped) != 0) { /* relaxed: as above */
             hak_check_superslab(ss, &census);
         }
     }

@@ -238,6 +238,40 @@ TEST_F(SlotPurge, SlotsInThePurgesHandCannotBeTaken) {
     Give({kept});
 }
 
+/* The same for tiny slabs, whose slots the policy knows; and the superslab's last slab goes while
+ * the purge is at work, so that it is wholly free only when the purge is done. */
+TEST_F(SlotPurge, TinySlotsInThePurgesHandCannotBeTaken) {
+    unsigned sc = hak_sc_of(64);
+    std::vector<hak_slab_t *> slabs, others;
+    for (int i = 0; i < 5; i++) {
+        slabs.push_back(hak_slot_pool_take_mt(sc));
+        Base(slabs.back())[0] = 1;
+    }
+    hak_superslab_t *ss = hak_slab_superslab(slabs[0]);
+    hak_slab_t *last = slabs.back();
+    slabs.pop_back();
+    Give(slabs);
+    uint64_t kept = Stats().lru_superslabs;
+    std::function<void(void *, size_t)> hook = [&](void *base, size_t bytes) {
+        in_purge = nullptr;
+        for (int i = 0; i < 40; i++) {
+            others.push_back(hak_slot_pool_take_mt(sc));
+            char *at = Base(others.back());
+            ASSERT_TRUE(at + HAK_UNIT_BYTES <= base || at >= static_cast<char *>(base) + bytes);
+            at[0] = 2;
+        }
+        Give(others);
+        Give({last});
+        EXPECT_EQ(ss->free_mask | ss->purge_mask, UINT32_MAX);
+    };
+    in_purge = &hook;
+    EXPECT_GE(Purge(0), 4u * HAK_UNIT_BYTES);
+    ASSERT_EQ(others.size(), 40u);
+    EXPECT_EQ(ss->free_mask, UINT32_MAX);
+    EXPECT_GT(Stats().lru_superslabs, kept);
+    EXPECT_EQ(Faults(), 0u) << "a superslab that is wholly free and not in the LRU";
+}
+
 /* A fork that copied the pool while a purge has slots in hand would lose them in the child. */
 TEST_F(SlotPurge, ForkWaitsForPurgesInFlight) {
     std::vector<hak_slab_t *> slabs = Take(8);

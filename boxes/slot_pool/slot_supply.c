@@ -93,7 +93,7 @@ size_t hak_pool_release_locked(hak_superslab_t *ss) {
     hak_pool.slots[HAK_SLOT_UNUSED] -= HAK_SUPERSLAB_SLOTS - dirty;
     hak_store_rlx(&hak_pool.dirty_slots, hak_pool.slots[HAK_SLOT_EMPTY]); /* relaxed: a hint */
     hak_slot_state_init_locked(ss); /* nothing for a visit that is still due */
-    hak_store_rel(&ss->mapped, 0);  /* pairs with the acquire of hak_slot_pool_each's visitors */
+    hak_store_rlx(&ss->mapped, 0);  /* relaxed: a visitor that sees it looks at nothing else */
     hak_pool.stats.superslabs--;
     hak_pool.purges_in_flight++;
     hak_lock_drop(&hak_pool.lock);

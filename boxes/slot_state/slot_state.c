@@ -1,6 +1,7 @@
 /* Three masks for four states: taking a slot and giving it back, the frequent moves, touch two. */
 #include "boxes/slot_state/slot_state.h"
 
+#include "base/attr.h"
 #include "core/errors/errors.h"
 
 /* Bits of one row: those lines of the list that begin with its state. */
