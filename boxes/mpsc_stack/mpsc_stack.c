@@ -14,19 +14,17 @@ bool hak_mpsc_stack_push_mt(hak_mpsc_stack_t *stack, hak_block_t *head, hak_bloc
         }
         hak_block_link(tail, (hak_block_t *)(uintptr_t)(old & HAK_HEAD_MASK));
         word = sum << HAK_COUNT_SHIFT | (uintptr_t)head;
-        /* release part: publishes the links, pairs with the swap in hak_mpsc_stack_take_mt.
+        /* release part: publishes the links, pairs with the CAS in hak_mpsc_stack_take_mt.
          * seq_cst: comes before the pusher's look at the shard's mask. */
     } while (!hak_cas_seq(&stack->word, &old, word));
     return true;
 }
 
 hak_block_t *hak_mpsc_stack_take_mt(hak_mpsc_stack_t *stack, uint32_t *count) {
-    *count = 0;
-    if (hak_load_rlx(&stack->word) == 0) { /* relaxed: nothing is read through it */
-        return NULL;
-    }
+    uint64_t old = hak_load_rlx(&stack->word); /* relaxed: a guess, the CAS checks it */
     /* acquire part pairs with the CAS in push; seq_cst: as there */
-    uint64_t old = hak_swap_seq(&stack->word, 0);
+    while (old != 0 && !hak_cas_seq(&stack->word, &old, 0)) {
+    }
     *count = (uint32_t)(old >> HAK_COUNT_SHIFT);
     return (hak_block_t *)(uintptr_t)(old & HAK_HEAD_MASK);
 }

@@ -3,10 +3,10 @@
 const char hak_pool_list_name[] = "mutex";
 const bool hak_pool_list_uses_cas = false;
 
-/* Inside the lock. A swap, because who looks for blocks reads the top without the lock: it comes
+/* Inside the lock. Seq_cst, because who looks for blocks reads the top without the lock: it comes
  * before the own look at the shard's mask, in the one order of all seq_cst accesses. */
-static void hak_set_top_locked(hak_pool_list_t *list, uint32_t id) {
-    (void)hak_swap_seq(&list->stack.word, id); /* pairs with hak_tagged_stack_look */
+static void hak_set_top_locked(hak_pool_list_t *list, uint64_t id) {
+    hak_store_seq(&list->stack.word, id); /* pairs with hak_tagged_stack_look */
 }
 
 static uint32_t hak_top_locked(const hak_pool_list_t *list) {
