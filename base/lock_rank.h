@@ -20,6 +20,9 @@ typedef enum {
     HAK_RANK_MID_REGISTRY, /* the sorted list of those chunks */
     HAK_RANK_POOL_REMOTE,  /* the queue of a thread pool, as mutex */
     HAK_RANK_PAGES,        /* shelves of the page arena */
+    HAK_RANK_MID_COLLECT,  /* who looks for free pages of the mid pool */
+    HAK_RANK_MID_SHARD,    /* a shard of its free blocks */
+    HAK_RANK_MID_PAGES,    /* its pages */
     HAK_RANK_REGISTRY,     /* leaves of the registry */
     HAK_RANK_META,         /* metadata arena */
     HAK_RANK_COUNT

@@ -19,6 +19,8 @@ _SETTINGS = [
     "debug",
     "kernel",
     "mid",
+    "pool_freelist",
+    "pool_shards",
     "slot_policy",
     "pool_remote",
     "stats",

@@ -19,6 +19,8 @@ HAK_SUITE_VARIANTS = [
     "hakmem_per_class_ss",
     "hakmem_mid_mt",
     "hakmem_pool_tls",
+    "hakmem_midpool",
+    "hakmem_midpool_lockfree",
 ]
 
 # Variants that differ from these by a policy alone are tagged `few`: undefined-behaviour and debug
@@ -27,6 +29,7 @@ _MAIN_VARIANTS = [
     "hakmem",
     "hakmem_faulty",
     "hakmem_mid_mt",
+    "hakmem_midpool",
     "hakmem_pool_tls",
     "hakmem_sp_slot",
 ]

@@ -8,7 +8,8 @@
 
 #if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG) ||               \
     !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE) ||                               \
-    !defined(HAK_CFG_SLOT_POLICY) || !defined(HAK_CFG_POOL_REMOTE_MUTEX)
+    !defined(HAK_CFG_SLOT_POLICY) || !defined(HAK_CFG_POOL_REMOTE_MUTEX) ||                        \
+    !defined(HAK_CFG_POOL_LOCKFREE) || !defined(HAK_CFG_POOL_SHARDS)
 #error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
@@ -26,6 +27,8 @@ enum { hak_cfg_cache_drain = HAK_CFG_CACHE_DRAIN };
 enum { hak_cfg_pow2_above_bytes = HAK_CFG_POW2_ABOVE };
 /* The queue of a thread pool has a lock: see boxes/pool_remote. */
 enum { hak_cfg_pool_remote_mutex = HAK_CFG_POOL_REMOTE_MUTEX };
+/* The mid pool: its free lists are lock-free; how many shards a class has. */
+enum { hak_cfg_pool_lockfree = HAK_CFG_POOL_LOCKFREE, hak_cfg_pool_shards = HAK_CFG_POOL_SHARDS };
 /* Counts every call, also on the hit path. */
 enum { hak_cfg_stats = HAK_CFG_STATS };
 /* Assertions at box borders and lock ranks. Never depends on NDEBUG. */

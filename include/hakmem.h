@@ -184,6 +184,14 @@ typedef struct hak_stats {
     uint64_t pool_tls_adopted_chunks;               /* ownership moved to another heap */
     /* Page arena: disabled also while the option is off. */
     uint64_t page_arena_hits, page_arena_misses, page_arena_bytes;
+    /* The mid pool, HAK_STAT_DISABLED elsewhere: allocations by the ring and past it, pages, blocks
+     * through inboxes and remote stacks, on lists now. The row's help text says more. */
+    uint64_t pool_hits, pool_misses, pool_frees, pool_refills, pool_pages, pool_page_bytes;
+    uint64_t pool_pages_two_kib, pool_pages_four_kib, pool_pages_eight_kib, pool_pages_sixteen_kib,
+        pool_pages_thirtytwo_kib, pool_pages_closed, pool_steals;
+    uint64_t pool_inbox_sent, pool_inbox_drained, pool_remote_sent, pool_remote_drained;
+    uint64_t pool_trylock_tries, pool_trylock_failures, pool_cas_tries, pool_cas_retries;
+    uint64_t pool_freelist_blocks, pool_remote_blocks, pool_nonempty_shards;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

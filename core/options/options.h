@@ -47,6 +47,12 @@ typedef enum {
     HAK_OPTION_POOL_REMOTE,            /* 0 lockfree, 1 mutex; fixed by the variant */
     HAK_OPTION_POOL_REFILL,            /* blocks of 2 KiB that one refill of a thread pool takes */
     HAK_OPTION_PAGE_ARENA,             /* 1: freed chunks are kept for reuse */
+    HAK_OPTION_POOL_FREELIST,          /* mid pool: 0 mutex, 1 lockfree; fixed by the variant */
+    HAK_OPTION_POOL_SHARDS,            /* mid pool: free lists a class; fixed by the variant */
+    HAK_OPTION_POOL_REFILL_BATCH,      /* mid pool: pages of one refill */
+    HAK_OPTION_POOL_RING_CAP,          /* mid pool: blocks in a ring; at start only */
+    HAK_OPTION_POOL_TLS_PAGES,         /* mid pool: pages a heap carves; at start only */
+    HAK_OPTION_POOL_CAS_POLICY,        /* hak_pool_cas_policy_t */
     HAK_OPTION_STATS,                  /* hak_stats_option_t: print at exit; at start only */
     HAK_OPTION_HELP,                   /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT

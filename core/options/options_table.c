@@ -22,7 +22,13 @@ enum {
     HAK_MAX_SUPERSLAB_TTL_SEC = 24 * 60 * 60,
     HAK_DEFAULT_MID_CHUNK_MB = 4,
     HAK_DEFAULT_POOL_REFILL = 64, /* the notes' figure */
-    HAK_MAX_POOL_REFILL = 256
+    HAK_MAX_POOL_REFILL = 256,
+    /* the pool's figures are those of the notes on phases 6.20 to 6.27 */
+    HAK_DEFAULT_POOL_REFILL_BATCH = 2,
+    HAK_MAX_POOL_REFILL_BATCH = 4,
+    HAK_DEFAULT_POOL_RING_CAP = 32,
+    HAK_DEFAULT_POOL_TLS_PAGES = 2,
+    HAK_MAX_POOL_TLS_PAGES = 4
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -40,6 +46,11 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_MID_CHUNK_MB] = {HAK_DEFAULT_MID_CHUNK_MB},
     [HAK_OPTION_POOL_REMOTE] = {hak_cfg_pool_remote_mutex},
     [HAK_OPTION_POOL_REFILL] = {HAK_DEFAULT_POOL_REFILL},
+    [HAK_OPTION_POOL_FREELIST] = {hak_cfg_pool_lockfree},
+    [HAK_OPTION_POOL_SHARDS] = {hak_cfg_pool_shards},
+    [HAK_OPTION_POOL_REFILL_BATCH] = {HAK_DEFAULT_POOL_REFILL_BATCH},
+    [HAK_OPTION_POOL_RING_CAP] = {HAK_DEFAULT_POOL_RING_CAP},
+    [HAK_OPTION_POOL_TLS_PAGES] = {HAK_DEFAULT_POOL_TLS_PAGES},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -57,6 +68,11 @@ static const hak_option_word_t hak_chunk_words[] = {{"2", 2}, {"4", 4}, {NULL, 0
 static const hak_option_word_t hak_mid_registry_words[] = {
     {"page", HAK_MID_REGISTRY_PAGE}, {"sorted", HAK_MID_REGISTRY_SORTED}, {NULL, 0}};
 static const hak_option_word_t hak_pool_remote_words[] = {{"lockfree", 0}, {"mutex", 1}, {NULL, 0}};
+static const hak_option_word_t hak_pool_freelist_words[] = {
+    {"mutex", 0}, {"lockfree", 1}, {NULL, 0}};
+static const hak_option_word_t hak_pool_shards_words[] = {{"64", 64}, {"8", 8}, {NULL, 0}};
+static const hak_option_word_t hak_pool_cas_words[] = {
+    {"spin", 0}, {"backoff", 1}, {"mutex", 2}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -214,6 +230,47 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .help = "1: emptied chunks of thread pools wait on a shelf for reuse until the purge "
                  "delay has passed. For mid pool_tls alone.",
          .kind = HAK_OPTION_IS_SWITCH},
+    [HAK_OPTION_POOL_FREELIST] = {.name = "pool_freelist",
+                                  .help = "What holds the free blocks of the mid pool's shards.",
+                                  .kind = HAK_OPTION_IS_WORD,
+                                  .settable = HAK_SETTABLE_BY_VARIANT,
+                                  .initial = hak_cfg_pool_lockfree,
+                                  .words = hak_pool_freelist_words},
+    [HAK_OPTION_POOL_SHARDS] = {.name = "pool_shards",
+                                .help = "Shards of each class of the mid pool.",
+                                .kind = HAK_OPTION_IS_WORD,
+                                .settable = HAK_SETTABLE_BY_VARIANT,
+                                .initial = hak_cfg_pool_shards,
+                                .words = hak_pool_shards_words},
+    [HAK_OPTION_POOL_REFILL_BATCH] =
+        {.name = "pool_refill_batch",
+         .help = "Pages that a refill of the mid pool fetches; 1: as before batching.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_POOL_REFILL_BATCH,
+         .low = 1,
+         .high = HAK_MAX_POOL_REFILL_BATCH},
+    [HAK_OPTION_POOL_RING_CAP] =
+        {.name = "pool_ring_cap",
+         .help = "Blocks of one class that the ring of a mid pool's thread holds.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .settable = HAK_SETTABLE_AT_START,
+         .initial = HAK_DEFAULT_POOL_RING_CAP,
+         .low = 1,
+         .high = HAK_DEFAULT_POOL_RING_CAP},
+    [HAK_OPTION_POOL_TLS_PAGES] = {.name = "pool_tls_pages",
+                                   .help =
+                                       "Pages of one class that a thread of the mid pool carves.",
+                                   .kind = HAK_OPTION_IS_NUMBER,
+                                   .settable = HAK_SETTABLE_AT_START,
+                                   .initial = HAK_DEFAULT_POOL_TLS_PAGES,
+                                   .low = HAK_DEFAULT_POOL_TLS_PAGES,
+                                   .high = HAK_MAX_POOL_TLS_PAGES},
+    [HAK_OPTION_POOL_CAS_POLICY] =
+        {.name = "pool_cas_policy",
+         .help = "What a thread does after 100 failed compare-and-swaps in a row on a lock-free "
+                 "list of the mid pool.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_pool_cas_words},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

@@ -179,8 +179,12 @@ const char *backend_of(size_t size) {
         return "mid_mt";
     }
     if (size > 1024) {
-        bool pooled = variant.find("pool_tls") != std::string::npos && size <= 32768;
-        return pooled ? "pool_tls" : "slabs";
+        if (size <= 32768) {
+            return variant.find("midpool") != std::string::npos    ? "mid_pool"
+                   : variant.find("pool_tls") != std::string::npos ? "pool_tls"
+                                                                   : "slabs";
+        }
+        return "slabs";
     }
     return variant.find("sp_slot") != std::string::npos     ? "sp_slot"
            : variant.find("shared_ss") != std::string::npos ? "shared"
