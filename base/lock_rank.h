@@ -11,13 +11,15 @@
 
 typedef enum {
     HAK_RANK_NONE,
-    HAK_RANK_FORK,     /* one fork at a time */
-    HAK_RANK_HEAPS,    /* the lists of heaps */
-    HAK_RANK_HEAP,     /* a heap's slab lists: an owner lock */
-    HAK_RANK_HUGE,     /* huge mappings and their cache */
-    HAK_RANK_POOL,     /* superslabs and slots */
-    HAK_RANK_REGISTRY, /* leaves of the registry */
-    HAK_RANK_META,     /* metadata arena */
+    HAK_RANK_FORK,        /* one fork at a time */
+    HAK_RANK_HEAPS,       /* the lists of heaps */
+    HAK_RANK_HEAP,        /* a heap's slab lists: an owner lock */
+    HAK_RANK_HUGE,        /* huge mappings and their cache */
+    HAK_RANK_POOL,        /* superslabs and slots */
+    HAK_RANK_MF2_ORPHANS, /* pages that no thread owns */
+    HAK_RANK_MF2_POOL,    /* regions of mf2 pages */
+    HAK_RANK_REGISTRY,    /* leaves of the registry */
+    HAK_RANK_META,        /* metadata arena */
     HAK_RANK_COUNT
 } hak_lock_rank_t;
 

@@ -12,7 +12,10 @@ load(
 )
 
 # The variants of the root BUILD.bazel that every suite runs under.
-HAK_SUITE_VARIANTS = ["hakmem"]
+HAK_SUITE_VARIANTS = [
+    "hakmem",
+    "hakmem_mf2",
+]
 
 def hak_variant_test(
         name,

@@ -157,6 +157,17 @@ typedef struct hak_stats {
     uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
+    /* MF2: HAK_STAT_DISABLED in variants without it. */
+    uint64_t mf2_pages_allocated; /* from the pool of empty pages */
+    uint64_t mf2_page_reuses;     /* pages allocated from again after remote frees were taken in */
+    uint64_t mf2_adoptions;       /* pages that moved to another heap */
+    uint64_t mf2_pending_enqueued, mf2_pending_drained; /* pages with remote frees: found, done */
+    uint64_t mf2_requeues, mf2_lease_skips; /* pages that could not be had; because of the lease */
+    uint64_t mf2_drain_tries, mf2_drain_other, mf2_handoffs; /* policies own, rr, hybrid */
+    uint64_t mf2_orphan_pages;                               /* with free blocks, without owner */
+    uint64_t mf2_alignment_bugs, mf2_registry_collisions;    /* 0 */
+    uint64_t mf2_lookup_success_percent;                     /* 100 */
+    uint64_t mf2_silent_drops; /* blocks unaccounted for; 0 when no thread is inside */
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

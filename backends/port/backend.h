@@ -38,6 +38,10 @@ typedef struct {
     uint64_t slabs;          /* runs of blocks in use */
     uint64_t free_bytes;     /* in them, free and touched */
     uint64_t uncarved_bytes; /* in them, never touched */
+    /* Of a backend that maps memory of its own; the slot pool's is counted there. */
+    uint64_t mapped_bytes, mapped_peak_bytes;
+    uint64_t empty_dirty_bytes; /* in no slab and not yet given back */
+    uint64_t purges, purged_bytes;
 } hak_backend_stats_t;
 
 typedef struct {
@@ -45,6 +49,8 @@ typedef struct {
     unsigned max_calls;
     size_t keep_bytes;
 } hak_purge_order_t;
+
+struct hak_stats; /* include/hakmem.h */
 
 typedef struct hak_backend {
     const char *name;
@@ -66,6 +72,9 @@ typedef struct hak_backend {
     void (*thread_flush)(hak_heap_t *mine);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */
     void (*thread_exit)(hak_heap_t *mine);
+    /* Starts threads of the backend's own, once the C library is ready, and again in the child of a
+     * fork. NULL: it has none. */
+    void (*start)(void);
     /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about
      * `max_calls` system calls. Returns the bytes. `mine` is the caller's heap or NULL. */
     size_t (*purge)(hak_heap_t *mine, const hak_purge_order_t *order);
@@ -73,6 +82,8 @@ typedef struct hak_backend {
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
+    /* Fills in the fields that only this backend knows; they hold HAK_STAT_DISABLED. NULL: none. */
+    void (*own_stats)(struct hak_stats *stats);
     /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
      * were. */
     void (*fork_take)(void);

@@ -176,6 +176,9 @@ const char *backend_of(size_t size) {
         return "large";
     }
     if (size > 1024) {
+        if (size <= 32768 && variant.find("hakmem_mf2") != std::string::npos) {
+            return "mf2";
+        }
         return "slabs";
     }
     return variant.find("sp_slot") != std::string::npos     ? "sp_slot"
