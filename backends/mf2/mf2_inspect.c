@@ -53,7 +53,10 @@ static void hak_add_page(hak_mf2_page_t *page, void *context) {
     hak_backend_stats_t *out = context;
     /* relaxed: exact when nobody works on the page */
     unsigned sc = hak_load_rlx(&page->sc);
+    /* what waits on the remote stack has been freed */
+    uint32_t remote = hak_mf2_remote_count(page);
     uint64_t used = hak_load_rlx(&page->used);
+    used = used > remote ? used - remote : 0;
     uint64_t carved = (uint64_t)hak_load_rlx(&page->carved) * hak_mf2_stride(sc);
     if (sc == 0) {
         return; /* closed meanwhile */
