@@ -1,8 +1,8 @@
 /* The order in which a refill looks for blocks: the active page's free list, its remote stack, its
- * uncarved rest; up to 4 pages of the heap's own pending stack; what the policy finds; an empty page
- * of the pool; a new region. A page whose last block was taken is released: it belongs to nobody, and
- * all frees to it that a thread cache does not keep go to its remote stack, also those of the thread
- * that had it.
+ * uncarved rest; up to 4 pages of the heap's own pending stack; what the policy finds; an empty
+ * page of the pool; a new region. A page whose last block was taken is released: it belongs to
+ * nobody, and all frees to it that a thread cache does not keep go to its remote stack, also those
+ * of the thread that had it.
  */
 #include "backends/mf2/mf2.h"
 
@@ -254,16 +254,24 @@ static void hak_thread_exit(hak_heap_t *heap) {
     hak_owner_lock_drop_owner(&heap->lock);
 }
 
-static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
+static void hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
     hak_mf2_heap_t *mine = hak_mf2_heap_of(heap);
+    bool all = order->delay_ms == 0;
     if (mine != NULL) {
         hak_owner_lock_take_owner(&heap->lock);
-        (void)hak_mf2_adopt_settle_owner(mine, order->delay_ms == 0 ? UINT32_MAX : HAK_PURGE_PAGES);
+        (void)hak_mf2_adopt_settle_owner(mine, all ? UINT32_MAX : HAK_PURGE_PAGES);
         hak_owner_lock_drop_owner(&heap->lock);
     }
     uint64_t lease_ms = order->delay_ms < HAK_LEAST_LEASE_MS ? 0 : order->delay_ms;
-    unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
-    (void)hak_mf2_adopt_collect_mt(mine, order->now_ms, lease_ms, heaps, hak_mf2_policy_orphans);
+    (void)hak_mf2_adopt_collect_mt(mine, order->now_ms, lease_ms,
+                                   all ? HAK_OWNER_MAX : HAK_PURGE_HEAPS, hak_mf2_policy_orphans);
+}
+
+static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
+    hak_settle(heap, order);
+    if (order->delay_ms == 0) {
+        hak_settle(heap, order); /* the first round moved pages to stacks that it had passed */
+    }
     return hak_mf2_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
                                  order->keep_bytes);
 }

@@ -56,7 +56,7 @@ static bool hak_is_leased(const hak_mf2_heap_t *mine, const hak_mf2_page_t *page
 }
 
 /* Makes the page in our hand ours and puts it on our list. */
-static bool hak_claim(hak_attempt_t *attempt, hak_mf2_page_t *page) {
+static bool hak_claim(hak_attempt_t *attempt, hak_mf2_page_t *page, bool leased) {
     hak_mf2_heap_t *mine = attempt->mine;
     /* pairs with the releases that the table in mf2_page.h lists */
     uintptr_t owner = hak_load_acq(&page->owner);
@@ -67,7 +67,7 @@ static bool hak_claim(hak_attempt_t *attempt, hak_mf2_page_t *page) {
     if (owner == HAK_MF2_ORPHAN) {
         return hak_mf2_orphans_claim_mt(mine, page);
     }
-    if (hak_is_leased(mine, page, attempt->now_ms)) {
+    if (leased) {
         hak_mf2_count(&mine->counters.lease_skips, 1);
         return false;
     }
@@ -104,9 +104,9 @@ static void hak_drain(hak_mf2_heap_t *mine, hak_mf2_page_t *page) {
 
 /* A page in our hand: true if it is ours now and on our list, with free blocks. False and `*keep`:
  * it could not be had and is still in our hand. */
-static bool hak_try(hak_attempt_t *attempt, hak_mf2_page_t *page, bool *keep) {
+static bool hak_try(hak_attempt_t *attempt, hak_mf2_page_t *page, bool leased, bool *keep) {
     hak_mf2_heap_t *mine = attempt->mine;
-    *keep = !hak_claim(attempt, page);
+    *keep = !hak_claim(attempt, page, leased);
     if (*keep) {
         return false;
     }
@@ -122,7 +122,8 @@ static bool hak_try(hak_attempt_t *attempt, hak_mf2_page_t *page, bool *keep) {
 }
 
 /* Up to `max_pages` pages of a stack; stops after `wanted` with free blocks. What cannot be had
- * goes back at the end, so that it does not hide what lies below. */
+ * goes back at the end, so that it does not hide what lies below; or at once, if it belongs on
+ * another stack: a page that was an orphan while it was queued stands on that of its old home. */
 static unsigned hak_work_off(hak_attempt_t *attempt, hak_mf2_heap_t *from, unsigned index,
                              unsigned max_pages, unsigned wanted) {
     hak_mf2_page_t *kept[HAK_POP];
@@ -133,12 +134,19 @@ static unsigned hak_work_off(hak_attempt_t *attempt, hak_mf2_heap_t *from, unsig
             break;
         }
         bool keep;
-        got += hak_try(attempt, page, &keep);
-        if (keep) {
+        bool leased = from != attempt->mine && hak_is_leased(attempt->mine, page, attempt->now_ms);
+        got += hak_try(attempt, page, leased, &keep);
+        if (!keep) {
+            continue;
+        }
+        hak_mf2_count(&attempt->mine->counters.requeues, 1);
+        if (hak_load_rlx(&page->home) ==
+            (uintptr_t)from) { /* relaxed: a guess, any stack is right */
             kept[held++] = page;
+        } else {
+            hak_mf2_pending_push_mt(page);
         }
     }
-    hak_mf2_count(&attempt->mine->counters.requeues, held);
     while (held != 0) {
         hak_mf2_pending_push_mt(kept[--held]);
     }

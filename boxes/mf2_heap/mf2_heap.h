@@ -3,8 +3,8 @@
  * Made at the heap's first use of MF2 from metadata, found through hak_heap.backend, never freed:
  * like the heap itself it goes from an ended thread to the next new one.
  *
- * Owns       hak_mf2_heap_t but for `pending`; hak_mf2_page.listed, next, prev while a heap owns the
- *            page; the list of all these heaps.
+ * Owns       hak_mf2_heap_t but for `pending`; hak_mf2_page.listed, next, prev while a heap owns
+ *            the page; the list of all these heaps.
  * Threads    *_owner: the thread that has the heap inside its owner lock, or a guest inside it.
  *            *_mt: any.
  * Invariant  a page that a heap owns is on its list and has something to give: one that is used up

@@ -1,5 +1,5 @@
-/* Kept to show what it lacks: a thread that only sleeps, or has ended, gets remote frees that nobody
- * will ever take.
+/* Kept to show what it lacks: a thread that only sleeps, or has ended, gets remote frees that
+ * nobody will ever take.
  */
 #include "boxes/mf2_policy/mf2_policy.h"
 #include "boxes/mf2_policy/mf2_round.h"

@@ -6,7 +6,7 @@
  * same operation that takes the blocks, so no push can fall between the two.
  *
  * Owns       hak_mf2_page.remote.
- * Threads    *_mt: any. *_owner: the owner of the page; take_unqueue: and it holds the page in hand.
+ * Threads    *_mt: any. *_owner: the owner of the page; take_unqueue: who also has it in hand.
  * Invariant  a page whose remote stack is not empty is queued: on one pending stack, or in the hand
  *            of one thread.
  * Layer      4 (boxes). Uses boxes/mf2_page.
@@ -22,7 +22,8 @@ extern "C" {
 
 /* Pushes one block. True: the caller must put the page on its home's pending stack. */
 bool hak_mf2_remote_push_mt(hak_mf2_page_t *page, hak_block_t *block);
-/* Takes the whole stack, newest first; `queued` stays as it is. Taking all at once rules out ABA. */
+/* Takes the whole stack, newest first; `queued` stays as it is. Taking all at once rules out ABA.
+ */
 hak_block_t *hak_mf2_remote_take_owner(hak_mf2_page_t *page, uint32_t *count);
 /* The same, and turns `queued` off. */
 hak_block_t *hak_mf2_remote_take_unqueue_owner(hak_mf2_page_t *page, uint32_t *count);
