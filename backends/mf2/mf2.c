@@ -169,7 +169,8 @@ static hak_block_t *hak_refill(hak_heap_t *heap, unsigned sc) {
 /* To the page's remote stack. */
 static void hak_send(hak_heap_t *heap, hak_mf2_page_t *page, hak_block_t *block) {
     if (hak_mf2_remote_push_mt(page, block)) {
-        hak_mf2_count(&hak_mf2_counters(hak_mf2_heap_of(heap))->pending_enqueued, 1);
+        hak_mf2_heap_t *mine = heap == NULL ? NULL : hak_mf2_heap_of(heap);
+        hak_mf2_count(&hak_mf2_counters(mine)->pending_enqueued, 1);
         hak_mf2_pending_push_mt(page);
     }
     if (heap != NULL) {
@@ -255,7 +256,7 @@ static void hak_thread_exit(hak_heap_t *heap) {
 }
 
 static void hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
-    hak_mf2_heap_t *mine = hak_mf2_heap_of(heap);
+    hak_mf2_heap_t *mine = heap == NULL ? NULL : hak_mf2_heap_of(heap);
     bool all = order->delay_ms == 0;
     if (mine != NULL) {
         hak_owner_lock_take_owner(&heap->lock);

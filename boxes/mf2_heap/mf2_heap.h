@@ -55,7 +55,7 @@ hak_mf2_heap_t *hak_mf2_heap_of_owner(hak_heap_t *heap);
 /* The same if it is there, else NULL; any thread. */
 static inline hak_mf2_heap_t *hak_mf2_heap_of(const hak_heap_t *heap) {
     /* pairs with the release in hak_mf2_heap_of_owner */
-    return heap == NULL ? NULL : (hak_mf2_heap_t *)hak_load_acq(&heap->backend[HAK_HEAP_MF2]);
+    return (hak_mf2_heap_t *)hak_load_acq(&heap->backend[HAK_HEAP_MF2]);
 }
 /* All of them, newest first; follow all_next. No lock. */
 hak_mf2_heap_t *hak_mf2_heap_first(void);

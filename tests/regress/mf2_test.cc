@@ -1,6 +1,7 @@
 // MF2 under each of its policies: T-01, T-02, T-06, T-08, T-09, T-10, T-19, T-28 of the
-// specification for blocks of 2 to 32 KiB. The scenarios with an idle and with a dead owner show what set the
-// policies apart: `own` drains nothing there, `rr` drains and hardly reuses, `adopt` reuses.
+// specification for blocks of 2 to 32 KiB. The scenarios with an idle and with a dead owner show
+// what set the policies apart: `own` drains nothing there, `rr` drains and hardly reuses, `adopt`
+// reuses.
 #include <gtest/gtest.h>
 
 #include <sys/mman.h>
