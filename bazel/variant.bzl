@@ -21,6 +21,7 @@ _SETTINGS = [
     "mf2_drain",
     "mf2_header",
     "mid",
+    "slot_policy",
     "stats",
     "variant",
 ]

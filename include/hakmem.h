@@ -142,8 +142,7 @@ typedef struct hak_stats {
     uint64_t slabs_made;
     uint64_t slabs_retired;
     uint64_t slot_from_empty, slot_from_unused, slot_from_new; /* acquire stages 1, 2, 3 */
-    uint64_t purges;                                           /* madvise calls */
-    uint64_t purged_bytes;
+    uint64_t purges, purged_bytes; /* madvise calls, and what they gave back */
     uint64_t mmap_calls, munmap_calls, madvise_calls, mremap_calls;
     /* Blocks that crossed a box border. */
     uint64_t refills, refill_blocks;        /* slab -> thread cache */
@@ -153,21 +152,23 @@ typedef struct hak_stats {
     uint64_t drained_blocks;                /* taken from remote lists */
     uint64_t adopted_slabs;                 /* ownership moved to another heap */
     uint64_t heaps, heaps_idle;             /* thread heaps made; of them without a thread */
-    uint64_t errors;                        /* misuses reported */
-    uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
+    uint64_t errors, registry_flat; /* misuses reported; 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
-    /* MF2: HAK_STAT_DISABLED in variants without it. */
-    uint64_t mf2_pages_allocated; /* from the pool of empty pages */
-    uint64_t mf2_page_reuses;     /* pages allocated from again after remote frees were taken in */
-    uint64_t mf2_adoptions;       /* pages that moved to another heap */
-    uint64_t mf2_pending_enqueued, mf2_pending_drained; /* pages with remote frees: found, done */
-    uint64_t mf2_requeues, mf2_lease_skips; /* pages that could not be had; because of the lease */
-    uint64_t mf2_drain_tries, mf2_drain_other, mf2_handoffs; /* policies own, rr, hybrid */
-    uint64_t mf2_orphan_pages;                               /* with free blocks, without owner */
-    uint64_t mf2_alignment_bugs, mf2_registry_collisions;    /* 0 */
-    uint64_t mf2_lookup_success_percent;                     /* 100 */
-    uint64_t mf2_silent_drops; /* blocks unaccounted for; 0 when no thread is inside */
+    /* Tiny slabs, of blocks up to 1 KiB: slots taken that were EMPTY (stage 1), EMPTY of another
+     * class (1b), UNUSED (2), of a superslab added for them (3). */
+    uint64_t tiny_from_empty, tiny_from_cross, tiny_from_unused, tiny_from_new;
+    uint64_t tiny_slabs_active, tiny_slabs_peak; /* now; most at one time */
+    /* size classes that ever had one; superslabs mmap'd because one needed it */
+    uint64_t tiny_classes_used, tiny_superslabs_made;
+    /* Wholly free superslabs kept mapped: wanted and there, or not; kept, unmapped; kept now. */
+    uint64_t lru_hits, lru_misses, lru_pushes, lru_evictions, lru_superslabs;
+    uint64_t pool_locks, pool_lock_waits; /* times the pool's lock was taken; not at once */
+    /* MF2; HAK_STAT_DISABLED in variants without it. HAKMEM_STATS=text explains each. */
+    uint64_t mf2_pages_allocated, mf2_page_reuses, mf2_adoptions, mf2_pending_enqueued;
+    uint64_t mf2_pending_drained, mf2_requeues, mf2_lease_skips, mf2_drain_tries, mf2_drain_other;
+    uint64_t mf2_handoffs, mf2_orphan_pages, mf2_alignment_bugs, mf2_registry_collisions;
+    uint64_t mf2_lookup_success_percent, mf2_silent_drops;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

@@ -1,5 +1,5 @@
-/* mf2_verify: what MF2 itself knows about its pages, as four numbers: how many there are, how many do
- * not stand at a multiple of 64 KiB, how many addresses lead elsewhere, and how many of all the
+/* mf2_verify: what MF2 itself knows about its pages, as four numbers: how many there are, how many
+ * do not stand at a multiple of 64 KiB, how many addresses lead elsewhere, and how many of all the
  * registry finds. Fills pages of every class from several threads, in an address space with holes.
  * Exits with 1 unless the last three are 0, 0 and 100 %. */
 #include <pthread.h>
