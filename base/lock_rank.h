@@ -23,6 +23,8 @@ typedef enum {
     HAK_RANK_MID_COLLECT,  /* who looks for free pages of the mid pool */
     HAK_RANK_MID_SHARD,    /* a shard of its free blocks */
     HAK_RANK_MID_PAGES,    /* its pages */
+    HAK_RANK_MF2_ORPHANS,  /* pages that no thread owns */
+    HAK_RANK_MF2_POOL,     /* regions of mf2 pages */
     HAK_RANK_REGISTRY,     /* leaves of the registry */
     HAK_RANK_META,         /* metadata arena */
     HAK_RANK_COUNT

@@ -18,6 +18,8 @@ _SETTINGS = [
     "check",
     "debug",
     "kernel",
+    "mf2_drain",
+    "mf2_header",
     "mid",
     "pool_freelist",
     "pool_shards",

@@ -21,6 +21,7 @@ HAK_SUITE_VARIANTS = [
     "hakmem_pool_tls",
     "hakmem_midpool",
     "hakmem_midpool_lockfree",
+    "hakmem_mf2",
 ]
 
 # Variants that differ from these by a policy alone are tagged `few`: undefined-behaviour and debug
@@ -32,6 +33,7 @@ _MAIN_VARIANTS = [
     "hakmem_midpool",
     "hakmem_pool_tls",
     "hakmem_sp_slot",
+    "hakmem_mf2",
 ]
 
 def hak_variant_test(

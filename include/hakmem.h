@@ -142,8 +142,7 @@ typedef struct hak_stats {
     uint64_t slabs_made;
     uint64_t slabs_retired;
     uint64_t slot_from_empty, slot_from_unused, slot_from_new; /* acquire stages 1, 2, 3 */
-    uint64_t purges;                                           /* madvise calls */
-    uint64_t purged_bytes;
+    uint64_t purges, purged_bytes; /* madvise calls, and what they gave back */
     uint64_t mmap_calls, munmap_calls, madvise_calls, mremap_calls;
     /* Blocks that crossed a box border. */
     uint64_t refills, refill_blocks;        /* slab -> thread cache */
@@ -153,20 +152,17 @@ typedef struct hak_stats {
     uint64_t drained_blocks;                /* taken from remote lists */
     uint64_t adopted_slabs;                 /* ownership moved to another heap */
     uint64_t heaps, heaps_idle;             /* thread heaps made; of them without a thread */
-    uint64_t errors;                        /* misuses reported */
-    uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
+    uint64_t errors, registry_flat; /* misuses reported; 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
     /* Tiny slabs, of blocks up to 1 KiB: slots taken that were EMPTY (stage 1), EMPTY of another
      * class (1b), UNUSED (2), of a superslab added for them (3). */
     uint64_t tiny_from_empty, tiny_from_cross, tiny_from_unused, tiny_from_new;
     uint64_t tiny_slabs_active, tiny_slabs_peak; /* now; most at one time */
-    uint64_t tiny_classes_used;                  /* size classes that ever had a slab */
-    uint64_t tiny_superslabs_made;               /* mmap'd because a tiny slab needed one */
-    /* Wholly free superslabs that are kept mapped. */
-    uint64_t lru_hits, lru_misses; /* superslabs wanted: one was there, none was */
-    uint64_t lru_pushes, lru_evictions;
-    uint64_t lru_superslabs;              /* kept now */
+    /* size classes that ever had one; superslabs mmap'd because one needed it */
+    uint64_t tiny_classes_used, tiny_superslabs_made;
+    /* Wholly free superslabs kept mapped: wanted and there, or not; kept, unmapped; kept now. */
+    uint64_t lru_hits, lru_misses, lru_pushes, lru_evictions, lru_superslabs;
     uint64_t pool_locks, pool_lock_waits; /* times the pool's lock was taken; not at once */
     /* Mid MT, HAK_STAT_DISABLED elsewhere: blocks that left segments (those in a thread cache have)
      * and came back. frees = local + remote; allocs - frees = used. The row's help says more. */
@@ -192,6 +188,11 @@ typedef struct hak_stats {
     uint64_t pool_inbox_sent, pool_inbox_drained, pool_remote_sent, pool_remote_drained;
     uint64_t pool_trylock_tries, pool_trylock_failures, pool_cas_tries, pool_cas_retries;
     uint64_t pool_freelist_blocks, pool_remote_blocks, pool_nonempty_shards;
+    /* MF2; HAK_STAT_DISABLED in variants without it. HAKMEM_STATS=text explains each. */
+    uint64_t mf2_pages_allocated, mf2_page_reuses, mf2_adoptions, mf2_pending_enqueued;
+    uint64_t mf2_pending_drained, mf2_requeues, mf2_lease_skips, mf2_drain_tries, mf2_drain_other;
+    uint64_t mf2_handoffs, mf2_orphan_pages, mf2_alignment_bugs, mf2_registry_collisions;
+    uint64_t mf2_lookup_success_percent, mf2_silent_drops;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

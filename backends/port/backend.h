@@ -52,6 +52,8 @@ typedef struct {
     size_t keep_bytes;
 } hak_purge_order_t;
 
+struct hak_stats; /* include/hakmem.h */
+
 typedef struct hak_backend {
     const char *name;
     /* True if it keeps thread caches of its own: the thread's bins of its classes hold nothing
@@ -72,6 +74,9 @@ typedef struct hak_backend {
     void (*thread_flush)(hak_heap_t *mine);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */
     void (*thread_exit)(hak_heap_t *mine);
+    /* Starts threads of the backend's own, once the C library is ready, and again in the child of a
+     * fork. NULL: it has none. */
+    void (*start)(void);
     /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about
      * `max_calls` system calls. Returns the bytes. `mine` is the caller's heap or NULL. */
     size_t (*purge)(hak_heap_t *mine, const hak_purge_order_t *order);

@@ -53,6 +53,12 @@ typedef enum {
     HAK_OPTION_POOL_RING_CAP,          /* mid pool: blocks in a ring; at start only */
     HAK_OPTION_POOL_TLS_PAGES,         /* mid pool: pages a heap carves; at start only */
     HAK_OPTION_POOL_CAS_POLICY,        /* hak_pool_cas_policy_t */
+    HAK_OPTION_MF2_DRAIN,              /* 0 adopt, 1 own, 2 rr, 3 hybrid; fixed by the variant */
+    HAK_OPTION_MF2_DRAIN_EVERY,        /* operations between two drains; own and rr */
+    HAK_OPTION_MF2_SWEEPER,            /* 1: a thread drains what is pending; at start only */
+    HAK_OPTION_MF2_SWEEPER_MS,         /* pause between its ticks */
+    HAK_OPTION_MF2_HANDOFF,            /* 1: who drains another's page keeps it; rr and hybrid */
+    HAK_OPTION_MF2_LEASE_MS,           /* how long a page stays with the heap that it moved to */
     HAK_OPTION_STATS,                  /* hak_stats_option_t: print at exit; at start only */
     HAK_OPTION_HELP,                   /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT

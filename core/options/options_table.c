@@ -28,7 +28,11 @@ enum {
     HAK_MAX_POOL_REFILL_BATCH = 4,
     HAK_DEFAULT_POOL_RING_CAP = 32,
     HAK_DEFAULT_POOL_TLS_PAGES = 2,
-    HAK_MAX_POOL_TLS_PAGES = 4
+    HAK_MAX_POOL_TLS_PAGES = 4,
+    HAK_DEFAULT_MF2_DRAIN_EVERY = 4, /* the MF2 notes' last figure, as the three below */
+    HAK_DEFAULT_MF2_SWEEPER_MS = 1,
+    HAK_DEFAULT_MF2_LEASE_MS = 10,
+    HAK_MAX_MF2_MS = 10000,
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -51,6 +55,12 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_POOL_REFILL_BATCH] = {HAK_DEFAULT_POOL_REFILL_BATCH},
     [HAK_OPTION_POOL_RING_CAP] = {HAK_DEFAULT_POOL_RING_CAP},
     [HAK_OPTION_POOL_TLS_PAGES] = {HAK_DEFAULT_POOL_TLS_PAGES},
+    [HAK_OPTION_MF2_DRAIN] = {hak_cfg_mf2_drain},
+    [HAK_OPTION_MF2_DRAIN_EVERY] = {HAK_DEFAULT_MF2_DRAIN_EVERY},
+    [HAK_OPTION_MF2_SWEEPER] = {hak_cfg_mf2_sweeper},
+    [HAK_OPTION_MF2_SWEEPER_MS] = {HAK_DEFAULT_MF2_SWEEPER_MS},
+    [HAK_OPTION_MF2_HANDOFF] = {1},
+    [HAK_OPTION_MF2_LEASE_MS] = {HAK_DEFAULT_MF2_LEASE_MS},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -73,6 +83,8 @@ static const hak_option_word_t hak_pool_freelist_words[] = {
 static const hak_option_word_t hak_pool_shards_words[] = {{"64", 64}, {"8", 8}, {NULL, 0}};
 static const hak_option_word_t hak_pool_cas_words[] = {
     {"spin", 0}, {"backoff", 1}, {"mutex", 2}, {NULL, 0}};
+static const hak_option_word_t hak_mf2_words[] = {
+    {"adopt", 0}, {"own", 1}, {"rr", 2}, {"hybrid", 3}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -271,6 +283,47 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
                  "list of the mid pool.",
          .kind = HAK_OPTION_IS_WORD,
          .words = hak_pool_cas_words},
+    [HAK_OPTION_MF2_DRAIN] =
+        {.name = "mf2_drain",
+         .help = "Which thread takes remote frees of MF2 pages in: adopt, whoever needs a page; "
+                 "own, the page's own; rr, each in turn; hybrid, both.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_BY_VARIANT,
+         .initial = hak_cfg_mf2_drain,
+         .words = hak_mf2_words},
+    [HAK_OPTION_MF2_DRAIN_EVERY] =
+        {.name = "mf2_drain_every",
+         .help = "Operations that reach MF2 between two drains. For mf2_drain own and rr alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_MF2_DRAIN_EVERY,
+         .low = 1,
+         .high = HAK_MAX_DRAIN_INTERVAL},
+    [HAK_OPTION_MF2_SWEEPER] =
+        {.name = "mf2_sweeper",
+         .help =
+             "A thread takes remote frees of MF2 pages in, also while the program does nothing.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .settable = HAK_SETTABLE_AT_START,
+         .initial = hak_cfg_mf2_sweeper},
+    [HAK_OPTION_MF2_SWEEPER_MS] = {.name = "mf2_sweeper_ms",
+                                   .help = "Pause of that thread; up to 16 times as long while "
+                                           "there is nothing to do.",
+                                   .kind = HAK_OPTION_IS_NUMBER,
+                                   .initial = HAK_DEFAULT_MF2_SWEEPER_MS,
+                                   .low = 1,
+                                   .high = HAK_MAX_MF2_MS},
+    [HAK_OPTION_MF2_HANDOFF] =
+        {.name = "mf2_handoff",
+         .help = "1: a thread that drains another's MF2 page keeps it; 0: it stays with its heap. "
+                 "For mf2_drain rr and hybrid alone.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .initial = 1},
+    [HAK_OPTION_MF2_LEASE_MS] =
+        {.name = "mf2_lease_ms",
+         .help = "How long an MF2 page that changed threads may not change again.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_MF2_LEASE_MS,
+         .high = HAK_MAX_MF2_MS},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

@@ -125,6 +125,22 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(pool_freelist_blocks, GAUGE, "Mid pool: blocks on the shards' free lists."),
     HAK_ROW(pool_remote_blocks, GAUGE, "Mid pool: blocks on their remote stacks."),
     HAK_ROW(pool_nonempty_shards, GAUGE, "Mid pool: shards that hold a block."),
+    HAK_ROW(mf2_pages_allocated, COUNTER, "MF2 pages taken from the pool of empty ones."),
+    HAK_ROW(mf2_page_reuses, COUNTER,
+            "MF2 pages allocated from again after their remote frees were taken in."),
+    HAK_ROW(mf2_adoptions, COUNTER, "MF2 pages that moved to another heap."),
+    HAK_ROW(mf2_pending_enqueued, COUNTER, "Times that an MF2 page got its first remote free."),
+    HAK_ROW(mf2_pending_drained, COUNTER, "Times that those were taken in."),
+    HAK_ROW(mf2_requeues, COUNTER, "MF2 pages put back because they could not be had."),
+    HAK_ROW(mf2_lease_skips, COUNTER, "Of those, pages that had moved too recently."),
+    HAK_ROW(mf2_drain_tries, COUNTER, "Opportunistic drains: policies own, rr and hybrid."),
+    HAK_ROW(mf2_drain_other, COUNTER, "Of those, drains of another heap's pages."),
+    HAK_ROW(mf2_handoffs, COUNTER, "MF2 pages that those drains made the thread's active ones."),
+    HAK_ROW(mf2_orphan_pages, GAUGE, "MF2 pages with free blocks that no thread owns."),
+    HAK_ROW(mf2_alignment_bugs, GAUGE, "MF2 pages that are not at a multiple of 64 KiB."),
+    HAK_ROW(mf2_registry_collisions, GAUGE, "MF2 pages whose address leads elsewhere."),
+    HAK_ROW(mf2_lookup_success_percent, GAUGE, "MF2 pages that the registry knows in full."),
+    HAK_ROW(mf2_silent_drops, GAUGE, "MF2 blocks that are unaccounted for."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {

@@ -148,6 +148,9 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_gate_init(NULL);
     uint32_t struct_bytes = stats->struct_bytes;
     memset(stats, 0, sizeof *stats);
+    /* from here on fields of backends that the variant may not have: HAK_STAT_DISABLED */
+    size_t common_bytes = offsetof(hak_stats_t, mf2_pages_allocated);
+    memset((char *)stats + common_bytes, 0xff, sizeof *stats - common_bytes);
     stats->struct_bytes = struct_bytes;
     stats->pid = hak_os_pid();
     for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {

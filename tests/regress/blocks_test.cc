@@ -180,9 +180,10 @@ const char *backend_of(size_t size) {
     }
     if (size > 1024) {
         if (size <= 32768) {
-            return variant.find("midpool") != std::string::npos    ? "mid_pool"
-                   : variant.find("pool_tls") != std::string::npos ? "pool_tls"
-                                                                   : "slabs";
+            return variant.find("midpool") != std::string::npos      ? "mid_pool"
+                   : variant.find("pool_tls") != std::string::npos   ? "pool_tls"
+                   : variant.find("hakmem_mf2") != std::string::npos ? "mf2"
+                                                                     : "slabs";
         }
         return "slabs";
     }
