@@ -1,4 +1,5 @@
 /* How memory leaves a heap: to another heap that needs it, or to the kernel. */
+#include "backends/os/os.h"
 #include "boxes/adoption/adoption.h"
 #include "boxes/pool_heap/pool_heap_internal.h"
 #include "config/hak_config.h"
@@ -7,6 +8,8 @@
 enum {
     HAK_LOOK_AT = 16,        /* heaps, in one adoption */
     HAK_ENTER = 4,           /* of them, under their lock */
+    HAK_ROUNDS = 8,          /* if another guest was in the way */
+    HAK_LOOK_AT_CHUNKS = 8,  /* of the heap that is to give one */
     HAK_DRAIN_BLOCKS = 4096, /* in each; a new chunk would cost more than taking these in */
     HAK_WORTH_UNITS = 8,     /* so much free memory of a heap that sleeps is worth a look */
     HAK_REFUSED_PAUSE_MS = 10000
@@ -47,6 +50,7 @@ static bool hak_is_worth(const hak_heap_t *heap, const hak_pool_heap_t *other, u
 static void hak_move_chunk(hak_pool_heap_t *from, hak_pool_heap_t *to, hak_pool_chunk_t *chunk) {
     uint32_t dirty = hak_pool_chunk_dirty_units(chunk);
     hak_pool_unlist_chunk_owner(from, chunk);
+    from->grown -= from->grown != 0;
     hak_pool_count_dirty(from, -dirty);
     hak_pool_chunk_set_heap_owner(chunk, to);
     hak_pool_list_chunk_owner(to, chunk);
@@ -72,17 +76,32 @@ static void hak_move_chunk(hak_pool_heap_t *from, hak_pool_heap_t *to, hak_pool_
     hak_count_add(&to->adopted_chunks, 1);
 }
 
+/* The one with the most to give, so that the next need is far off; or one with a unit of the
+ * class. */
+static hak_pool_chunk_t *hak_pick_chunk(const hak_pool_heap_t *other, unsigned sc) {
+    hak_pool_chunk_t *best = NULL;
+    unsigned most = 0;
+    hak_pool_chunk_t *chunk = other->open;
+    for (unsigned i = 0; chunk != NULL && i < HAK_LOOK_AT_CHUNKS; i++, chunk = chunk->next) {
+        unsigned units = hak_pool_chunk_free_units(chunk);
+        if (units > most) {
+            most = units;
+            best = chunk;
+        }
+    }
+    const hak_pool_unit_t *unit = other->partial[hak_pool_class(sc)];
+    return best == NULL && unit != NULL ? hak_pool_unit_chunk(unit) : best;
+}
+
+/* `*busy` is set if somebody is inside that heap. */
 static bool hak_take_from_heap(hak_heap_t *heap, hak_pool_heap_t *other, hak_pool_heap_t *pool,
-                               unsigned sc) {
+                               unsigned sc, bool *busy) {
     if (!hak_owner_lock_try_guest(&heap->lock)) {
+        *busy = true;
         return false;
     }
     (void)hak_pool_heap_drain_owner(other, HAK_DRAIN_BLOCKS);
-    hak_pool_chunk_t *chunk = other->open;
-    hak_pool_unit_t *unit = other->partial[hak_pool_class(sc)];
-    if (chunk == NULL && unit != NULL) {
-        chunk = hak_pool_unit_chunk(unit);
-    }
+    hak_pool_chunk_t *chunk = hak_pick_chunk(other, sc);
     if (chunk != NULL) {
         hak_move_chunk(other, pool, chunk);
     }
@@ -90,7 +109,7 @@ static bool hak_take_from_heap(hak_heap_t *heap, hak_pool_heap_t *other, hak_poo
     return chunk != NULL;
 }
 
-bool hak_pool_heap_adopt_owner(hak_pool_heap_t *pool, unsigned sc, uint64_t now_ms) {
+static bool hak_look_around(hak_pool_heap_t *pool, unsigned sc, uint64_t now_ms, bool *busy) {
     unsigned entered = 0;
     uint64_t made, idle;
     hak_heap_counts(&made, &idle);
@@ -101,8 +120,24 @@ bool hak_pool_heap_adopt_owner(hak_pool_heap_t *pool, unsigned sc, uint64_t now_
             continue;
         }
         entered++;
-        if (hak_take_from_heap(heap, other, pool, sc)) {
+        if (hak_take_from_heap(heap, other, pool, sc, busy)) {
             return true;
+        }
+    }
+    return false;
+}
+
+/* Several threads may want a chunk of the same heap. Who comes second tries again rather than map
+ * new memory; not for ever, because it waits inside its own lock. */
+bool hak_pool_heap_adopt_owner(hak_pool_heap_t *pool, unsigned sc, uint64_t now_ms) {
+    bool busy = true;
+    for (unsigned round = 0; busy && round < HAK_ROUNDS; round++) {
+        busy = false;
+        if (hak_look_around(pool, sc, now_ms, &busy)) {
+            return true;
+        }
+        if (busy) {
+            hak_os_yield();
         }
     }
     return false;
@@ -128,6 +163,7 @@ static size_t hak_visit_chunk(hak_pool_heap_t *pool, hak_pool_chunk_t *chunk,
         visit->calls++;
         hak_pool_unlist_chunk_owner(pool, chunk);
         hak_pool_chunk_unmap_owner(chunk);
+        pool->grown -= pool->grown != 0;
         chunk->next = pool->spares;
         pool->spares = chunk;
     } else {

@@ -112,11 +112,12 @@ void hak_pool_retire_owner(hak_pool_heap_t *pool, hak_pool_unit_t *unit) {
 }
 
 static bool hak_grow(hak_pool_heap_t *pool) {
-    size_t bytes = (size_t)HAK_POOL_LEAST_BYTES << (pool->chunks < 3 ? pool->chunks : 3);
+    size_t bytes = (size_t)HAK_POOL_LEAST_BYTES << (pool->grown < 3 ? pool->grown : 3);
     hak_pool_chunk_t *chunk = hak_pool_chunk_map(&pool->spares, bytes);
     if (chunk == NULL) {
         return false;
     }
+    pool->grown++;
     hak_pool_chunk_set_heap_owner(chunk, pool);
     hak_pool_list_chunk_owner(pool, chunk);
     return true;

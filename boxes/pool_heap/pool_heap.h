@@ -32,6 +32,9 @@ typedef struct hak_pool_heap {
     hak_pool_chunk_t *open, *full;
     hak_pool_chunk_t *spares; /* descriptors without memory */
     uint32_t chunks;
+    /* chunks that it mapped, less those that left it: sets the size of the next one, so that those
+     * which it took over do not count */
+    uint32_t grown;
     /* Hints to others; written inside the lock. */
     hak_a32_t offers;      /* bit per class: partial[] is not empty; HAK_POOL_OFFERS_UNITS: open */
     hak_a32_t dirty_units; /* free ones that the kernel has not got back */

@@ -73,6 +73,7 @@ size_t hak_pool_heap_check_locked(const hak_pool_heap_t *pool, uint64_t *chunks)
     uint64_t used = 0;
     size_t faults = hak_check_chunks(pool, pool->open, true, &count, &dirty, &used);
     faults += hak_check_chunks(pool, pool->full, false, &count, &dirty, &used);
+    faults += pool->grown > pool->chunks;
     faults += count != pool->chunks || dirty != hak_load_rlx(&pool->dirty_units);
     faults += hak_check_units(pool);
     if (faults == 0) {
