@@ -97,13 +97,16 @@ TEST_F(Mf2Pool, NoMemory) {
 }
 
 TEST_F(Mf2Pool, RefusedPurgeIsTriedAgain) {
-    Give(Take(2));
+    (void)hak_mf2_pool_purge_mt(hak_os_now_ms(), 0, UINT32_MAX, 0);
+    std::vector<hak_mf2_page_t *> pages = Take(3);
+    Give({pages[0], pages[1]}); // one stays open, so that the region is not unmapped
     uint64_t dirty = Stats().dirty_pages;
     hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
     EXPECT_EQ(hak_mf2_pool_purge_mt(hak_os_now_ms(), 0, UINT32_MAX, 0), 0u);
     EXPECT_EQ(Stats().dirty_pages, dirty);
     hak_os_fake_reset();
     EXPECT_EQ(hak_mf2_pool_purge_mt(hak_os_now_ms(), 0, UINT32_MAX, 0), dirty * HAK_MF2_PAGE_BYTES);
+    Give({pages[2]});
 }
 
 } // namespace

@@ -51,6 +51,14 @@ void Free(int page, int block) {
     }
 }
 
+uint32_t CountFree(const hak_mf2_page_t *page) {
+    uint32_t on_list = 0;
+    for (hak_block_t *b = page->free; b != nullptr && on_list < 5; b = hak_block_next(b)) {
+        on_list++;
+    }
+    return on_list;
+}
+
 /* One turn of a thread that needs blocks: drains what is its own, else adopts; hands out all. */
 void Allocate(int heap) {
     hak_mf2_heap_t *mine = mf2.heap[heap];
@@ -60,6 +68,7 @@ void Allocate(int heap) {
         hak_mf2_page_t *page = mine->list[kIndex];
         HAK_SCHED_CHECK(hak_load_rlx(&page->owner) == (uintptr_t)mine);
         HAK_SCHED_CHECK(!hak_mf2_page_is_used_up(page));
+        HAK_SCHED_CHECK(hak_load_rlx(&page->used) + CountFree(page) == 4);
     }
     hak_owner_lock_drop_owner(&mine->heap->lock);
 }
@@ -73,12 +82,8 @@ void CheckMf2(uint32_t in_use) {
         }
     }
     for (hak_mf2_page_t *page : mf2.page) {
-        uint32_t on_list = 0;
-        for (hak_block_t *b = page->free; b != nullptr && on_list < 5; b = hak_block_next(b)) {
-            on_list++;
-        }
         HAK_SCHED_CHECK(hak_load_rlx(&page->remote) == 0);
-        HAK_SCHED_CHECK(hak_load_rlx(&page->used) + on_list == 4);
+        HAK_SCHED_CHECK(hak_load_rlx(&page->used) + CountFree(page) == 4);
         HAK_SCHED_CHECK((hak_load_rlx(&page->owner) == 0) == hak_mf2_page_is_used_up(page));
         used += hak_load_rlx(&page->used);
     }
