@@ -12,7 +12,7 @@ TEST(Atomic, ReadModifyWritesReturnTheOldValue) {
     EXPECT_EQ(hak_swap_acq(&word, 6u), 5u);
     EXPECT_EQ(hak_swap_rel(&word, 7u), 6u);
     EXPECT_EQ(hak_swap_acq_rel(&word, 8u), 7u);
-    EXPECT_EQ(hak_swap_seq(&word, 9u), 8u);
+    hak_store_seq(&word, 9u);
     EXPECT_EQ(hak_add_rlx(&word, 3u), 9u);
     EXPECT_EQ(hak_sub_rlx(&word, 2u), 12u);
     EXPECT_EQ(hak_load_rlx(&word), 10u);

@@ -9,6 +9,7 @@ load(
     "HAK_C_STANDARD",
     "HAK_C_WARNINGS",
     "HAK_LIBRARY_COPTS",
+    "HAK_SCHEDULED_COPTS",
     "HAK_WARNINGS",
 )
 
@@ -121,7 +122,7 @@ def hak_box(
         srcs = srcs,
         hdrs = hdrs,
         alwayslink = alwayslink,
-        copts = language + HAK_LIBRARY_COPTS + copts,
+        copts = language + HAK_LIBRARY_COPTS + HAK_SCHEDULED_COPTS + copts,
         defines = defines,
         linkstatic = True,
         local_defines = local_defines + ([] if in_cxx else HAK_C_DEFINES),

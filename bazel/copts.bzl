@@ -47,3 +47,10 @@ HAK_LIBRARY_COPTS = HAK_NO_BUILTIN_MALLOC + [
 
 # gcc and clang define this for C++ by themselves.
 HAK_C_DEFINES = ["_GNU_SOURCE"]
+
+# In the scheduled configuration every plain access calls the scheduler of tests/sched, through the
+# functions that ThreadSanitizer's instrumentation names. Its library is not linked.
+HAK_SCHEDULED_COPTS = select({
+    "//config:kernel_scheduled": ["-fsanitize=thread"],
+    "//conditions:default": [],
+})

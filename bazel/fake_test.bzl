@@ -1,16 +1,20 @@
-"""hak_fake_test: a test of boxes on the kernel of //backends/os:os_fake.
+"""hak_fake_test: a test of boxes on the kernel of //backends/os:os_fake. hak_sched_test: under the
+scheduler of //tests/sched.
 
 os_fake and os define the same functions, so a program must hold one of them alone. A test therefore
-cannot simply depend on os_fake: all boxes below it have to be built with //config:kernel=fake.
+cannot simply depend on os_fake: all boxes below it have to be built with //config:kernel=fake. The
+same holds for kernel=scheduled.
 """
 
 load(":box.bzl", "hak_test")
+load(":copts.bzl", "HAK_SCHEDULED_COPTS")
 
 def _fake_transition_impl(settings, attr):
     return {
         "//config:cache": attr.cache or settings["//config:cache"],
         "//config:debug": attr.debug or settings["//config:debug"],
-        "//config:kernel": "fake",
+        "//config:kernel": attr.kernel,
+        "//config:slot_policy": attr.slot_policy or settings["//config:slot_policy"],
     }
 
 _fake_transition = transition(
@@ -18,11 +22,13 @@ _fake_transition = transition(
     inputs = [
         "//config:cache",
         "//config:debug",
+        "//config:slot_policy",
     ],
     outputs = [
         "//config:cache",
         "//config:debug",
         "//config:kernel",
+        "//config:slot_policy",
     ],
 )
 
@@ -42,6 +48,8 @@ _hak_on_fake_test = rule(
     attrs = {
         "cache": attr.string(),
         "debug": attr.string(),
+        "kernel": attr.string(default = "fake"),
+        "slot_policy": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
             executable = True,
@@ -60,6 +68,7 @@ def hak_fake_test(
         deps = [],
         cache = "",
         debug = "",
+        slot_policy = "",
         copts = [],
         linkopts = [],
         size = "small",
@@ -73,6 +82,7 @@ def hak_fake_test(
       deps: the boxes it tests; os_fake is one of them without being named.
       cache: fixes //config:cache, for tests of one policy.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
+      slot_policy: fixes //config:slot_policy.
       copts: more flags, after ours.
       linkopts: more link flags.
       size: as in cc_test.
@@ -94,7 +104,57 @@ def hak_fake_test(
         size = size,
         cache = cache,
         debug = debug,
+        slot_policy = slot_policy,
         program = name + "_program",
+        tags = tags,
+        **kwargs
+    )
+
+def hak_sched_test(
+        name,
+        srcs,
+        deps = [],
+        slot_policy = "",
+        size = "medium",
+        tags = [],
+        data = [],
+        args = [],
+        **kwargs):
+    """A GoogleTest program whose boxes run under the scheduler of //tests/sched.
+
+    Boxes and sources are instrumented; their assertions are on. gcc only, and no sanitizer beside:
+    the scheduler takes ThreadSanitizer's place.
+
+    Args:
+      name: name of the test.
+      srcs: its sources.
+      deps: the boxes it tests; the scheduler is one of them without being named.
+      slot_policy: fixes //config:slot_policy.
+      size: as in cc_test.
+      tags: tags of the test.
+      data: files that it reads.
+      args: its arguments.
+      **kwargs: more attributes of the test.
+    """
+    tags = tags + ["no-clang", "no-san"]
+    hak_test(
+        name = name + "_program",
+        size = size,
+        srcs = srcs,
+        copts = HAK_SCHEDULED_COPTS,
+        data = data,
+        tags = tags + ["manual"],
+        visibility = ["//visibility:private"],
+        deps = deps + ["//tests/sched:runtime"],
+    )
+    _hak_on_fake_test(
+        name = name,
+        size = size,
+        args = args,
+        debug = "on",
+        kernel = "scheduled",
+        program = name + "_program",
+        slot_policy = slot_policy,
         tags = tags,
         **kwargs
     )

@@ -19,6 +19,7 @@ _SETTINGS = [
     "debug",
     "kernel",
     "mid",
+    "slot_policy",
     "stats",
     "variant",
 ]

@@ -1,6 +1,6 @@
 """hak_variant_test: one test program, built once per variant."""
 
-load("@rules_cc//cc:defs.bzl", "cc_test")
+load("@rules_cc//cc:defs.bzl", "cc_library", "cc_test")
 load(
     ":copts.bzl",
     "HAK_CXX_STANDARD",
@@ -14,12 +14,25 @@ load(
 # The variants of the root BUILD.bazel that every suite runs under.
 HAK_SUITE_VARIANTS = [
     "hakmem",
+    "hakmem_sp_slot",
+    "hakmem_shared_ss",
+    "hakmem_per_class_ss",
     "hakmem_mid_mt",
+]
+
+# Variants that differ from these by a policy alone are tagged `few`: undefined-behaviour and debug
+# builds leave them out, for time.
+_MAIN_VARIANTS = [
+    "hakmem",
+    "hakmem_faulty",
+    "hakmem_sp_slot",
+    "hakmem_mid_mt",
+    "hakmem_mid_mt_faulty",
 ]
 
 def hak_variant_test(
         name,
-        srcs,
+        srcs = [],
         variants = HAK_SUITE_VARIANTS,
         link = "override",
         deps = [],
@@ -34,7 +47,8 @@ def hak_variant_test(
 
     Args:
       name: the suite.
-      srcs: sources, all .cc or all .c.
+      srcs: sources, all .cc or all .c. Empty for a suite that runs the code of another one, the
+        library `<other>_code` in `deps`, with other arguments or another environment.
       variants: names from the root BUILD.bazel.
       link: "override" if the program's own malloc is the variant; such a test is tagged no-san.
         "api" if it calls the hak_* functions on top of the C library's malloc; such a test also
@@ -52,26 +66,36 @@ def hak_variant_test(
         fail("hak_variant_test %s: link is %s, not override or api" % (name, link))
     in_c = [src for src in srcs if src.endswith(".c")]
     flags = HAK_C_STANDARD + HAK_C_WARNINGS if in_c else HAK_CXX_STANDARD + HAK_WARNINGS
-    if gtest:
-        deps = deps + [
-            "@gtest//:gtest",
-            "@gtest//:gtest_main",
-        ]
     override = link == "override"
+
+    # The sources know nothing of the variant: they are compiled once, and linked with each.
+    code = name + "_code"
+    if srcs:
+        cc_library(
+            name = code,
+            testonly = True,
+            srcs = srcs,
+            alwayslink = True,
+            copts = flags + HAK_NO_BUILTIN_MALLOC + copts,
+            linkstatic = True,
+            local_defines = HAK_C_DEFINES if in_c else [],
+            tags = tags + (["no-san"] if override else []),
+            visibility = ["//visibility:private"],
+            deps = deps + ["//include:hakmem"] + (["@gtest//:gtest"] if gtest else []),
+        )
     for variant in variants:
         library = "//:" + variant + ("" if override else "_api")
         cc_test(
             name = "%s_%s" % (name, variant),
             size = size,
-            srcs = srcs,
-            copts = flags + HAK_NO_BUILTIN_MALLOC + copts,
             linkopts = linkopts + ["-pthread"],
             linkstatic = True,
-            local_defines = HAK_C_DEFINES if in_c else [],
             malloc = library if override else "//:system_malloc",
-            tags = tags + (["no-san"] if override else []),
+            tags = tags + (["no-san"] if override else []) +
+                   ([] if variant in _MAIN_VARIANTS else ["few"]),
             visibility = visibility,
-            deps = deps + [library],
+            deps = ([":" + code] if srcs else []) + deps + [library] +
+                   (["@gtest//:gtest_main"] if gtest else []),
             **kwargs
         )
     native.test_suite(

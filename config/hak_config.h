@@ -7,7 +7,7 @@
 #define HAK_CONFIG_HAK_CONFIG_H_
 
 #if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG) ||               \
-    !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE)
+    !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE) || !defined(HAK_CFG_SLOT_POLICY)
 #error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
@@ -27,6 +27,9 @@ enum { hak_cfg_pow2_above_bytes = HAK_CFG_POW2_ABOVE };
 enum { hak_cfg_stats = HAK_CFG_STATS };
 /* Assertions at box borders and lock ranks. Never depends on NDEBUG. */
 enum { hak_cfg_debug = HAK_CFG_DEBUG };
+
+/* Which library answers for boxes/slot_policy. */
+enum { hak_cfg_slot_policy = HAK_CFG_SLOT_POLICY };
 
 /* Name of the variant, for hak_version(). */
 extern const char hak_config_variant[];

@@ -157,6 +157,17 @@ typedef struct hak_stats {
     uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
+    /* Tiny slabs, of blocks up to 1 KiB: slots taken that were EMPTY (stage 1), EMPTY of another
+     * class (1b), UNUSED (2), of a superslab added for them (3). */
+    uint64_t tiny_from_empty, tiny_from_cross, tiny_from_unused, tiny_from_new;
+    uint64_t tiny_slabs_active, tiny_slabs_peak; /* now; most at one time */
+    uint64_t tiny_classes_used;                  /* size classes that ever had a slab */
+    uint64_t tiny_superslabs_made;               /* mmap'd because a tiny slab needed one */
+    /* Wholly free superslabs that are kept mapped. */
+    uint64_t lru_hits, lru_misses; /* superslabs wanted: one was there, none was */
+    uint64_t lru_pushes, lru_evictions;
+    uint64_t lru_superslabs;              /* kept now */
+    uint64_t pool_locks, pool_lock_waits; /* times the pool's lock was taken; not at once */
     /* Mid MT, HAK_STAT_DISABLED elsewhere: blocks that left segments (those in a thread cache have)
      * and came back. frees = local + remote; allocs - frees = used. The row's help says more. */
     uint64_t mid_mt_allocs, mid_mt_bump_allocs, mid_mt_frees, mid_mt_local_frees,

@@ -75,7 +75,8 @@ static bool hak_leaves_ready(uintptr_t base, size_t bytes) {
     for (uintptr_t i = base >> HAK_LEAF_SHIFT; ready && i <= (base + bytes - 1) >> HAK_LEAF_SHIFT;
          i++) {
         ready = i < HAK_ROOT_ENTRIES &&
-                (hak_load_acq(&hak_registry_root[i]) != 0 || hak_leaf_make(i) != NULL);
+                /* relaxed: written under the lock */
+                (hak_load_rlx(&hak_registry_root[i]) != 0 || hak_leaf_make(i) != NULL);
     }
     hak_lock_drop(&hak_registry.lock);
     if (!ready) {

@@ -40,7 +40,8 @@ static void hak_thread_exit(hak_heap_t *mine) {
 
 /* The caller's own heap, which adoption takes for busy: its remote frees may be all that keeps
  * slabs in use. */
-static void hak_settle_own(hak_heap_t *mine) {
+static void hak_settle_own(hak_heap_t *mine, const hak_purge_order_t *order) {
+    hak_flush_idle_owner(mine, order->now_ms, order->delay_ms);
     hak_free_remote_flush(mine);
     hak_owner_lock_take_owner(&mine->lock);
     (void)hak_drain_pending_owner(mine, HAK_PURGE_SLABS);
@@ -50,7 +51,7 @@ static void hak_settle_own(hak_heap_t *mine) {
 
 static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     if (mine != NULL) {
-        hak_settle_own(mine);
+        hak_settle_own(mine, order);
     }
     unsigned lease_ms = order->delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)order->delay_ms;
     unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;

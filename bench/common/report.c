@@ -85,8 +85,7 @@ static void put_server(const hak_bench_options_t *options) {
     }
 }
 
-void hak_bench_report_head(const hak_bench_program_t *program,
-                           const hak_bench_options_t *options) {
+void hak_bench_report_head(const hak_bench_program_t *program, const hak_bench_options_t *options) {
     unsigned cpus = hak_bench_cpu_count();
     const char *end = options->json ? "," : "\n";
     const char *mark = options->json ? "\"" : "";
@@ -169,38 +168,93 @@ void hak_bench_report_row(const hak_bench_options_t *options, const hak_bench_re
     }
 }
 
-/* What a serving hakmem counted. Found by name at run time: the program links no allocator. */
+/* A function of hakmem.h in whoever serves malloc, or NULL if that is no hakmem. Found by name at
+ * run time: the program links no allocator. */
+static void *hakmem_function(const char *name) {
+    hak_bench_server_t server;
+    hak_bench_server_get(&server);
+    return server.version[0] != '\0' ? dlsym(RTLD_DEFAULT, name) : NULL;
+}
+
+/* What it is made of and how it was set. */
+static void put_hakmem_options(const hak_bench_options_t *options) {
+    static const char *const names[] = {
+        "ss_policy",
+        "cache_policy",
+        "tiny_tls_sll",
+        "tiny_sll_drain_enable",
+        "tiny_sll_drain_interval",
+        "tiny_sll_drain_batch",
+        "tiny_cross_class_empty",
+        "superslab_max_cached",
+        "purge_delay_ms",
+    };
+    int (*option_get)(const char *, char *, size_t);
+    void *symbol = hakmem_function("hak_option_get");
+
+    if (symbol == NULL) {
+        return;
+    }
+    memcpy(&option_get, &symbol, sizeof option_get);
+    fputs(options->json ? "\"hakmem_options\":{" : "hakmem options:", stdout);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char value[64];
+        if (option_get(names[i], value, sizeof value) < 0) {
+            snprintf(value, sizeof value, "none");
+        }
+        printf(options->json ? "%s\"%s\":\"%s\"" : "%s %s=%s", options->json && i > 0 ? "," : "",
+               names[i], value);
+    }
+    fputs(options->json ? "}," : "\n", stdout);
+}
+
+/* What it counted. */
 static void put_hakmem(const hak_bench_options_t *options) {
     static const struct {
         const char *name;
         size_t offset;
     } field[] = {
-        {"superslabs", offsetof(hak_stats_t, superslabs)},
-        {"superslabs_made", offsetof(hak_stats_t, superslabs_made)},
-        {"slabs_active", offsetof(hak_stats_t, slabs_active)},
-        {"slabs_made", offsetof(hak_stats_t, slabs_made)},
-        {"slabs_retired", offsetof(hak_stats_t, slabs_retired)},
-        {"refills", offsetof(hak_stats_t, refills)},
-        {"flushed_blocks", offsetof(hak_stats_t, flushed_blocks)},
-        {"cache_drains", offsetof(hak_stats_t, cache_drains)},
-        {"remote_blocks", offsetof(hak_stats_t, remote_blocks)},
-        {"remote_batches", offsetof(hak_stats_t, remote_batches)},
-        {"drained_blocks", offsetof(hak_stats_t, drained_blocks)},
-        {"adopted_slabs", offsetof(hak_stats_t, adopted_slabs)},
-        {"heaps", offsetof(hak_stats_t, heaps)},
-        {"purged_bytes", offsetof(hak_stats_t, purged_bytes)},
-        {"mmap_calls", offsetof(hak_stats_t, mmap_calls)},
-        {"munmap_calls", offsetof(hak_stats_t, munmap_calls)},
-        {"madvise_calls", offsetof(hak_stats_t, madvise_calls)},
-        {"metadata_bytes", offsetof(hak_stats_t, metadata_bytes)},
+#define FIELD(name) {#name, offsetof(hak_stats_t, name)}
+        FIELD(superslabs),
+        FIELD(superslabs_made),
+        FIELD(slabs_active),
+        FIELD(slabs_made),
+        FIELD(slabs_retired),
+        FIELD(refills),
+        FIELD(flushed_blocks),
+        FIELD(cache_drains),
+        FIELD(remote_blocks),
+        FIELD(remote_batches),
+        FIELD(drained_blocks),
+        FIELD(adopted_slabs),
+        FIELD(heaps),
+        FIELD(purged_bytes),
+        FIELD(mmap_calls),
+        FIELD(munmap_calls),
+        FIELD(madvise_calls),
+        FIELD(metadata_bytes),
+        FIELD(tiny_from_empty),
+        FIELD(tiny_from_cross),
+        FIELD(tiny_from_unused),
+        FIELD(tiny_from_new),
+        FIELD(tiny_slabs_active),
+        FIELD(tiny_slabs_peak),
+        FIELD(tiny_classes_used),
+        FIELD(tiny_superslabs_made),
+        FIELD(lru_hits),
+        FIELD(lru_misses),
+        FIELD(lru_pushes),
+        FIELD(lru_evictions),
+        FIELD(lru_superslabs),
+        FIELD(pool_locks),
+        FIELD(pool_lock_waits),
+#undef FIELD
     };
-    hak_bench_server_t server;
     hak_stats_t stats = {.struct_bytes = sizeof stats};
     int (*stats_get)(hak_stats_t *);
-    void *symbol = dlsym(RTLD_DEFAULT, "hak_stats_get");
+    void *symbol = hakmem_function("hak_stats_get");
 
-    hak_bench_server_get(&server);
-    if (server.version[0] == '\0' || symbol == NULL) {
+    if (symbol == NULL) {
         return;
     }
     memcpy(&stats_get, &symbol, sizeof stats_get);
@@ -226,6 +280,7 @@ void hak_bench_report_tail(const hak_bench_options_t *options) {
     if (options->json) {
         fputs("],", stdout);
     }
+    put_hakmem_options(options);
     put_hakmem(options);
     put_bytes(options, "rss_bytes", hak_bench_rss_bytes());
     put_bytes(options, "peak_rss_bytes", hak_bench_peak_rss_bytes());

@@ -4,23 +4,48 @@
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
+/* True if the bin holds blocks of slabs: a class has one backend, and others flush theirs. */
+static bool hak_is_ours(unsigned sc) {
+    const hak_block_t *head = hak_tls.bin[sc].head;
+    return head != NULL && hak_slab_of((uintptr_t)head) != NULL;
+}
+
+/* Owner lock held. */
+static void hak_flush_bin(hak_heap_t *mine, unsigned sc) {
+    hak_block_t *block = hak_tls_sll_take_all(sc, mine->bin_cap[sc]);
+    uint64_t count = 0;
+    while (block != NULL) {
+        hak_block_t *next = hak_block_next(block);
+        hak_flush_put_back(mine, block, sc);
+        block = next;
+        count++;
+    }
+    hak_count_add(&mine->counters.flushed_blocks, count);
+}
+
 void hak_flush_all_owner(hak_heap_t *mine) {
     hak_owner_lock_take_owner(&mine->lock);
     for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
-        const hak_block_t *head = hak_tls.bin[sc].head;
-        if (head != NULL && hak_slab_of((uintptr_t)head) == NULL) {
-            continue; /* a class has one backend, and this one's is another */
+        if (hak_is_ours(sc)) {
+            hak_flush_bin(mine, sc);
         }
-        hak_block_t *block = hak_tls_sll_take_all(sc, mine->bin_cap[sc]);
-        uint64_t count = 0;
-        while (block != NULL) {
-            hak_block_t *next = hak_block_next(block);
-            hak_flush_put_back(mine, block, sc);
-            block = next;
-            count++;
-        }
-        hak_count_add(&mine->counters.flushed_blocks, count);
     }
     hak_free_remote_flush(mine);
+    hak_owner_lock_drop_owner(&mine->lock);
+}
+
+void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms) {
+    if (now_ms - mine->bins_seen_ms < delay_ms) {
+        return;
+    }
+    mine->bins_seen_ms = now_ms;
+    hak_owner_lock_take_owner(&mine->lock);
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        const hak_block_t *seen = mine->bin_seen[sc];
+        if (seen != NULL && hak_tls.bin[sc].head == seen && hak_is_ours(sc)) {
+            hak_flush_bin(mine, sc);
+        }
+        mine->bin_seen[sc] = hak_tls.bin[sc].head;
+    }
     hak_owner_lock_drop_owner(&mine->lock);
 }

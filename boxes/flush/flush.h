@@ -14,10 +14,14 @@
 extern "C" {
 #endif
 
-/* Empties every bin that holds blocks of slabs and sends every open batch. A bin then has room for
- * bin_cap blocks.
- * hak_flush_put_back, for one block, is in flush_inl.h. */
+/* Empties every bin that holds blocks of slabs and sends every open batch. An emptied bin has room
+ * for bin_cap blocks. hak_flush_put_back, for one block, is in flush_inl.h. */
 void hak_flush_all_owner(hak_heap_t *mine);
+/* Empties the bins whose first block is the same as at the call before, `delay_ms` or more ago: the
+ * thread does without that class, and what it keeps may be all that keeps slabs in use. A bin that
+ * is in use and shows the same block by chance is refilled at the next miss. Calls in between do
+ * nothing. */
+void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms);
 
 #ifdef __cplusplus
 }

@@ -59,6 +59,29 @@ TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
     }
 }
 
+TEST_F(Flush, BinThatStoodStillIsIdle) {
+    hak_testing::OwnHeap mine;
+    constexpr unsigned kBusy = kClass + 1;
+    for (unsigned sc : {kClass, kBusy}) {
+        for (hak_block_t *block : hak_testing::Carve(mine.get(), NewSlab(mine.get(), sc), 3)) {
+            ASSERT_TRUE(hak_tls_sll_push_class(sc, block));
+        }
+    }
+    uint64_t now_ms = mine.get()->bins_seen_ms + 1000;
+    hak_flush_idle_owner(mine.get(), now_ms, 500);
+    EXPECT_NE(hak_tls.bin[kClass].head, nullptr) << "seen for the first time";
+    hak_flush_idle_owner(mine.get(), now_ms + 499, 500);
+    EXPECT_NE(hak_tls.bin[kClass].head, nullptr) << "too soon";
+    hak_block_t *block = hak_tls_sll_pop_class(kBusy);
+    uint64_t before = Flushed(mine);
+    hak_flush_idle_owner(mine.get(), now_ms + 500, 500);
+    EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
+    EXPECT_EQ((uint32_t)hak_tls.bin[kClass].room, mine.get()->bin_cap[kClass]);
+    EXPECT_NE(hak_tls.bin[kBusy].head, nullptr) << "in use";
+    EXPECT_EQ(Flushed(mine), before + 3);
+    ASSERT_TRUE(hak_tls_sll_push_class(kBusy, block));
+}
+
 TEST_F(Flush, FlushAllEmptiesEveryBin) {
     hak_testing::OwnHeap mine;
     std::vector<hak_slab_t *> slabs;

@@ -30,8 +30,9 @@ void hak_free_remote_push_mt(hak_slab_t *slab, hak_block_t *head, hak_block_t *t
 
 hak_block_t *hak_free_remote_take_owner(hak_slab_t *slab, uint32_t *count) {
     uint64_t old = hak_load_rlx(&slab->remote); /* relaxed: a guess, the CAS checks it */
-    /* acquire: pairs with the release in push. release: keeps push's chain of publication whole. */
-    while (!hak_cas_weak_acq_rel(&slab->remote, &old, old & HAK_QUEUED)) {
+    /* acquire: pairs with the release in push. No release: nothing of ours is handed over, and what
+     * earlier pushes published stays so, because a swap goes on with their release sequence. */
+    while (!hak_cas_weak_acq(&slab->remote, &old, old & HAK_QUEUED)) {
     }
     *count = (uint32_t)(old >> HAK_COUNT_SHIFT);
     return hak_head(old);

@@ -44,8 +44,9 @@ hak_block_t *hak_free_remote_take_unqueue_owner(hak_slab_t *slab, uint32_t *coun
 
 /* True if the slab is on a pending stack, or about to be put there. */
 static inline bool hak_free_remote_is_queued(const hak_slab_t *slab) {
-    /* pairs with the release in hak_free_remote_push_mt */
-    return (hak_load_acq(&slab->remote) & 1u) != 0;
+    /* relaxed: asked inside the lock when no block is in use, so that nobody can push; the last
+     * take was inside the lock too */
+    return (hak_load_rlx(&slab->remote) & 1u) != 0;
 }
 static inline bool hak_free_remote_is_empty(const hak_slab_t *slab) {
     /* relaxed: a guess; taking is what synchronises */

@@ -72,13 +72,15 @@ typedef struct hak_heap {
     uint32_t cap_growth_bytes;
     /* thread: hak_tls_t of the thread that has the heap, 0: none or a guest */
     hak_aptr_t thread;
-    hak_a32_t idle;    /* 1 while no thread has the heap */
+    hak_a32_t idle; /* 1 while no thread has the heap */
     struct hak_heap *next_idle;
     struct hak_heap *next_all; /* fixed */
     hak_heap_counters_t counters;
     /* Only the thread itself, no lock. */
     hak_batch_t batch[HAK_BATCH_SLOTS];
-    hak_a64_t batched_bytes; /* in all batches; read by statistics */
+    hak_a64_t batched_bytes;             /* in all batches; read by statistics */
+    hak_block_t *bin_seen[HAK_SC_COUNT]; /* flush: first block of each bin at the last look */
+    uint64_t bins_seen_ms;               /* flush: when that was */
     /* backends: what one keeps for the heap, made by it at first use, never freed; 0: none yet */
     hak_aptr_t backend[HAK_HEAP_BACKENDS];
     /* pending: slabs of this heap with remote frees. */

@@ -31,7 +31,7 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
     hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to others */
     hak_slab_t *slab = hak_adoption_take_owner(mine, sc, now_ms);
     if (slab == NULL) {
-        slab = hak_slot_pool_take_mt(hak_sc_units(sc));
+        slab = hak_slot_pool_take_mt(sc);
         if (slab == NULL) {
             return NULL;
         }

@@ -247,7 +247,7 @@ TEST_F(Refill, WithoutMemoryNothingChanges) {
     std::vector<hak_slab_t *> stock;
     hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
     hak_slab_t *slab;
-    while ((slab = hak_slot_pool_take_mt(16)) != nullptr) {
+    while ((slab = hak_testing::TakeUnits(16)) != nullptr) {
         stock.push_back(slab);
     }
     uint64_t refills = hak_load_rlx(&heap_->counters.refills);

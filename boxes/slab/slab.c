@@ -27,7 +27,7 @@ void hak_slab_open(hak_slab_t *slab, unsigned sc) {
 }
 
 void hak_slab_set_heap_owner(hak_slab_t *slab, struct hak_heap *heap, uint32_t tag) {
-    hak_store_rel(&slab->heap, (uintptr_t)heap); /* pairs with the acquire in hak_slab_heap */
+    hak_store_rlx(&slab->heap, (uintptr_t)heap); /* relaxed: see hak_slab_heap */
     hak_registry_set_tags(hak_slab_base(slab), slab->units, tag);
 }
 

@@ -45,9 +45,10 @@ typedef struct hak_slab {
     uint8_t units;
     uint8_t listed;        /* heap: on its heap's list of partial slabs */
     uint8_t slot;          /* index in the superslab, fixed */
+    uint8_t last_sc;       /* slot_pool: class of the slab that the slot began last, 0 for a run */
     hak_a64_t large_bytes; /* large: bytes of the large block, 0 if this is none */
-    struct hak_slab *next; /* heap */
-    struct hak_slab *prev; /* heap */
+    struct hak_slab *next; /* heap while the slot is ACTIVE, slot_policy while it is EMPTY */
+    struct hak_slab *prev; /* the same */
     /* adoption: hak_heap_t that owns the slab; changes under that heap's lock */
     hak_aptr_t heap;
     /* Remote line. */
@@ -61,15 +62,19 @@ hak_static_assert(sizeof(hak_slab_t) == 2 * HAK_CACHE_LINE,
 typedef struct hak_superslab {
     hak_region_t region; /* first: the registry leads here */
     /* Everything up to `head` belongs to slot_pool, under its lock. */
+    /* slot_state: the three masks that say in which state each slot is */
     uint32_t free_mask;  /* slots that are UNUSED or EMPTY */
     uint32_t dirty_mask; /* of them EMPTY: touched since the last purge */
-    uint32_t aged_mask;  /* of them EMPTY since before the last visit of purge */
-    uint8_t kind;        /* units of the slabs that it holds: 1, 4, 16; or 0 for large runs */
-    uint8_t bin;         /* list that it is on */
+    uint32_t purge_mask; /* PURGING: in the hand of a purge */
+    uint32_t aged_mask;  /* of dirty_mask: EMPTY since before the last visit of purge */
+    uint32_t class_mask; /* slot_policy: EMPTY slots on the list of their class */
+    uint8_t kind;        /* what it holds: slabs of 1, 4 or 16 units, runs, tiny slabs; or cached */
+    uint8_t bin;         /* ss_bins: list that it is on */
+    uint8_t sc;          /* slot_policy: the one class that it holds */
     bool visiting;       /* on the visit list */
-    bool purging;        /* a purge has slots of it in hand */
     uint64_t visit_at_ms;
-    struct hak_superslab *next, *prev;
+    uint64_t cached_ms;                /* ss_lru: when it became wholly free */
+    struct hak_superslab *next, *prev; /* ss_bins, ss_lru */
     struct hak_superslab *visit_next;
     struct hak_superslab *all_next; /* every descriptor ever made; never changes */
     hak_a32_t mapped;               /* 1 while it has memory */
@@ -86,8 +91,9 @@ static inline uintptr_t hak_slab_base(const hak_slab_t *slab) {
            ((uintptr_t)slab->slot << HAK_UNIT_SHIFT);
 }
 static inline struct hak_heap *hak_slab_heap(const hak_slab_t *slab) {
-    /* pairs with the release in hak_slab_set_heap_owner */
-    return (struct hak_heap *)hak_load_acq(&slab->heap);
+    /* relaxed: without the heap's lock a caller only compares it, or pushes to its `pending`, which
+     * is atomic and whose first value is the kernel's zero */
+    return (struct hak_heap *)hak_load_rlx(&slab->heap);
 }
 
 /* The slab or large run that holds `address`, or NULL if no superslab does. Any thread; the answer

@@ -21,7 +21,7 @@ class Slab : public ::testing::Test {
     void SetUp() override { hak_testing::StartEngine(); }
 
     static hak_slab_t *Open(unsigned sc) {
-        hak_slab_t *slab = hak_slot_pool_take_mt(hak_sc_units(sc));
+        hak_slab_t *slab = hak_slot_pool_take_mt(sc);
         hak_slab_open(slab, sc);
         return slab;
     }

@@ -1,6 +1,5 @@
 /* Supply. One lock: a slab is at least 64 KiB, so the pool is asked once in many refills; under it
- * nothing loops over superslabs. Per-class lists of EMPTY slots (SP-SLOT of the tiny notes) are
- * not kept here: any class may take any EMPTY slot, which leaves none stranded.
+ * nothing loops over superslabs.
  */
 #include "boxes/slot_pool/slot_pool.h"
 
@@ -9,13 +8,20 @@
 #include "backends/os/os.h"
 #include "base/attr.h"
 #include "base/bits.h"
+#include "boxes/slot_policy/slot_policy.h"
 #include "boxes/slot_pool/slot_pool_internal.h"
-#include "config/hak_config.h"
 #include "core/errors/errors.h"
-#include "core/meta/meta.h"
 #include "core/options/options.h"
 
 hak_pool_t hak_pool = {.lock = HAK_LOCK_INIT(HAK_RANK_POOL)};
+
+void hak_pool_lock_take(void) {
+    if (hak_unlikely(!hak_lock_try(&hak_pool.lock))) {
+        hak_lock_take(&hak_pool.lock);
+        hak_pool.stats.lock_waits++;
+    }
+    hak_pool.stats.locks++;
+}
 
 /* Positions where a slab of `units` may begin, given the free slots: aligned to its size. */
 static uint32_t hak_starts(uint32_t free_mask, unsigned units) {
@@ -28,223 +34,183 @@ static unsigned hak_kind_units(unsigned kind) {
 }
 
 /* What a superslab can still give: slabs of its kind, or for runs the length of the longest. */
-static unsigned hak_pool_room(const hak_superslab_t *ss) {
-    if (ss->kind >= HAK_KIND_RUN) {
+unsigned hak_pool_room(const hak_superslab_t *ss) {
+    if (ss->kind == HAK_KIND_RUN) {
         return hak_longest_run32(ss->free_mask);
     }
     return hak_bit_count32(hak_starts(ss->free_mask, hak_kind_units(ss->kind)));
 }
 
-void hak_pool_list_locked(hak_superslab_t *ss) {
-    if (ss->free_mask == UINT32_MAX) {
-        ss->kind = HAK_KIND_NONE;
-    }
-    unsigned dirty = ss->dirty_mask != 0;
-    ss->bin = (uint8_t)hak_pool_room(ss);
-    hak_superslab_t **list = &hak_pool.list[ss->kind][dirty][ss->bin];
-    ss->prev = NULL;
-    ss->next = *list;
-    if (*list != NULL) {
-        (*list)->prev = ss;
-    }
-    *list = ss;
-    hak_pool.bins[ss->kind][dirty] |= 1ull << ss->bin;
+static void hak_list_locked(hak_superslab_t *ss) {
+    hak_ss_bins_put_locked(&hak_pool.bins[ss->kind], ss, hak_pool_room(ss), ss->dirty_mask != 0);
 }
 
-void hak_pool_unlist_locked(hak_superslab_t *ss) {
-    unsigned dirty = ss->dirty_mask != 0;
-    hak_superslab_t **list = &hak_pool.list[ss->kind][dirty][ss->bin];
-    if (ss->prev != NULL) {
-        ss->prev->next = ss->next;
+void hak_pool_enter_locked(hak_superslab_t *ss, unsigned kind, unsigned sc) {
+    hak_debug_assert(ss->kind == HAK_KIND_LOOSE);
+    ss->kind = (uint8_t)kind;
+    if (kind == HAK_KIND_TINY) {
+        hak_slot_policy_add_locked(ss, sc);
     } else {
-        *list = ss->next;
-    }
-    if (ss->next != NULL) {
-        ss->next->prev = ss->prev;
-    }
-    if (*list == NULL) {
-        hak_pool.bins[ss->kind][dirty] &= ~(1ull << ss->bin);
+        hak_list_locked(ss);
     }
 }
 
-void hak_pool_set_dirty_locked(hak_superslab_t *ss, uint32_t dirty_mask) {
-    /* relaxed: written under the lock, read as a hint */
-    uint64_t count = hak_load_rlx(&hak_pool.dirty_slots);
-    count = count - hak_bit_count32(ss->dirty_mask) + hak_bit_count32(dirty_mask);
-    hak_store_rlx(&hak_pool.dirty_slots, count);
-    ss->dirty_mask = dirty_mask;
-    ss->aged_mask &= dirty_mask;
+void hak_pool_leave_locked(hak_superslab_t *ss) {
+    if (ss->kind == HAK_KIND_TINY) {
+        hak_slot_policy_remove_locked(ss);
+    } else {
+        hak_ss_bins_remove_locked(&hak_pool.bins[ss->kind], ss);
+    }
+    ss->kind = HAK_KIND_LOOSE;
 }
 
-void hak_pool_visit_later_locked(hak_superslab_t *ss, uint64_t at_ms) {
-    if (ss->visiting) {
+void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t from,
+                          hak_slot_state_t to) {
+    if (slots == 0) {
         return;
     }
-    ss->visiting = true;
-    hak_pool.visit_count++;
-    ss->visit_at_ms = at_ms;
-    ss->visit_next = NULL;
-    if (hak_pool.visit_tail != NULL) {
-        hak_pool.visit_tail->visit_next = ss;
-    } else {
-        hak_pool.visit_head = ss;
+    bool in_bins = ss->kind < HAK_KINDS_IN_BINS;
+    if (in_bins) {
+        hak_ss_bins_remove_locked(&hak_pool.bins[ss->kind], ss);
     }
-    hak_pool.visit_tail = ss;
+    hak_slot_state_move_locked(ss, slots, from, to);
+    hak_pool.slots[from] -= hak_bit_count32(slots);
+    hak_pool.slots[to] += hak_bit_count32(slots);
+    hak_store_rlx(&hak_pool.dirty_slots, hak_pool.slots[HAK_SLOT_EMPTY]); /* relaxed: a hint */
+    if (in_bins) {
+        hak_list_locked(ss);
+    } else if (ss->kind == HAK_KIND_TINY) {
+        hak_slot_policy_moved_locked(ss, slots, from, to);
+    }
 }
 
-/* A descriptor: a spare one, or a new one on the list of all. */
-static hak_superslab_t *hak_descriptor_locked(void) {
-    hak_superslab_t *ss = hak_pool.spare;
-    if (ss != NULL) {
-        hak_pool.spare = ss->next;
-        return ss;
-    }
-    ss = hak_meta_alloc_mt(sizeof *ss);
+/* A superslab of the kind that can give `room`. */
+static hak_superslab_t *hak_find_locked(unsigned kind, unsigned room, bool for_tiny) {
+    hak_superslab_t *ss = hak_ss_bins_find_locked(&hak_pool.bins[kind], room);
     if (ss == NULL) {
-        return NULL;
+        ss = hak_pool_supply_locked(for_tiny);
+        if (ss != NULL) {
+            hak_pool_enter_locked(ss, kind, 0);
+        }
     }
-    ss->region.kind = HAK_REGION_SUPERSLAB;
-    for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
-        ss->slab[i].slot = (uint8_t)i;
-        ss->head[i] = (uint8_t)i;
-    }
-    /* relaxed: written under the lock only */
-    ss->all_next = (hak_superslab_t *)hak_load_rlx(&hak_pool.all);
-    /* pairs with the acquire in hak_slot_pool_each */
-    hak_store_rel(&hak_pool.all, (uintptr_t)ss);
     return ss;
 }
 
-static hak_superslab_t *hak_superslab_new_locked(void) {
-    hak_superslab_t *ss = hak_descriptor_locked();
-    if (ss == NULL) {
-        return NULL;
-    }
-    void *base = hak_os_map_aligned(HAK_SUPERSLAB_BYTES, HAK_SUPERSLAB_BYTES);
-    hak_store_rlx(&ss->region.base, (uintptr_t)base); /* relaxed: published by the registry */
-    if (base == NULL || !hak_registry_add(&ss->region, (uintptr_t)base, HAK_SUPERSLAB_BYTES)) {
-        if (base != NULL) {
-            hak_os_unmap(base, HAK_SUPERSLAB_BYTES);
-        }
-        ss->next = hak_pool.spare;
-        hak_pool.spare = ss;
-        return NULL;
-    }
-    if (hak_option(HAK_OPTION_THP) == 0) {
-        hak_os_no_huge(base, HAK_SUPERSLAB_BYTES); /* a first touch would make 2 MiB resident */
-    }
-    ss->free_mask = UINT32_MAX;
-    ss->dirty_mask = ss->aged_mask = 0;
-    ss->purging = false;
-    hak_store_rel(&ss->mapped, 1); /* pairs with the acquire of hak_slot_pool_each's visitors */
-    hak_pool.stats.superslabs++;
-    if (hak_pool.stats.superslabs_peak < hak_pool.stats.superslabs) {
-        hak_pool.stats.superslabs_peak = hak_pool.stats.superslabs;
-    }
-    hak_pool.stats.superslabs_made++;
-    return ss;
-}
-
-/* Finds a superslab that can give `room`, takes it off its list and sets its kind. */
-static hak_superslab_t *hak_find_locked(unsigned kind, unsigned room) {
-    for (int dirty = 1; dirty >= 0; dirty--) {
-        uint64_t bins = hak_pool.bins[kind][dirty] >> room << room;
-        if (bins != 0) {
-            hak_superslab_t *ss = hak_pool.list[kind][dirty][hak_lowest_bit(bins)];
-            hak_pool_unlist_locked(ss);
-            return ss;
-        }
-    }
-    hak_superslab_t *ss = hak_pool.list[HAK_KIND_NONE][1][HAK_SUPERSLAB_SLOTS];
-    if (ss == NULL) {
-        ss = hak_pool.list[HAK_KIND_NONE][0][HAK_SUPERSLAB_SLOTS];
-    }
-    if (ss != NULL) {
-        hak_pool_unlist_locked(ss);
-    } else {
-        ss = hak_superslab_new_locked();
-        if (ss == NULL) {
-            errno = ENOMEM;
-            return NULL;
-        }
-        hak_pool.stats.from_new++;
-    }
-    ss->kind = (uint8_t)kind;
-    return ss;
-}
-
-/* Makes slots first..first+units of an unlisted superslab ACTIVE and lists it again. */
-static hak_slab_t *hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned units,
-                                       bool *zeroed) {
+/* Makes slots first..first+units ACTIVE. Returns true if they read as zero. */
+static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned units, unsigned sc) {
     uint32_t mask = hak_mask32(first, units);
-    hak_debug_assert((ss->free_mask & mask) == mask);
-    *zeroed = (ss->dirty_mask & mask) == 0;
-    if (*zeroed) {
+    uint32_t empty = mask & ss->dirty_mask;
+    hak_pool_move_locked(ss, empty, HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE);
+    hak_pool_move_locked(ss, mask & ~empty, HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE);
+    if (empty == 0) {
         hak_pool.stats.from_unused++;
     } else {
         hak_pool.stats.from_empty++;
     }
-    hak_pool_set_dirty_locked(ss, ss->dirty_mask & ~mask);
-    ss->free_mask &= ~mask;
     for (unsigned i = first; i < first + units; i++) {
         ss->head[i] = (uint8_t)first;
         ss->slab[i].units = 0;
     }
     ss->slab[first].units = (uint8_t)units;
-    hak_pool_list_locked(ss);
-    hak_pool.stats.active_slots += units;
+    ss->slab[first].last_sc = (uint8_t)sc;
     hak_pool.stats.taken++;
+    return empty == 0;
+}
+
+static void hak_count_tiny_locked(unsigned sc, hak_slot_stage_t stage) {
+    hak_slot_pool_stats_t *stats = &hak_pool.stats;
+    uint64_t *const taken[HAK_STAGES] = {&stats->tiny_from_empty, &stats->tiny_from_cross,
+                                         &stats->tiny_from_unused, &stats->tiny_from_new};
+    ++*taken[stage];
+    hak_pool.tiny_classes |= 1ull << sc;
+    if (++stats->tiny_slabs_active > stats->tiny_slabs_peak) {
+        stats->tiny_slabs_peak = stats->tiny_slabs_active;
+    }
+}
+
+/* By the policy. */
+static hak_slab_t *hak_take_tiny_locked(unsigned sc) {
+    hak_slot_stage_t stage;
+    hak_slab_t *slab = hak_slot_policy_find_locked(sc, &stage);
+    if (slab == NULL) {
+        hak_superslab_t *ss = hak_pool_supply_locked(true);
+        if (ss == NULL) {
+            return NULL;
+        }
+        hak_pool_enter_locked(ss, HAK_KIND_TINY, sc);
+        slab = hak_slot_policy_find_locked(sc, &stage);
+        hak_debug_assert(slab != NULL);
+        stage = HAK_STAGE_NEW;
+    }
+    (void)hak_activate_locked(hak_slab_superslab(slab), slab->slot, 1, sc);
+    hak_count_tiny_locked(sc, stage);
+    return slab;
+}
+
+/* By the pool's own lists. */
+static hak_slab_t *hak_take_slab_locked(unsigned sc) {
+    unsigned units = hak_sc_units(sc);
+    unsigned kind = units == 1 ? HAK_KIND_1 : units == 4 ? HAK_KIND_4 : HAK_KIND_16;
+    bool is_tiny = hak_sc_is_tiny(sc);
+    uint64_t supplied = hak_pool.lru.hits + hak_pool.stats.from_new;
+    hak_superslab_t *ss = hak_find_locked(kind, 1, is_tiny);
+    if (ss == NULL) {
+        return NULL;
+    }
+    uint32_t starts = hak_starts(ss->free_mask, units);
+    /* EMPTY first: a start whose first slot is dirty. */
+    uint32_t warm = starts & ss->dirty_mask;
+    unsigned first = hak_lowest_bit(warm != 0 ? warm : starts);
+    bool zeroed = hak_activate_locked(ss, first, units, sc);
+    if (is_tiny) {
+        bool is_new = hak_pool.lru.hits + hak_pool.stats.from_new != supplied;
+        hak_count_tiny_locked(sc, is_new   ? HAK_STAGE_NEW
+                                  : zeroed ? HAK_STAGE_UNUSED
+                                           : HAK_STAGE_EMPTY);
+    }
     return &ss->slab[first];
 }
 
-hak_slab_t *hak_slot_pool_take_mt(unsigned units) {
-    hak_lock_take(&hak_pool.lock);
-    unsigned kind = units == 1 ? HAK_KIND_1 : units == 4 ? HAK_KIND_4 : HAK_KIND_16;
-    hak_superslab_t *ss = hak_find_locked(kind, 1);
-    hak_slab_t *slab = NULL;
-    if (ss != NULL) {
-        uint32_t starts = hak_starts(ss->free_mask, units);
-        /* EMPTY first: a start whose first slot is dirty. */
-        uint32_t warm = starts & ss->dirty_mask;
-        bool zeroed;
-        slab = hak_activate_locked(ss, hak_lowest_bit(warm != 0 ? warm : starts), units, &zeroed);
-    }
+hak_slab_t *hak_slot_pool_take_mt(unsigned sc) {
+    hak_pool_lock_take();
+    hak_slab_t *slab =
+        hak_slot_policy_serves(sc) ? hak_take_tiny_locked(sc) : hak_take_slab_locked(sc);
     hak_lock_drop(&hak_pool.lock);
     return slab;
 }
 
 hak_slab_t *hak_slot_pool_take_run_mt(unsigned units, bool *zeroed) {
-    hak_lock_take(&hak_pool.lock);
-    hak_superslab_t *ss = hak_find_locked(HAK_KIND_RUN, units);
+    hak_pool_lock_take();
+    hak_superslab_t *ss = hak_find_locked(HAK_KIND_RUN, units, false);
     hak_slab_t *run = NULL;
     if (ss != NULL) {
         uint32_t warm = hak_runs32(ss->dirty_mask, units);
-        uint32_t starts = warm != 0 ? warm : hak_runs32(ss->free_mask, units);
-        run = hak_activate_locked(ss, hak_lowest_bit(starts), units, zeroed);
+        unsigned first = hak_lowest_bit(warm != 0 ? warm : hak_runs32(ss->free_mask, units));
+        *zeroed = hak_activate_locked(ss, first, units, 0);
+        run = &ss->slab[first];
     }
     hak_lock_drop(&hak_pool.lock);
     return run;
 }
 
 /* Makes slots of an ACTIVE run or slab EMPTY. */
-static void hak_deactivate_locked(hak_superslab_t *ss, unsigned first, unsigned units) {
-    uint32_t mask = hak_mask32(first, units);
-    hak_debug_assert((ss->free_mask & mask) == 0);
-    hak_pool_unlist_locked(ss);
-    ss->free_mask |= mask;
-    hak_pool_set_dirty_locked(ss, ss->dirty_mask | mask);
-    hak_pool_list_locked(ss);
-    hak_pool.stats.active_slots -= units;
-    hak_pool_visit_later_locked(ss, hak_os_now_ms() + hak_option(HAK_OPTION_PURGE_DELAY_MS) / 2);
+static void hak_deactivate_locked(hak_superslab_t *ss, unsigned first, unsigned units,
+                                  uint64_t now_ms) {
+    hak_pool_move_locked(ss, hak_mask32(first, units), HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY);
+    hak_pool_visit_later_locked(ss, now_ms + hak_option(HAK_OPTION_PURGE_DELAY_MS) / 2);
 }
 
 void hak_slot_pool_give_mt(hak_slab_t *slab) {
     hak_superslab_t *ss = hak_slab_superslab(slab);
-    hak_lock_take(&hak_pool.lock);
+    uint64_t now_ms = hak_os_now_ms();
+    hak_pool_lock_take();
     unsigned units = slab->units;
+    hak_debug_assert(units != 0);
     slab->units = 0;
-    hak_deactivate_locked(ss, slab->slot, units);
+    hak_pool.stats.tiny_slabs_active -= hak_sc_is_tiny(slab->last_sc);
+    hak_deactivate_locked(ss, slab->slot, units, now_ms);
     hak_pool.stats.given++;
+    hak_pool_settle_locked(ss, now_ms);
     hak_lock_drop(&hak_pool.lock);
 }
 
@@ -253,29 +219,28 @@ bool hak_slot_pool_grow_run_mt(hak_slab_t *run, unsigned units) {
     if (run->slot + units > HAK_SUPERSLAB_SLOTS) {
         return false;
     }
-    hak_lock_take(&hak_pool.lock);
+    hak_pool_lock_take();
     uint32_t more = hak_mask32(run->slot, units) & ~hak_mask32(run->slot, run->units);
     bool grown = (ss->free_mask & more) == more;
     if (grown) {
-        hak_pool_unlist_locked(ss);
-        hak_pool_set_dirty_locked(ss, ss->dirty_mask & ~more);
-        ss->free_mask &= ~more;
-        hak_pool.stats.active_slots += units - run->units;
+        uint32_t empty = more & ss->dirty_mask;
+        hak_pool_move_locked(ss, empty, HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE);
+        hak_pool_move_locked(ss, more & ~empty, HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE);
         for (unsigned i = run->units; i < units; i++) {
             ss->head[run->slot + i] = run->slot;
         }
         run->units = (uint8_t)units;
-        hak_pool_list_locked(ss);
     }
     hak_lock_drop(&hak_pool.lock);
     return grown;
 }
 
 void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units) {
-    hak_lock_take(&hak_pool.lock);
+    uint64_t now_ms = hak_os_now_ms();
+    hak_pool_lock_take();
     unsigned old_units = run->units;
     run->units = (uint8_t)units;
-    hak_deactivate_locked(hak_slab_superslab(run), run->slot + units, old_units - units);
+    hak_deactivate_locked(hak_slab_superslab(run), run->slot + units, old_units - units, now_ms);
     hak_lock_drop(&hak_pool.lock);
 }
 
@@ -292,19 +257,26 @@ void hak_slot_pool_each(void (*visit)(hak_superslab_t *ss, void *context), void 
 }
 
 void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out) {
-    hak_lock_take(&hak_pool.lock);
+    hak_pool_lock_take();
     *out = hak_pool.stats;
-    out->dirty_slots = hak_load_rlx(&hak_pool.dirty_slots);
+    out->active_slots = hak_pool.slots[HAK_SLOT_ACTIVE];
+    out->dirty_slots = hak_pool.slots[HAK_SLOT_EMPTY];
+    out->tiny_classes_used = (uint64_t)__builtin_popcountll(hak_pool.tiny_classes);
+    out->lru_hits = hak_pool.lru.hits;
+    out->lru_misses = hak_pool.lru.misses;
+    out->lru_pushes = hak_pool.lru.pushes;
+    out->lru_evictions = hak_pool.lru.evictions;
+    out->lru_superslabs = hak_pool.lru.count;
     hak_lock_drop(&hak_pool.lock);
 }
 
 /* A purge drops the lock during its system calls; the child must not inherit one half done. */
 void hak_slot_pool_fork_take(void) {
-    hak_lock_take(&hak_pool.lock);
+    hak_pool_lock_take();
     while (hak_pool.purges_in_flight != 0) {
         hak_lock_drop(&hak_pool.lock);
         hak_os_yield();
-        hak_lock_take(&hak_pool.lock);
+        hak_pool_lock_take();
     }
 }
 void hak_slot_pool_fork_drop(void) { hak_lock_drop(&hak_pool.lock); }

@@ -1,22 +1,20 @@
 /* slot_pool: the process's superslabs and who uses which of their slots.
  *
- *   from     to       by                                      what happens to the memory
- *   UNUSED   ACTIVE   take, take_run, grow_run                reads as zero
- *   EMPTY    ACTIVE   take, take_run, grow_run                keeps old content
- *   ACTIVE   EMPTY    give, shrink_run                        stays resident until purged
- *   EMPTY    UNUSED   purge                                   madvise, or munmap of all
+ * boxes/slot_state has the states of a slot and their transitions. A superslab holds slabs of one
+ * number of units (1, 4 or 16, aligned to their size), or large runs, or tiny slabs whose places
+ * boxes/slot_policy chooses; one that is wholly free goes to boxes/ss_lru and may become anything.
+ * A request takes EMPTY slots before UNUSED ones before a superslab from the LRU before a new one,
+ * and among superslabs the fullest, so that the others drain and can be given back. Each step of
+ * that order is one look at a bit mask: no search grows with the number of superslabs.
  *
- * A superslab holds slabs of one number of units (1, 4 or 16, aligned to their size) or large
- * runs; one that is wholly free may change. A request takes EMPTY slots before UNUSED ones before
- * a new superslab, and among superslabs the fullest, so that the others drain and can be given
- * back. Each step of that order is one look at a bit mask: no search grows with the number of
- * superslabs.
- *
- * Owns       the pool part of hak_superslab_t, `units`, `slot` and `head`.
- * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging drops it during system calls.
- * Invariant  free, ACTIVE and in a purge's hand are disjoint; dirty is part of free; aged is part
- *            of dirty. Tags of slots that are not ACTIVE are 0. Descriptors are never unmapped.
- * Layer      4 (boxes). Uses boxes/slab, registry, core, backends/os.
+ * Owns       the pool part of hak_superslab_t, `units`, `slot`, `last_sc` and `head`.
+ * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging and unmapping drop it during
+ *            system calls.
+ * Invariant  slots are ACTIVE exactly where a slab or run is. Tags of slots that are not ACTIVE
+ *            are 0. A superslab without ACTIVE or PURGING slots is in the LRU. Descriptors are
+ *            never unmapped.
+ * Layer      4 (boxes). Uses boxes/slab, slot_state, ss_bins, ss_lru, slot_policy, registry, core,
+ *            backends/os.
  */
 #ifndef HAK_BOXES_SLOT_POOL_SLOT_POOL_H_
 #define HAK_BOXES_SLOT_POOL_SLOT_POOL_H_
@@ -29,8 +27,8 @@ extern "C" {
 
 enum { HAK_RUN_MAX_UNITS = 16 }; /* 1 MiB: above, a mapping of its own wastes less */
 
-/* A slab of 1, 4 or 16 units, not opened. NULL with errno ENOMEM. */
-hak_slab_t *hak_slot_pool_take_mt(unsigned units);
+/* A slab with the units of size class `sc`, not opened. NULL with errno ENOMEM. */
+hak_slab_t *hak_slot_pool_take_mt(unsigned sc);
 void hak_slot_pool_give_mt(hak_slab_t *slab);
 
 /* A run of 1..HAK_RUN_MAX_UNITS slots for a large block; `*zeroed` tells if it reads as zero. Tags
@@ -42,8 +40,9 @@ bool hak_slot_pool_grow_run_mt(hak_slab_t *run, unsigned units);
 void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units);
 
 /* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`; delay
- * 0: all of them. Stops after `max_calls` system calls. Leaves `keep_bytes` of dirty memory alone.
- * Returns the bytes given back. */
+ * 0: all of them. Unmaps superslabs that were in the LRU for too long; delay 0: all but a few.
+ * Stops after `max_calls` system calls. Leaves `keep_bytes` of dirty memory alone. Returns the
+ * bytes of memory and of address space given back. */
 size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
                               size_t keep_bytes);
 /* True if something waits to be purged. No lock: a hint. */
@@ -58,11 +57,17 @@ typedef struct {
     uint64_t from_empty, from_unused, from_new; /* takes, by stage */
     uint64_t taken, given;
     uint64_t purges, purged_bytes;
+    /* Tiny slabs: takes by stage, slabs now and at most, classes that ever had one, superslabs
+     * made for them. */
+    uint64_t tiny_from_empty, tiny_from_cross, tiny_from_unused, tiny_from_new;
+    uint64_t tiny_slabs_active, tiny_slabs_peak, tiny_classes_used, tiny_superslabs_made;
+    uint64_t lru_hits, lru_misses, lru_pushes, lru_evictions, lru_superslabs;
+    uint64_t locks, lock_waits; /* times the lock was taken; of them not at once */
 } hak_slot_pool_stats_t;
 void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out);
 
-/* Checks masks and lists; the caller holds the lock by hak_slot_pool_fork_take. Returns the number
- * of faults. */
+/* Checks masks, counts and lists; the caller holds the lock by hak_slot_pool_fork_take. Returns
+ * the number of faults. */
 size_t hak_slot_pool_check_locked(void);
 
 void hak_slot_pool_fork_take(void);

@@ -1,46 +1,79 @@
-/* slot_pool_internal: what the two halves of the box share: supply (slot_pool.c) and return
- * (slot_purge.c). */
+/* slot_pool_internal: what the parts of the box share: takes and gives (slot_pool.c), superslabs
+ * that come and go (slot_supply.c), purging (slot_purge.c), checks (slot_check.c).
+ *
+ * Owns       the pool.
+ * Threads    *_locked: under the pool's lock.
+ * Layer      4 (boxes), inside the box.
+ */
 #ifndef HAK_BOXES_SLOT_POOL_SLOT_POOL_INTERNAL_H_
 #define HAK_BOXES_SLOT_POOL_SLOT_POOL_INTERNAL_H_
 
 #include "boxes/slot_pool/slot_pool.h"
+#include "boxes/slot_state/slot_state.h"
+#include "boxes/ss_bins/ss_bins.h"
+#include "boxes/ss_lru/ss_lru.h"
 #include "core/lock/lock.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a superslab holds. */
 enum {
     HAK_KIND_1,
     HAK_KIND_4,
     HAK_KIND_16,
     HAK_KIND_RUN,
-    HAK_KIND_NONE, /* wholly free: may become any kind */
-    HAK_KINDS,
-    /* by what the superslab can still give; see hak_pool_room */
-    HAK_BINS = HAK_SUPERSLAB_SLOTS + 1,
+    HAK_KINDS_IN_BINS,                 /* the kinds above are on the pool's own lists */
+    HAK_KIND_TINY = HAK_KINDS_IN_BINS, /* on the lists of the policy */
+    HAK_KIND_CACHED,                   /* in the LRU */
+    HAK_KIND_LOOSE,                    /* on its way from one to another, or without memory */
 };
 
 typedef struct {
     hak_lock_t lock;
-    /* Superslabs by kind, by whether they have EMPTY slots (index 1), by room. Bit b of `bins`:
-     * list b has some. */
-    hak_superslab_t *list[HAK_KINDS][2][HAK_BINS];
-    uint64_t bins[HAK_KINDS][2];
+    hak_ss_bins_t bins[HAK_KINDS_IN_BINS]; /* by what the superslab can give: hak_pool_room */
+    hak_ss_lru_t lru;
     hak_superslab_t *spare; /* descriptors without memory */
     /* Superslabs with EMPTY slots in the order of their next visit by purge. */
     hak_superslab_t *visit_head, *visit_tail;
     uint64_t visit_count;
-    hak_aptr_t all;            /* hak_superslab_t, every descriptor ever made */
-    unsigned purges_in_flight; /* system calls for which the lock was dropped */
-    uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */
-    hak_a64_t dirty_slots;
+    hak_aptr_t all;                  /* hak_superslab_t, every descriptor ever made */
+    unsigned purges_in_flight;       /* system calls for which the lock was dropped */
+    uint64_t refused_until_ms;       /* the kernel refused a purge: no other before this time */
+    uint64_t slots[HAK_SLOT_STATES]; /* of mapped superslabs, by state */
+    hak_a64_t dirty_slots;           /* slots[HAK_SLOT_EMPTY], for readers without the lock */
+    uint64_t tiny_classes;           /* bit per class */
     hak_slot_pool_stats_t stats;
 } hak_pool_t;
 extern hak_pool_t hak_pool;
 
-/* Puts a superslab on the list that its masks call for, or takes it off. Under the lock. */
-void hak_pool_list_locked(hak_superslab_t *ss);
-void hak_pool_unlist_locked(hak_superslab_t *ss);
-/* Changes masks, keeping the count of dirty slots. The superslab is off its list. */
-void hak_pool_set_dirty_locked(hak_superslab_t *ss, uint32_t dirty_mask);
-/* Puts it at the end of the visit list if it is not on it. */
+/* Takes the lock and counts whether it had to wait. */
+void hak_pool_lock_take(void);
+
+/* slot_pool.c: puts a loose superslab on the list that its kind and masks call for, or makes it
+ * loose. `sc` is the class that a tiny one is for. */
+unsigned hak_pool_room(const hak_superslab_t *ss);
+void hak_pool_enter_locked(hak_superslab_t *ss, unsigned kind, unsigned sc);
+void hak_pool_leave_locked(hak_superslab_t *ss);
+/* Changes states, and with them counts and lists. `slots` may be none. */
+void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t from,
+                          hak_slot_state_t to);
+
+/* slot_supply.c: a loose superslab, all of it free, from the LRU or from the kernel. NULL with
+ * errno ENOMEM. */
+hak_superslab_t *hak_pool_supply_locked(bool for_tiny);
+/* Unmaps a loose superslab and keeps the descriptor. Drops the lock meanwhile. Returns the bytes of
+ * its EMPTY slots. */
+size_t hak_pool_release_locked(hak_superslab_t *ss);
+/* Puts `ss` into the LRU if it is wholly free and then unmaps what is too much there. Drops the
+ * lock meanwhile: `ss` may be anything afterwards. */
+void hak_pool_settle_locked(hak_superslab_t *ss, uint64_t now_ms);
+
+/* slot_purge.c: puts it at the end of the visit list if it is not on it. */
 void hak_pool_visit_later_locked(hak_superslab_t *ss, uint64_t at_ms);
 
+#ifdef __cplusplus
+}
+#endif
 #endif /* HAK_BOXES_SLOT_POOL_SLOT_POOL_INTERNAL_H_ */

@@ -15,6 +15,7 @@
 namespace {
 
 using hak_testing::Faults;
+using hak_testing::TakeUnits;
 
 hak_slot_pool_stats_t Stats() {
     hak_slot_pool_stats_t stats;
@@ -54,7 +55,7 @@ TEST_F(SlotPool, SlabsAreAlignedToTheirSizeAndDisjoint) {
     std::vector<hak_slab_t *> slabs;
     for (int i = 0; i < 90; i++) {
         unsigned units = i % 3 == 0 ? 1 : i % 3 == 1 ? 4 : 16;
-        hak_slab_t *slab = hak_slot_pool_take_mt(units);
+        hak_slab_t *slab = TakeUnits(units);
         ASSERT_NE(slab, nullptr);
         ASSERT_EQ(slab->units, units);
         uintptr_t base = hak_slab_base(slab);
@@ -83,7 +84,7 @@ TEST_F(SlotPool, ThereIsNoBoundOnTheNumberOfSuperslabs) {
     std::vector<hak_slab_t *> slabs;
     uint64_t before = Stats().superslabs;
     for (int i = 0; i < 2 * SUPERSLABS; i++) {
-        slabs.push_back(hak_slot_pool_take_mt(16));
+        slabs.push_back(TakeUnits(16));
         ASSERT_NE(slabs.back(), nullptr) << i;
     }
     EXPECT_GE(Stats().superslabs, (uint64_t)SUPERSLABS);
@@ -99,23 +100,23 @@ TEST_F(SlotPool, ThereIsNoBoundOnTheNumberOfSuperslabs) {
     EXPECT_LE(Stats().superslabs, before + 4) << "all but a few go back";
     /* Descriptors are used again. */
     uint64_t made = Stats().superslabs_made;
-    hak_slab_t *again = hak_slot_pool_take_mt(1);
+    hak_slab_t *again = TakeUnits(1);
     EXPECT_LE(Stats().superslabs_made, made + 1);
     hak_slot_pool_give_mt(again);
 }
 
 TEST_F(SlotPool, EmptySlotsAreTakenBeforeUnusedOnes) {
-    hak_slab_t *first = hak_slot_pool_take_mt(1);
-    hak_slab_t *second = hak_slot_pool_take_mt(1);
-    hak_slab_t *third = hak_slot_pool_take_mt(1);
+    hak_slab_t *first = TakeUnits(1);
+    hak_slab_t *second = TakeUnits(1);
+    hak_slab_t *third = TakeUnits(1);
     hak_slot_pool_give_mt(second);
     hak_slot_pool_stats_t before = Stats();
     EXPECT_EQ(before.dirty_slots, 1u);
-    hak_slab_t *again = hak_slot_pool_take_mt(1);
+    hak_slab_t *again = TakeUnits(1);
     EXPECT_EQ(again, second);
     EXPECT_EQ(Stats().from_empty, before.from_empty + 1);
     EXPECT_EQ(Stats().dirty_slots, 0u);
-    hak_slab_t *fresh = hak_slot_pool_take_mt(1);
+    hak_slab_t *fresh = TakeUnits(1);
     EXPECT_EQ(Stats().from_unused, before.from_unused + 1);
     for (hak_slab_t *slab : {first, again, third, fresh}) {
         hak_slot_pool_give_mt(slab);
@@ -125,7 +126,7 @@ TEST_F(SlotPool, EmptySlotsAreTakenBeforeUnusedOnes) {
 TEST_F(SlotPool, FullestSuperslabServesFirstSoThatOthersDrain) {
     std::vector<hak_slab_t *> slabs;
     for (int i = 0; i < 64; i++) {
-        slabs.push_back(hak_slot_pool_take_mt(1));
+        slabs.push_back(TakeUnits(1));
     }
     hak_superslab_t *full = hak_slab_superslab(slabs[0]);
     std::vector<hak_slab_t *> kept;
@@ -142,10 +143,10 @@ TEST_F(SlotPool, FullestSuperslabServesFirstSoThatOthersDrain) {
     }
     ASSERT_EQ(left_in_full, 28u);
     for (int i = 0; i < 4; i++) {
-        kept.push_back(hak_slot_pool_take_mt(1));
+        kept.push_back(TakeUnits(1));
         EXPECT_EQ(hak_slab_superslab(kept.back()), full);
     }
-    kept.push_back(hak_slot_pool_take_mt(1));
+    kept.push_back(TakeUnits(1));
     EXPECT_NE(hak_slab_superslab(kept.back()), full);
     for (hak_slab_t *slab : kept) {
         hak_slot_pool_give_mt(slab);
@@ -155,14 +156,14 @@ TEST_F(SlotPool, FullestSuperslabServesFirstSoThatOthersDrain) {
 TEST_F(SlotPool, WhollyFreeSuperslabMayBecomeAnyKind) {
     std::vector<hak_slab_t *> slabs;
     for (int i = 0; i < 32; i++) {
-        slabs.push_back(hak_slot_pool_take_mt(1));
+        slabs.push_back(TakeUnits(1));
     }
     for (hak_slab_t *slab : slabs) {
         hak_slot_pool_give_mt(slab);
     }
     uint64_t made = Stats().superslabs_made;
     for (unsigned units : {16u, 4u, 1u}) {
-        hak_slab_t *slab = hak_slot_pool_take_mt(units);
+        hak_slab_t *slab = TakeUnits(units);
         hak_slot_pool_give_mt(slab);
     }
     bool zeroed;
@@ -219,7 +220,7 @@ TEST_F(SlotPool, RunGrowsOnlyIntoFreeSlots) {
 TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
     std::vector<hak_slab_t *> slabs;
     while (Stats().superslabs * 2 > slabs.size()) {
-        slabs.push_back(hak_slot_pool_take_mt(16)); /* nothing is left in stock */
+        slabs.push_back(TakeUnits(16)); /* nothing is left in stock */
     }
     hak_slot_pool_stats_t before = Stats();
     for (uint64_t k = 0; k < 3; k++) {
@@ -227,7 +228,7 @@ TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
         hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
         bool zeroed;
         errno = 0;
-        hak_slab_t *slab = hak_slot_pool_take_mt(4);
+        hak_slab_t *slab = TakeUnits(4);
         if (slab == nullptr) {
             EXPECT_EQ(errno, ENOMEM);
             EXPECT_EQ(hak_slot_pool_take_run_mt(4, &zeroed), nullptr);
@@ -238,7 +239,7 @@ TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
         }
     }
     hak_os_fake_reset();
-    slabs.push_back(hak_slot_pool_take_mt(4));
+    slabs.push_back(TakeUnits(4));
     EXPECT_NE(slabs.back(), nullptr);
     for (hak_slab_t *slab : slabs) {
         hak_slot_pool_give_mt(slab);
@@ -262,7 +263,7 @@ TEST_F(SlotPool, AgreesWithAModel) {
             bool zeroed = false, is_run = what >= 3;
             unsigned units = is_run ? 1 + (unsigned)random.Below(16) : 1u << 2 * random.Below(3);
             hak_slab_t *slab =
-                is_run ? hak_slot_pool_take_run_mt(units, &zeroed) : hak_slot_pool_take_mt(units);
+                is_run ? hak_slot_pool_take_run_mt(units, &zeroed) : TakeUnits(units);
             ASSERT_NE(slab, nullptr);
             ASSERT_EQ(slab->units, units);
             ASSERT_TRUE(!zeroed || IsZero(slab)) << "said to be zero";

@@ -28,6 +28,7 @@ extern "C" int __wrap_madvise(void *base, size_t bytes, int advice) {
 namespace {
 
 using hak_testing::Faults;
+using hak_testing::TakeUnits;
 
 constexpr uint64_t kDelayMs = 1000;
 
@@ -71,7 +72,7 @@ class SlotPurge : public ::testing::Test {
     static std::vector<hak_slab_t *> Take(size_t count) {
         std::vector<hak_slab_t *> slabs;
         for (size_t i = 0; i < count; i++) {
-            slabs.push_back(hak_slot_pool_take_mt(1));
+            slabs.push_back(TakeUnits(1));
             Base(slabs.back())[0] = 1;
         }
         return slabs;
@@ -109,7 +110,7 @@ TEST_F(SlotPurge, SlotThatIsUsedMeanwhileStartsAnew) {
     for (int i = 0; i < 12; i++) {
         Wait(kDelayMs / 3);
         EXPECT_EQ(Purge(kDelayMs), 0u) << i;
-        hak_slab_t *again = hak_slot_pool_take_mt(1);
+        hak_slab_t *again = TakeUnits(1);
         ASSERT_EQ(again, slab);
         EXPECT_EQ(Base(again)[0], 1) << "purged although it was in use a moment ago";
         hak_slot_pool_give_mt(again);
@@ -179,7 +180,7 @@ TEST_F(SlotPurge, RefusedPurgeKeepsTheSlotEmptyAndIsTriedAgain) {
     EXPECT_EQ(Purge(0), 0u);
     EXPECT_EQ(Stats().dirty_slots, 4u);
     EXPECT_EQ(Faults(), 0u);
-    hak_slab_t *again = hak_slot_pool_take_mt(1);
+    hak_slab_t *again = TakeUnits(1);
     EXPECT_EQ(Base(again)[0], 1) << "the content is still there, so it is no fresh slot";
     hak_slot_pool_give_mt(again);
     hak_os_fake_reset();
@@ -216,7 +217,7 @@ TEST_F(SlotPurge, SlotsInThePurgesHandCannotBeTaken) {
     std::function<void(void *, size_t)> hook = [&](void *base, size_t bytes) {
         in_purge = nullptr;
         for (int i = 0; i < 40; i++) {
-            taken.push_back(hak_slot_pool_take_mt(1));
+            taken.push_back(TakeUnits(1));
             char *at = Base(taken.back());
             ASSERT_TRUE(at + HAK_UNIT_BYTES <= base || at >= static_cast<char *>(base) + bytes);
             at[0] = 2;
@@ -235,6 +236,40 @@ TEST_F(SlotPurge, SlotsInThePurgesHandCannotBeTaken) {
     EXPECT_EQ(Base(kept)[0], 1);
     Give(taken);
     Give({kept});
+}
+
+/* The same for tiny slabs, whose slots the policy knows; and the superslab's last slab goes while
+ * the purge is at work, so that it is wholly free only when the purge is done. */
+TEST_F(SlotPurge, TinySlotsInThePurgesHandCannotBeTaken) {
+    unsigned sc = hak_sc_of(64);
+    std::vector<hak_slab_t *> slabs, others;
+    for (int i = 0; i < 5; i++) {
+        slabs.push_back(hak_slot_pool_take_mt(sc));
+        Base(slabs.back())[0] = 1;
+    }
+    hak_superslab_t *ss = hak_slab_superslab(slabs[0]);
+    hak_slab_t *last = slabs.back();
+    slabs.pop_back();
+    Give(slabs);
+    uint64_t kept = Stats().lru_superslabs;
+    std::function<void(void *, size_t)> hook = [&](void *base, size_t bytes) {
+        in_purge = nullptr;
+        for (int i = 0; i < 40; i++) {
+            others.push_back(hak_slot_pool_take_mt(sc));
+            char *at = Base(others.back());
+            ASSERT_TRUE(at + HAK_UNIT_BYTES <= base || at >= static_cast<char *>(base) + bytes);
+            at[0] = 2;
+        }
+        Give(others);
+        Give({last});
+        EXPECT_EQ(ss->free_mask | ss->purge_mask, UINT32_MAX);
+    };
+    in_purge = &hook;
+    EXPECT_GE(Purge(0), 4u * HAK_UNIT_BYTES);
+    ASSERT_EQ(others.size(), 40u);
+    EXPECT_EQ(ss->free_mask, UINT32_MAX);
+    EXPECT_GT(Stats().lru_superslabs, kept);
+    EXPECT_EQ(Faults(), 0u) << "a superslab that is wholly free and not in the LRU";
 }
 
 /* A fork that copied the pool while a purge has slots in hand would lose them in the child. */
@@ -286,7 +321,7 @@ TEST_F(SlotPurge, TakersAndPurgersDoNotMeet) {
             bool zeroed = false, is_run = random.Below(2) == 0;
             hak_slab_t *slab =
                 is_run ? hak_slot_pool_take_run_mt(1 + (unsigned)random.Below(8), &zeroed)
-                       : hak_slot_pool_take_mt(1);
+                       : TakeUnits(1);
             for (unsigned unit = 0; unit < slab->units; unit++) {
                 char *at = Base(slab) + ((size_t)unit << HAK_UNIT_SHIFT);
                 ASSERT_TRUE(!zeroed || (at[0] == 0 && at[HAK_UNIT_BYTES - 1] == 0));

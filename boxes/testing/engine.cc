@@ -45,8 +45,12 @@ OwnHeap::~OwnHeap() {
     hak_heap_release_mt(heap_);
 }
 
+hak_slab_t *TakeUnits(unsigned units) {
+    return hak_slot_pool_take_mt(hak_sc_of(units == 1 ? 2048 : units == 4 ? 8192 : 65536));
+}
+
 hak_slab_t *NewSlab(hak_heap_t *heap, unsigned sc) {
-    hak_slab_t *slab = hak_slot_pool_take_mt(hak_sc_units(sc));
+    hak_slab_t *slab = hak_slot_pool_take_mt(sc);
     if (slab == nullptr) {
         abort();
     }

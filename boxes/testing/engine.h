@@ -31,6 +31,9 @@ class OwnHeap {
     hak_heap_t *heap_;
 };
 
+/* A slab of 1, 4 or 16 units, not opened, or nullptr. Its class is above the tiny ones,
+ * whose place the slot policy chooses. */
+hak_slab_t *TakeUnits(unsigned units);
 /* A slab of the class from the pool, owned by `heap` and listed there. */
 hak_slab_t *NewSlab(hak_heap_t *heap, unsigned sc);
 /* Carves `count` blocks, which count as used from then on; as refill does. Unlists a slab that has

@@ -66,5 +66,5 @@ void hak_lock_drop(hak_lock_t *lock) {
 }
 
 void hak_lock_reset(hak_lock_t *lock) {
-    hak_store_rel(&lock->state, HAK_FREE); /* one thread left: no partner */
+    hak_store_rlx(&lock->state, HAK_FREE); /* relaxed: one thread left */
 }

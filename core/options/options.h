@@ -35,11 +35,17 @@ typedef enum {
     HAK_OPTION_TINY_SLL_DRAIN_ENABLE,
     HAK_OPTION_TINY_SLL_DRAIN_INTERVAL, /* frees of a class between two drains */
     HAK_OPTION_TINY_SLL_DRAIN_BATCH,    /* blocks that one drain gives back; 0: all */
-    HAK_OPTION_MID_CHUNK_MB,            /* size of a chunk of Mid MT: 2 or 4 */
-    HAK_OPTION_MID_CHUNK_ADAPTIVE,      /* 1: a heap's first chunk of a class is small */
-    HAK_OPTION_MID_REGISTRY,            /* hak_mid_registry_t */
-    HAK_OPTION_STATS,                   /* hak_stats_option_t: print at exit; at start only */
-    HAK_OPTION_HELP,                    /* 1: print the table at start; at start only */
+    /* boxes/ss_lru: most superslabs, most address space, greatest age */
+    HAK_OPTION_SUPERSLAB_MAX_CACHED,
+    HAK_OPTION_SUPERSLAB_MAX_MEMORY_MB,
+    HAK_OPTION_SUPERSLAB_TTL_SEC,
+    HAK_OPTION_SS_POLICY,              /* hak_slot_policy_t; fixed by the variant */
+    HAK_OPTION_TINY_CROSS_CLASS_EMPTY, /* 0: sp_slot has no stage 1b */
+    HAK_OPTION_MID_CHUNK_MB,           /* size of a chunk of Mid MT: 2 or 4 */
+    HAK_OPTION_MID_CHUNK_ADAPTIVE,     /* 1: a heap's first chunk of a class is small */
+    HAK_OPTION_MID_REGISTRY,           /* hak_mid_registry_t */
+    HAK_OPTION_STATS,                  /* hak_stats_option_t: print at exit; at start only */
+    HAK_OPTION_HELP,                   /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT
 } hak_option_id_t;
 
@@ -47,6 +53,12 @@ typedef enum { HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT, HAK_ON_ERROR_IGNORE } ha
 typedef enum { HAK_CHECK_DEFAULT, HAK_CHECK_INTERIOR } hak_check_t;
 typedef enum { HAK_REGISTRY_AUTO, HAK_REGISTRY_FLAT, HAK_REGISTRY_TWO_LEVEL } hak_registry_kind_t;
 typedef enum { HAK_MID_REGISTRY_PAGE, HAK_MID_REGISTRY_SORTED } hak_mid_registry_t;
+typedef enum {
+    HAK_SLOT_POLICY_ANY,
+    HAK_SLOT_POLICY_SP_SLOT,
+    HAK_SLOT_POLICY_SHARED,
+    HAK_SLOT_POLICY_PER_CLASS
+} hak_slot_policy_t;
 typedef enum {
     HAK_STATS_OPTION_OFF,
     HAK_STATS_OPTION_TEXT, /* "1" or "text" */

@@ -10,11 +10,17 @@
 enum {
     HAK_DEFAULT_PURGE_DELAY_MS = 500,
     HAK_DEFAULT_HUGE_CACHE_MB = 64,
+    HAK_DEFAULT_SUPERSLAB_MAX_CACHED = 256,
+    HAK_DEFAULT_SUPERSLAB_MAX_MEMORY_MB = 512,
+    HAK_DEFAULT_SUPERSLAB_TTL_SEC = 60,
     HAK_MAX_PURGE_DELAY_MS = 24 * 60 * 60 * 1000,
     HAK_MAX_HUGE_CACHE_MB = 1 << 20,
     HAK_DEFAULT_DRAIN_INTERVAL = 1024, /* the tiny notes' figure */
     HAK_MAX_DRAIN_INTERVAL = 1 << 30,
-    HAK_DEFAULT_MID_CHUNK_MB = 4
+    HAK_DEFAULT_MID_CHUNK_MB = 4,
+    HAK_MAX_SUPERSLAB_MAX_CACHED = 1 << 20,
+    HAK_MAX_SUPERSLAB_MAX_MEMORY_MB = 1 << 20,
+    HAK_MAX_SUPERSLAB_TTL_SEC = 24 * 60 * 60
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -24,6 +30,11 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_TINY_TLS_SLL] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_ENABLE] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_INTERVAL] = {HAK_DEFAULT_DRAIN_INTERVAL},
+    [HAK_OPTION_SUPERSLAB_MAX_CACHED] = {HAK_DEFAULT_SUPERSLAB_MAX_CACHED},
+    [HAK_OPTION_SUPERSLAB_MAX_MEMORY_MB] = {HAK_DEFAULT_SUPERSLAB_MAX_MEMORY_MB},
+    [HAK_OPTION_SUPERSLAB_TTL_SEC] = {HAK_DEFAULT_SUPERSLAB_TTL_SEC},
+    [HAK_OPTION_SS_POLICY] = {hak_cfg_slot_policy},
+    [HAK_OPTION_TINY_CROSS_CLASS_EMPTY] = {1},
     [HAK_OPTION_MID_CHUNK_MB] = {HAK_DEFAULT_MID_CHUNK_MB},
 };
 
@@ -48,6 +59,11 @@ static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"json", HAK_STATS_OPTION_JSON},
                                                     {"openmetrics", HAK_STATS_OPTION_OPENMETRICS},
                                                     {NULL, 0}};
+static const hak_option_word_t hak_policy_words[] = {{"any", HAK_SLOT_POLICY_ANY},
+                                                     {"sp_slot", HAK_SLOT_POLICY_SP_SLOT},
+                                                     {"shared", HAK_SLOT_POLICY_SHARED},
+                                                     {"per_class", HAK_SLOT_POLICY_PER_CLASS},
+                                                     {NULL, 0}};
 static const hak_option_word_t hak_switch_words[] = {{"0", 0},     {"1", 1},    {"off", 0},
                                                      {"on", 1},    {"no", 0},   {"yes", 1},
                                                      {"false", 0}, {"true", 1}, {NULL, 0}};
@@ -126,6 +142,36 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .help = "Blocks that one drain gives back; 0: all. For cache_policy drain alone.",
          .kind = HAK_OPTION_IS_NUMBER,
          .high = HAK_MAX_DRAIN_INTERVAL},
+    [HAK_OPTION_SUPERSLAB_MAX_CACHED] =
+        {.name = "superslab_max_cached",
+         .help = "Most wholly free superslabs of 2 MiB that stay mapped; 0: none.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_SUPERSLAB_MAX_CACHED,
+         .high = HAK_MAX_SUPERSLAB_MAX_CACHED},
+    [HAK_OPTION_SUPERSLAB_MAX_MEMORY_MB] =
+        {.name = "superslab_max_memory_mb",
+         .help = "MiB of address space that they may hold; the memory in them is purged like any "
+                 "other.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_SUPERSLAB_MAX_MEMORY_MB,
+         .high = HAK_MAX_SUPERSLAB_MAX_MEMORY_MB},
+    [HAK_OPTION_SUPERSLAB_TTL_SEC] = {.name = "superslab_ttl_sec",
+                                      .help = "How long they stay mapped when nobody needs them.",
+                                      .kind = HAK_OPTION_IS_NUMBER,
+                                      .initial = HAK_DEFAULT_SUPERSLAB_TTL_SEC,
+                                      .high = HAK_MAX_SUPERSLAB_TTL_SEC},
+    [HAK_OPTION_SS_POLICY] = {.name = "ss_policy",
+                              .help = "How slabs of blocks up to 1 KiB are placed in superslabs.",
+                              .kind = HAK_OPTION_IS_WORD,
+                              .settable = HAK_SETTABLE_BY_VARIANT,
+                              .initial = hak_cfg_slot_policy,
+                              .words = hak_policy_words},
+    [HAK_OPTION_TINY_CROSS_CLASS_EMPTY] =
+        {.name = "tiny_cross_class_empty",
+         .help = "ss_policy sp_slot: an emptied slot may serve another class before a superslab is "
+                 "added.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .initial = 1},
     [HAK_OPTION_MID_CHUNK_MB] = {.name = "mid_chunk_mb",
                                  .help = "Size of a chunk in MiB. For mid_mt alone.",
                                  .kind = HAK_OPTION_IS_WORD,

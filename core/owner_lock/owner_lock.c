@@ -14,8 +14,8 @@ void hak_owner_lock_init(void) {
 
 hak_cold void hak_owner_lock_wait(hak_owner_lock_t *lock) {
     do {
-        hak_store_rel(&lock->busy, 0); /* pairs with the acquire in hak_owner_is_out */
-        while (hak_load_acq(&lock->revoke) != 0) {
+        hak_store_rel(&lock->busy, 0);             /* pairs with the acquire in hak_owner_is_out */
+        while (hak_load_rlx(&lock->revoke) != 0) { /* relaxed: entering loads it again */
             hak_os_wait(&lock->revoke.v, 1, -1);
         }
     } while (!hak_owner_lock_enter(lock));
@@ -69,6 +69,6 @@ void hak_owner_lock_drop_guest(hak_owner_lock_t *lock) {
 }
 
 void hak_owner_lock_reset(hak_owner_lock_t *lock) {
-    hak_store_rel(&lock->busy, 0); /* one thread left: no partner */
-    hak_store_rel(&lock->revoke, 0);
+    hak_store_rlx(&lock->busy, 0); /* relaxed: one thread left */
+    hak_store_rlx(&lock->revoke, 0);
 }

@@ -22,7 +22,7 @@ hak_inline bool hak_owner_lock_enter(hak_owner_lock_t *lock) {
         hak_store_rlx(&lock->busy, 1);
         hak_compiler_fence();
     } else {
-        (void)hak_swap_seq(&lock->busy, 1); /* pairs with the cas_seq in hak_raise */
+        hak_store_seq(&lock->busy, 1); /* pairs with the cas_seq in hak_raise */
     }
     return hak_load_seq(&lock->revoke) == 0; /* acquire part pairs with the release in drop_guest */
 }

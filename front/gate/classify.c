@@ -4,6 +4,7 @@
 
 #include "backends/large/large.h"
 #include "base/bits.h"
+#include "boxes/slot_policy/slot_policy.h"
 #include "front/gate/gate_inl.h"
 #include "front/gate/gate_internal.h"
 
@@ -74,7 +75,7 @@ const char *hak_gate_served_by(const void *block) {
     hak_classified_t c = hak_gate_classify(block);
     switch (c.kind) {
     case HAK_KIND_BLOCK:
-        return hak_route[c.sc]->name;
+        return hak_slot_policy_serves(c.sc) ? hak_slot_policy_name : hak_route[c.sc]->name;
     case HAK_KIND_LARGE:
         return "large";
     case HAK_KIND_INVALID:

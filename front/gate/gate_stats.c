@@ -91,6 +91,24 @@ static void hak_add_blocks(hak_stats_t *stats) {
     stats->live_bytes += large.bytes;
 }
 
+static void hak_add_tiny(const hak_slot_pool_stats_t *pool, hak_stats_t *stats) {
+    stats->tiny_from_empty = pool->tiny_from_empty;
+    stats->tiny_from_cross = pool->tiny_from_cross;
+    stats->tiny_from_unused = pool->tiny_from_unused;
+    stats->tiny_from_new = pool->tiny_from_new;
+    stats->tiny_slabs_active = pool->tiny_slabs_active;
+    stats->tiny_slabs_peak = pool->tiny_slabs_peak;
+    stats->tiny_classes_used = pool->tiny_classes_used;
+    stats->tiny_superslabs_made = pool->tiny_superslabs_made;
+    stats->lru_hits = pool->lru_hits;
+    stats->lru_misses = pool->lru_misses;
+    stats->lru_pushes = pool->lru_pushes;
+    stats->lru_evictions = pool->lru_evictions;
+    stats->lru_superslabs = pool->lru_superslabs;
+    stats->pool_locks = pool->locks;
+    stats->pool_lock_waits = pool->lock_waits;
+}
+
 static void hak_add_supply(hak_stats_t *stats) {
     hak_slot_pool_stats_t pool;
     hak_slot_pool_stats_mt(&pool);
@@ -101,6 +119,7 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->slot_from_empty = pool.from_empty;
     stats->slot_from_unused = pool.from_unused;
     stats->slot_from_new = pool.from_new;
+    hak_add_tiny(&pool, stats);
     stats->purges += pool.purges;
     stats->purged_bytes += pool.purged_bytes;
     stats->empty_dirty_bytes += pool.dirty_slots << HAK_UNIT_SHIFT;

@@ -7,6 +7,7 @@
  *   rss_probe spike_fork       the same without any call, in a child of fork
  *   rss_probe lock             mlockall, then allocates 16 MiB; prints resident KiB, or
  *                              "skipped: ..."
+ *   rss_probe limited          fills and frees, then wants the same address space as one block
  *   rss_probe soak             T-42: replaces blocks of a steady set; prints mapped bytes at
  *                              checkpoints
  *   rss_probe registry         prints 1 if the registry is the flat map, else 0
@@ -211,6 +212,28 @@ static void run_soak(void) {
     printf("\n");
 }
 
+enum { LIMITED_BYTES = 100 << 20, LIMITED_BLOCK = 1000 };
+
+/* Small blocks take most of the address space and go; then one large block needs as much. */
+static void run_limited(void) {
+    static void *blocks[LIMITED_BYTES / LIMITED_BLOCK];
+    size_t count = sizeof blocks / sizeof blocks[0];
+    hak_stats_t s;
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = malloc(LIMITED_BLOCK);
+        if (blocks[i] == NULL) {
+            fail("malloc");
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(blocks[i]);
+    }
+    unsigned long long kept = stats(&s) == 0 ? s.lru_superslabs : 0;
+    void *volatile large = malloc(LIMITED_BYTES);
+    printf("kept %llu large %s\n", kept, large != NULL ? "yes" : "no");
+    free(large);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     hak_stats_t s;
@@ -224,14 +247,15 @@ int main(int argc, char **argv) {
         run_lock();
     } else if (strcmp(what, "soak") == 0) {
         run_soak();
+    } else if (strcmp(what, "limited") == 0) {
+        run_limited();
     } else if (strcmp(what, "registry") == 0) {
         void *volatile block = malloc(100);
         free(block);
         printf("%d\n", stats(&s) == 0 ? (int)s.registry_flat : -1);
     } else {
-        fprintf(
-            stderr,
-            "usage: rss_probe empty | spike caller|idle | spike_fork | lock | soak | registry\n");
+        fprintf(stderr, "usage: rss_probe empty | spike caller|idle | spike_fork | lock | soak | "
+                        "limited | registry\n");
         return 2;
     }
     return 0;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What the process costs in memory: empty, after a peak, locked, limited, over time.
 #   rss_test.sh PROBE LIBRARY CASE
-# CASE: empty, spike, spike_background, spike_background_fork, locked, soak, two_level
+# CASE: empty, spike, spike_background, spike_background_fork, locked, soak, limited,
+#         two_level
 set -euo pipefail
 probe=$1 library=$(realpath "$2") case=$3
 
@@ -56,6 +57,13 @@ soak) # T-42; the limit is twice what the set needs, so a leak of address space 
         NR > 10 && $1 > second { second = $1 }
         END { exit !(NR == 20 && first > 0 && second <= first * 1.15) }' ||
         fail "mapped bytes grow while the live set is steady"
+    ;;
+limited) # free superslabs are kept mapped, but not when their address space is wanted
+    result=$(ulimit -v 163840 && on_hakmem "$probe" limited)
+    echo "$result"
+    read -r -a words <<< "$result"
+    ((words[1] >= 40)) || fail "nothing was kept, the test shows nothing"
+    [[ ${words[3]} == yes ]] || fail "a block does not get the address space of kept superslabs"
     ;;
 two_level)
     [[ $(on_hakmem "$probe" registry) == 1 ]] || fail "without a limit the map is not flat"

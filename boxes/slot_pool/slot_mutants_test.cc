@@ -1,0 +1,101 @@
+/* Each illegal transition, allowed once: the check of the pool must see it. Debug builds abort at
+ * the transition itself; here the table lets it through. */
+#include <gtest/gtest.h>
+#include <string.h>
+
+#include "backends/os/os_fake.h"
+#include "base/bits.h"
+#include "boxes/slot_policy/slot_policy.h"
+#include "boxes/slot_pool/slot_pool.h"
+#include "boxes/slot_pool/slot_pool_internal.h"
+#include "boxes/testing/engine.h"
+
+namespace {
+
+class SlotMutants : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        hak_testing::StartEngine();
+        memcpy(saved_, hak_slot_state_legal, sizeof saved_);
+        for (unsigned i = 0; i < 8; i++) {
+            slabs_.push_back(hak_slot_pool_take_mt(kTiny));
+            slabs_.push_back(hak_testing::TakeUnits(1));
+        }
+        for (int i = 0; i < 4; i++) {
+            hak_slot_pool_give_mt(slabs_.back());
+            slabs_.pop_back();
+        }
+    }
+    void TearDown() override {
+        memcpy(hak_slot_state_legal, saved_, sizeof saved_);
+        for (hak_slab_t *slab : slabs_) {
+            hak_slot_pool_give_mt(slab);
+        }
+        EXPECT_EQ(hak_testing::Faults(), 0u);
+    }
+    static size_t Check() { return hak_slot_pool_check_locked(); }
+
+    const unsigned kTiny = hak_sc_of(64);
+    uint8_t saved_[HAK_SLOT_STATES];
+    std::vector<hak_slab_t *> slabs_;
+};
+
+/* Tries one illegal transition of one slot of `ss` and takes it back. */
+void TryMutant(hak_superslab_t *ss, hak_slot_state_t from, hak_slot_state_t to) {
+    /* PURGING without a purge, in the pool's books: a state to begin with. */
+    bool lend = from == HAK_SLOT_PURGING;
+    uint32_t slot = hak_slot_state_mask(ss, lend ? HAK_SLOT_EMPTY : from);
+    slot &= -slot;
+    ASSERT_NE(slot, 0u);
+    if (lend) {
+        hak_pool_move_locked(ss, slot, HAK_SLOT_EMPTY, HAK_SLOT_PURGING);
+    }
+    ASSERT_EQ(hak_slot_pool_check_locked(), 0u);
+    hak_slot_state_legal[from] |= (uint8_t)(1u << to);
+    hak_slot_state_move_locked(ss, slot, from, to);
+    EXPECT_NE(hak_slot_pool_check_locked(), 0u) << from << " to " << to;
+    hak_slot_state_legal[to] |= (uint8_t)(1u << from);
+    hak_slot_state_move_locked(ss, slot, to, from);
+    if (lend) {
+        hak_pool_move_locked(ss, slot, HAK_SLOT_PURGING, HAK_SLOT_EMPTY);
+    }
+    EXPECT_EQ(hak_slot_pool_check_locked(), 0u);
+}
+
+TEST_F(SlotMutants, CheckSeesEveryIllegalTransition) {
+    unsigned tried = 0;
+    hak_slot_pool_fork_take();
+    for (hak_slab_t *slab : {slabs_[0], slabs_[1]}) {
+        for (int from = 0; from < HAK_SLOT_STATES; from++) {
+            for (int to = 0; to < HAK_SLOT_STATES; to++) {
+                if (from == to || (saved_[from] >> to & 1) != 0) {
+                    continue;
+                }
+                TryMutant(hak_slab_superslab(slab), (hak_slot_state_t)from, (hak_slot_state_t)to);
+                memcpy(hak_slot_state_legal, saved_, sizeof saved_);
+                tried++;
+            }
+        }
+    }
+    hak_slot_pool_fork_drop();
+    EXPECT_EQ(tried, 2u * 6) << "12 ordered pairs of states, 6 of them legal";
+}
+
+/* The same with the pool's counts and lists kept in step, as a wrong line in the pool would: what
+ * is ACTIVE must still be what slabs cover, and what is EMPTY must be due for a visit. */
+TEST_F(SlotMutants, CheckSeesSlabsAndStatesThatDisagree) {
+    hak_slot_pool_fork_take();
+    hak_superslab_t *ss = hak_slab_superslab(slabs_[0]);
+    uint32_t slot = 1u << slabs_[0]->slot;
+    for (hak_slot_state_t to : {HAK_SLOT_UNUSED, HAK_SLOT_PURGING}) {
+        hak_slot_state_legal[HAK_SLOT_ACTIVE] |= (uint8_t)(1u << to);
+        hak_slot_state_legal[to] |= 1u << HAK_SLOT_ACTIVE;
+        hak_pool_move_locked(ss, slot, HAK_SLOT_ACTIVE, to);
+        EXPECT_NE(Check(), 0u) << to;
+        hak_pool_move_locked(ss, slot, to, HAK_SLOT_ACTIVE);
+        EXPECT_EQ(Check(), 0u);
+    }
+    hak_slot_pool_fork_drop();
+}
+
+} // namespace

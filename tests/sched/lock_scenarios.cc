@@ -1,0 +1,125 @@
+/* core/lock and core/owner_lock. What a lock guards here is plain, so the scheduler also checks
+ * that who takes it sees what the last holder did.
+ */
+#include "backends/os/os_fake.h"
+#include "core/lock/lock.h"
+#include "tests/sched/sched.h"
+extern "C" {
+#include "core/owner_lock/owner_lock_inl.h"
+}
+
+namespace {
+
+void Nothing() {}
+
+/* hak_lock */
+
+hak_lock_t lock = HAK_LOCK_INIT(HAK_RANK_META);
+uint64_t count, tries;
+
+void CountOnce() {
+    hak_lock_take(&lock);
+    count++;
+    hak_lock_drop(&lock);
+}
+void CountTwice(int) {
+    CountOnce();
+    CountOnce();
+}
+void IsFour() { HAK_SCHED_CHECK(count == 4 && hak_lock_try(&lock)); }
+hak_sched::Add lock_two({"lock_two", 2, {4, 2}, 500, Nothing, CountTwice, IsFour});
+
+void CountOne(int) { CountOnce(); }
+void IsThree() { HAK_SCHED_CHECK(count == 3 && hak_lock_try(&lock)); }
+hak_sched::Add lock_three({"lock_three", 3, {3, 2}, 5000, Nothing, CountOne, IsThree});
+
+void TakeOrTry(int self) {
+    if (self == 0) {
+        CountOnce();
+    } else if (hak_lock_try(&lock)) {
+        count++;
+        hak_lock_drop(&lock);
+    } else {
+        tries++; /* by one thread */
+    }
+}
+void AllCame() { HAK_SCHED_CHECK(count + tries == 2 && count >= 1); }
+hak_sched::Add lock_try({"lock_try", 2, {4, 2}, 30, Nothing, TakeOrTry, AllCame});
+
+/* hak_owner_lock: thread 0 is the owner. */
+
+hak_owner_lock_t door;
+uint64_t visits, owner_visits;
+
+void WithBarrier() { hak_owner_lock_init(); }
+void WithoutBarrier() {
+    hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, UINT64_MAX);
+    hak_owner_lock_init();
+}
+
+void VisitAsOwner() {
+    hak_owner_lock_take_owner(&door);
+    visits++;
+    owner_visits++;
+    hak_owner_lock_drop_owner(&door);
+}
+bool TryAsGuest() {
+    bool inside = hak_owner_lock_try_guest(&door);
+    if (inside) {
+        visits++;
+        hak_owner_lock_drop_guest(&door);
+    }
+    return inside;
+}
+void VisitAsGuest() {
+    hak_owner_lock_take_guest(&door);
+    visits++;
+    hak_owner_lock_drop_guest(&door);
+}
+/* Nobody is left inside, and the door still works. */
+void DoorIsShut(uint64_t at_least, uint64_t at_most) {
+    HAK_SCHED_CHECK(visits >= at_least && visits <= at_most);
+    HAK_SCHED_CHECK(TryAsGuest());
+    VisitAsOwner();
+}
+
+void OwnerAndTry(int self) {
+    if (self == 0) {
+        VisitAsOwner();
+        VisitAsOwner();
+    } else {
+        (void)TryAsGuest();
+    }
+}
+void TwoOrThree() { DoorIsShut(2, 3); }
+hak_sched::Add owner_try({"owner_try", 2, {4, 2}, 1000, WithBarrier, OwnerAndTry, TwoOrThree});
+hak_sched::Add
+    owner_try_seq({"owner_try_seq", 2, {4, 2}, 1000, WithoutBarrier, OwnerAndTry, TwoOrThree});
+
+void OwnerAndGuest(int self) {
+    if (self == 0) {
+        VisitAsOwner();
+        VisitAsOwner();
+    } else {
+        VisitAsGuest();
+    }
+}
+void Three() { DoorIsShut(3, 3); }
+hak_sched::Add owner_guest({"owner_guest", 2, {4, 2}, 500, WithBarrier, OwnerAndGuest, Three});
+hak_sched::Add
+    owner_guest_seq({"owner_guest_seq", 2, {4, 2}, 400, WithoutBarrier, OwnerAndGuest, Three});
+
+void OwnerAndTwo(int self) {
+    if (self == 0) {
+        VisitAsOwner();
+    } else if (self == 1) {
+        VisitAsGuest();
+    } else {
+        (void)TryAsGuest();
+    }
+}
+hak_sched::Add owner_two({"owner_two", 3, {3, 1}, 5000, WithBarrier, OwnerAndTwo, TwoOrThree});
+hak_sched::Add
+    owner_two_seq({"owner_two_seq", 3, {3, 1}, 5000, WithoutBarrier, OwnerAndTwo, TwoOrThree});
+
+} // namespace
