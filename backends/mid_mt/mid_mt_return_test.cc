@@ -119,6 +119,25 @@ TEST_F(MidMt, IdleBinsAreFlushed) {
     Put(own.get(), busy, k16);
 }
 
+/* A sleeping owner's chunk that has room, with no remote frees there: taken over all the same. */
+TEST_F(MidMt, AdoptionFromASleeper) {
+    Own own;
+    hak_block_t *mine = Take(own.get(), k32);
+    hak_heap_t *other = hak_heap_acquire_mt();
+    hak_store_rlx(&own.get()->active_ms, 0);
+    uint64_t made = Counters().mid_mt_chunks_made;
+    hak_block_t *block = nullptr;
+    for (unsigned i = 0; i < 4 && block == nullptr; i++) {
+        block = mid.refill_one(other, k32);
+    }
+    EXPECT_EQ(Counters().mid_mt_chunks_made, made);
+    EXPECT_EQ(Counters().mid_mt_chunks, 1u);
+    EXPECT_TRUE(mid.take_back_remote(nullptr, mine, k32));
+    EXPECT_TRUE(mid.take_back_remote(nullptr, block, k32));
+    mid.thread_exit(other);
+    hak_heap_release_mt(other);
+}
+
 /* A chunk with purged units is adopted while it is pending at its old owner. */
 TEST_F(MidMt, AdoptionOfAPendingChunk) {
     Own own;

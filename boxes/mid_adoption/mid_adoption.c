@@ -46,10 +46,8 @@ hak_mid_chunk_t *hak_mid_adoption_take_owner(hak_mid_heap_t *mine, unsigned sc, 
         if (from == NULL || !hak_is_idle(heap, now_ms, HAK_MID_ADOPTION_LEASE_MS)) {
             continue;
         }
-        /* relaxed: a hint */
-        bool has_partial =
-            hak_load_rlx(&heap->idle) != 0 && hak_mid_heap_has_partial(from, hak_mid_index(sc));
-        if (!has_partial && !hak_mid_remote_has_pending(from)) {
+        if (!hak_mid_heap_has_partial(from, hak_mid_index(sc)) &&
+            !hak_mid_remote_has_pending(from)) {
             continue;
         }
         entered++;

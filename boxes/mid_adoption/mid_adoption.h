@@ -1,10 +1,11 @@
 /* mid_adoption: chunks change hands when their owner is gone or idle, and memory of idle heaps goes
  * back, so that nothing waits for a thread that sleeps.
  *
- * As boxes/adoption does for slabs, and by the same rules: a heap without a thread gives any chunk
- * that has something; a heap whose thread has been on no slow path for the lease time gives one
- * after its remote frees have been taken in. Purging alone asks for no lease: a busy thread's free
- * memory would otherwise stay as long as others do the purge passes.
+ * As boxes/adoption does for slabs, but that a heap whose thread has been on no slow path for the
+ * lease time gives chunks like one without a thread: what a guest has taken in there once would
+ * else wait for the next remote free. A thread that runs on hits alone does not miss them. Purging
+ * asks for no lease: a busy thread's free memory would otherwise stay as long as others do the
+ * purge passes.
  *
  * Owns       nothing but the cursor over heaps.
  * Threads    hak_mid_adoption_take_owner: inside the owner lock of `mine`. *_mt: any, outside all

@@ -114,14 +114,14 @@ TEST_P(MidSegment, PurgeRebuildsTheList) {
     put_unit(5, per_unit - 1);
     put_unit(0, 1);
     put_unit(3, per_unit);
-    memset((char *)blocks[2 * per_unit] + 64, 1, 64);
+    EXPECT_NE(hak_block_mark(blocks[2 * per_unit]), 0u);
     EXPECT_EQ(chunk.Purge(false), 0u) << "the first visit only looks";
     EXPECT_TRUE(chunk.last().more);
     uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
     EXPECT_EQ(chunk.Purge(false), 2u << HAK_UNIT_SHIFT);
     EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + 1) << "neighbours in one call";
     EXPECT_FALSE(chunk.last().more);
-    EXPECT_EQ(((char *)blocks[2 * per_unit])[64], 0) << "it was not given back";
+    EXPECT_EQ(hak_block_mark(blocks[2 * per_unit]), 0u) << "it was not given back";
     EXPECT_EQ(hak_registry_tag((uintptr_t)blocks[2 * per_unit]), HAK_TAG_NONE);
     EXPECT_EQ(hak_registry_tag((uintptr_t)blocks[5 * per_unit]), kTag | GetParam()
                                                                             << HAK_BIN_SHIFT);
