@@ -208,6 +208,14 @@ static void put_hakmem_options(const hak_bench_options_t *options) {
     fputs(options->json ? "}," : "\n", stdout);
 }
 
+/* How many of the superslabs that were wanted had been kept; nothing if none was wanted. */
+static void put_lru_rate(const hak_bench_options_t *options, uint64_t hits, uint64_t misses) {
+    if (hits + misses != 0) {
+        printf(options->json ? ",\"lru_hit_percent\":%.1f" : " lru_hit_percent=%.1f",
+               100.0 * (double)hits / (double)(hits + misses));
+    }
+}
+
 /* What it counted. */
 static void put_hakmem(const hak_bench_options_t *options) {
     static const struct {
@@ -273,6 +281,7 @@ static void put_hakmem(const hak_bench_options_t *options) {
             printf("%" PRIu64, value);
         }
     }
+    put_lru_rate(options, stats.lru_hits, stats.lru_misses);
     fputs(options->json ? "}," : "\n", stdout);
 }
 
