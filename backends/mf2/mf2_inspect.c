@@ -99,7 +99,7 @@ static void hak_verify_page(hak_mf2_page_t *page, void *context) {
     v->used += hak_load_rlx(&page->used);
 }
 
-void hak_mf2_counters(struct hak_stats *stats) {
+void hak_mf2_fill_counters(struct hak_stats *stats) {
     hak_verify_t v = {0};
     hak_mf2_counters_t sum;
     hak_each_page(hak_verify_page, &v);

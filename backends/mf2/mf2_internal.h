@@ -14,7 +14,7 @@ extern "C" {
 /* The functions of the port that look at everything: see backends/port. */
 bool hak_mf2_describe(uintptr_t address, hak_block_info_t *info);
 void hak_mf2_stats(hak_backend_stats_t *out);
-void hak_mf2_counters(struct hak_stats *stats);
+void hak_mf2_fill_counters(struct hak_stats *stats);
 size_t hak_mf2_check(void);
 void hak_mf2_fork_take(void);
 void hak_mf2_fork_drop(bool in_child);
