@@ -24,8 +24,8 @@ HAK_SUITE_VARIANTS = [
     "hakmem_mf2",
 ]
 
-# Variants that differ from these by a policy alone are tagged `few`: undefined-behaviour and debug
-# builds leave them out, for time.
+# Variants that differ from these by a policy alone are tagged `few`: debug builds leave them out,
+# for time.
 _MAIN_VARIANTS = [
     "hakmem",
     "hakmem_faulty",

@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-phases=(tidy gcc commands layers asan ubsan tsan debug lto)
+phases=(tidy gcc commands layers asan tsan debug lto)
 passed=0
 failed=0
 
@@ -19,7 +19,9 @@ ${phases[*]}
   gcc      bazel test //...
   commands the commands of the README, as a user types them
   layers   bazel build --config=layers //..., with clang: no box uses a header it does not declare
-  asan, ubsan, tsan   the suites without the malloc override, instrumented
+  asan     the suites without the malloc override, with AddressSanitizer and
+           UndefinedBehaviorSanitizer together
+  tsan     the same with ThreadSanitizer
   debug    the same suites with the checks of HAKMEM's debug build
   lto      the libraries with link-time optimisation
 The last line is "N passed, N failed" over all phases; a build or check counts as one. The exit
@@ -80,7 +82,8 @@ run_phase() {
         gcc) test_phase gcc //... ;;
         commands) check_phase commands "$root/tests/linking/commands.sh" ;;
         layers) check_phase layers quiet_build --config=layers //... ;;
-        asan | ubsan | tsan) test_phase "$phase" --config="$phase" --build_tests_only //... ;;
+        asan) test_phase asan --config=ubsan --config=asan --build_tests_only //... ;;
+        tsan) test_phase tsan --config=tsan --build_tests_only //... ;;
         debug)
             test_phase debug --config=debug --build_tests_only \
                 --build_tag_filters=-no-san,-few --test_tag_filters=-no-san,-few //...
