@@ -72,5 +72,5 @@ size_t hak_run_describe(uintptr_t address, uintptr_t *block) {
     /* pairs with hak_run_alloc_mt */
     size_t bytes = run == NULL ? 0 : hak_load_acq(&run->large_bytes);
     *block = run == NULL ? 0 : hak_slab_base(run);
-    return bytes != 0 && address - *block < (uintptr_t)run->units << HAK_UNIT_SHIFT ? bytes : 0;
+    return address - *block < hak_align_up(bytes, HAK_UNIT_BYTES) ? bytes : 0;
 }

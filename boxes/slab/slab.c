@@ -10,7 +10,8 @@ hak_slab_t *hak_slab_of(uintptr_t address) {
         return NULL;
     }
     hak_superslab_t *ss = (hak_superslab_t *)region;
-    return &ss->slab[ss->head[(address >> HAK_UNIT_SHIFT) % HAK_SUPERSLAB_SLOTS]];
+    unsigned slot = (unsigned)(address >> HAK_UNIT_SHIFT) % HAK_SUPERSLAB_SLOTS;
+    return &ss->slab[hak_load_rlx(&ss->head[slot])]; /* relaxed: see the header on stability */
 }
 
 void hak_slab_open(hak_slab_t *slab, unsigned sc) {

@@ -78,8 +78,9 @@ typedef struct hak_superslab {
     struct hak_superslab *visit_next;
     struct hak_superslab *all_next; /* every descriptor ever made; never changes */
     hak_a32_t mapped;               /* 1 while it has memory */
-    /* slot_pool: first slot of the slab or run that holds the slot */
-    uint8_t head[HAK_SUPERSLAB_SLOTS];
+    /* slot_pool, under its lock: first slot of the slab or run that holds the slot. Atomic for the
+     * sake of those who look up an address in which no block lives, after a wild free. */
+    hak_a32_t head[HAK_SUPERSLAB_SLOTS];
     hak_slab_t slab[HAK_SUPERSLAB_SLOTS];
 } hak_superslab_t;
 

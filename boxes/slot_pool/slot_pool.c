@@ -108,7 +108,7 @@ static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned un
         hak_pool.stats.from_empty++;
     }
     for (unsigned i = first; i < first + units; i++) {
-        ss->head[i] = (uint8_t)first;
+        hak_store_rlx(&ss->head[i], first); /* relaxed: the block's own way publishes it */
         ss->slab[i].units = 0;
     }
     ss->slab[first].units = (uint8_t)units;
@@ -227,7 +227,7 @@ bool hak_slot_pool_grow_run_mt(hak_slab_t *run, unsigned units) {
         hak_pool_move_locked(ss, empty, HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE);
         hak_pool_move_locked(ss, more & ~empty, HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE);
         for (unsigned i = run->units; i < units; i++) {
-            ss->head[run->slot + i] = run->slot;
+            hak_store_rlx(&ss->head[run->slot + i], run->slot); /* relaxed: as for a new run */
         }
         run->units = (uint8_t)units;
     }

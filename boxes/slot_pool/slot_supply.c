@@ -28,7 +28,7 @@ static hak_superslab_t *hak_descriptor_locked(void) {
     ss->kind = HAK_KIND_LOOSE;
     for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
         ss->slab[i].slot = (uint8_t)i;
-        ss->head[i] = (uint8_t)i;
+        hak_store_rlx(&ss->head[i], i); /* relaxed: published with the descriptor */
     }
     /* relaxed: written under the lock only */
     ss->all_next = (hak_superslab_t *)hak_load_rlx(&hak_pool.all);

@@ -207,6 +207,24 @@ TEST_F(Gate, OfTwoThreadsThatFreeALargeBlockOneSucceeds) {
     }
 }
 
+/* The lookup of a wild address meets slots that change hands; TSan sees a plain read of them. */
+TEST_F(Gate, WildFreesBesideRunsThatComeAndGoAreErrors) {
+    constexpr int kRounds = 400;
+    char *first = Alloc(200000);
+    Free(first);
+    uint64_t errors = hak_error_count();
+    hak_testing::RunThreads(2, [first](int thread) {
+        for (int i = 0; i < kRounds; i++) {
+            if (thread == 0) {
+                Free(first + (size_t)(i % 4) * 65536 + 8);
+            } else {
+                Free(Alloc(200000 + (size_t)(i % 3) * 65536));
+            }
+        }
+    });
+    EXPECT_EQ(hak_error_count(), errors + kRounds);
+}
+
 TEST_F(Gate, GoodSizeIsWhatABlockHas) {
     for (size_t size : BorderSizes()) {
         Settle(); /* a cached mapping may be a little larger */
