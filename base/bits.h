@@ -19,6 +19,9 @@ static inline size_t hak_align_down(size_t n, size_t align) { return n & ~(align
 static inline unsigned hak_log2_floor(size_t n) { return 63u - (unsigned)__builtin_clzll(n); }
 static inline unsigned hak_lowest_bit(uint64_t mask) { return (unsigned)__builtin_ctzll(mask); }
 static inline unsigned hak_bit_count32(uint32_t mask) { return (unsigned)__builtin_popcount(mask); }
+static inline unsigned hak_bit_count64(uint64_t mask) {
+    return (unsigned)__builtin_popcountll(mask);
+}
 
 /* `count` ones from bit `first` on; first + count <= 32. */
 static inline uint32_t hak_mask32(unsigned first, unsigned count) {

@@ -11,13 +11,22 @@
 
 typedef enum {
     HAK_RANK_NONE,
-    HAK_RANK_FORK,     /* one fork at a time */
-    HAK_RANK_HEAPS,    /* the lists of heaps */
-    HAK_RANK_HEAP,     /* a heap's slab lists: an owner lock */
-    HAK_RANK_HUGE,     /* huge mappings and their cache */
-    HAK_RANK_POOL,     /* superslabs and slots */
-    HAK_RANK_REGISTRY, /* leaves of the registry */
-    HAK_RANK_META,     /* metadata arena */
+    HAK_RANK_FORK,         /* one fork at a time */
+    HAK_RANK_HEAPS,        /* the lists of heaps */
+    HAK_RANK_HEAP,         /* a heap's slab lists: an owner lock */
+    HAK_RANK_HUGE,         /* huge mappings and their cache */
+    HAK_RANK_POOL,         /* superslabs and slots */
+    HAK_RANK_MID_SUPPLY,   /* spare chunks of Mid MT */
+    HAK_RANK_MID_REGISTRY, /* the sorted list of those chunks */
+    HAK_RANK_POOL_REMOTE,  /* the queue of a thread pool, as mutex */
+    HAK_RANK_PAGES,        /* shelves of the page arena */
+    HAK_RANK_MID_COLLECT,  /* who looks for free pages of the mid pool */
+    HAK_RANK_MID_SHARD,    /* a shard of its free blocks */
+    HAK_RANK_MID_PAGES,    /* its pages */
+    HAK_RANK_MF2_ORPHANS,  /* pages that no thread owns */
+    HAK_RANK_MF2_POOL,     /* regions of mf2 pages */
+    HAK_RANK_REGISTRY,     /* leaves of the registry */
+    HAK_RANK_META,         /* metadata arena */
     HAK_RANK_COUNT
 } hak_lock_rank_t;
 

@@ -14,7 +14,9 @@ def _fake_transition_impl(settings, attr):
         "//config:cache": attr.cache or settings["//config:cache"],
         "//config:debug": attr.debug or settings["//config:debug"],
         "//config:kernel": attr.kernel,
+        "//config:pool_freelist": attr.pool_freelist or settings["//config:pool_freelist"],
         "//config:slot_policy": attr.slot_policy or settings["//config:slot_policy"],
+        "//config:pool_remote": attr.pool_remote or settings["//config:pool_remote"],
     }
 
 _fake_transition = transition(
@@ -22,13 +24,17 @@ _fake_transition = transition(
     inputs = [
         "//config:cache",
         "//config:debug",
+        "//config:pool_freelist",
         "//config:slot_policy",
+        "//config:pool_remote",
     ],
     outputs = [
         "//config:cache",
         "//config:debug",
         "//config:kernel",
+        "//config:pool_freelist",
         "//config:slot_policy",
+        "//config:pool_remote",
     ],
 )
 
@@ -49,7 +55,9 @@ _hak_on_fake_test = rule(
         "cache": attr.string(),
         "debug": attr.string(),
         "kernel": attr.string(default = "fake"),
+        "pool_freelist": attr.string(),
         "slot_policy": attr.string(),
+        "pool_remote": attr.string(),
         "program": attr.label(
             cfg = _fake_transition,
             executable = True,
@@ -68,7 +76,9 @@ def hak_fake_test(
         deps = [],
         cache = "",
         debug = "",
+        pool_freelist = "",
         slot_policy = "",
+        pool_remote = "",
         copts = [],
         linkopts = [],
         size = "small",
@@ -82,7 +92,9 @@ def hak_fake_test(
       deps: the boxes it tests; os_fake is one of them without being named.
       cache: fixes //config:cache, for tests of one policy.
       debug: "on" or "off" fixes //config:debug, for tests of the checks themselves.
+      pool_freelist: fixes //config:pool_freelist.
       slot_policy: fixes //config:slot_policy.
+      pool_remote: fixes //config:pool_remote, for tests of one queue.
       copts: more flags, after ours.
       linkopts: more link flags.
       size: as in cc_test.
@@ -104,7 +116,9 @@ def hak_fake_test(
         size = size,
         cache = cache,
         debug = debug,
+        pool_freelist = pool_freelist,
         slot_policy = slot_policy,
+        pool_remote = pool_remote,
         program = name + "_program",
         tags = tags,
         **kwargs
@@ -114,6 +128,7 @@ def hak_sched_test(
         name,
         srcs,
         deps = [],
+        pool_freelist = "",
         slot_policy = "",
         size = "medium",
         tags = [],
@@ -129,6 +144,7 @@ def hak_sched_test(
       name: name of the test.
       srcs: its sources.
       deps: the boxes it tests; the scheduler is one of them without being named.
+      pool_freelist: fixes //config:pool_freelist.
       slot_policy: fixes //config:slot_policy.
       size: as in cc_test.
       tags: tags of the test.
@@ -154,6 +170,7 @@ def hak_sched_test(
         debug = "on",
         kernel = "scheduled",
         program = name + "_program",
+        pool_freelist = pool_freelist,
         slot_policy = slot_policy,
         tags = tags,
         **kwargs

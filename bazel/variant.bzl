@@ -18,8 +18,13 @@ _SETTINGS = [
     "check",
     "debug",
     "kernel",
+    "mf2_drain",
+    "mf2_header",
     "mid",
+    "pool_freelist",
+    "pool_shards",
     "slot_policy",
+    "pool_remote",
     "stats",
     "variant",
 ]

@@ -17,6 +17,11 @@ HAK_SUITE_VARIANTS = [
     "hakmem_sp_slot",
     "hakmem_shared_ss",
     "hakmem_per_class_ss",
+    "hakmem_mid_mt",
+    "hakmem_pool_tls",
+    "hakmem_midpool",
+    "hakmem_midpool_lockfree",
+    "hakmem_mf2",
 ]
 
 # Variants that differ from these by a policy alone are tagged `few`: debug builds leave them out,
@@ -24,7 +29,11 @@ HAK_SUITE_VARIANTS = [
 _MAIN_VARIANTS = [
     "hakmem",
     "hakmem_faulty",
+    "hakmem_mid_mt",
+    "hakmem_midpool",
+    "hakmem_pool_tls",
     "hakmem_sp_slot",
+    "hakmem_mf2",
 ]
 
 def hak_variant_test(

@@ -7,7 +7,10 @@
 #define HAK_CONFIG_HAK_CONFIG_H_
 
 #if !defined(HAK_CFG_CHECK) || !defined(HAK_CFG_STATS) || !defined(HAK_CFG_DEBUG) ||               \
-    !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE) || !defined(HAK_CFG_SLOT_POLICY)
+    !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE) ||                               \
+    !defined(HAK_CFG_SLOT_POLICY) || !defined(HAK_CFG_POOL_REMOTE_MUTEX) ||                        \
+    !defined(HAK_CFG_POOL_LOCKFREE) || !defined(HAK_CFG_POOL_SHARDS) ||                            \
+    !defined(HAK_CFG_MF2_DRAIN) || !defined(HAK_CFG_MF2_HEADER)
 #error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
@@ -23,6 +26,15 @@ enum { hak_cfg_cache_drain = HAK_CFG_CACHE_DRAIN };
 /* Sizes from here up to 32 KiB have the classes of a mid backend, which are powers of two; 32768:
  * none have. */
 enum { hak_cfg_pow2_above_bytes = HAK_CFG_POW2_ABOVE };
+/* The queue of a thread pool has a lock: see boxes/pool_remote. */
+enum { hak_cfg_pool_remote_mutex = HAK_CFG_POOL_REMOTE_MUTEX };
+/* The mid pool: its free lists are lock-free; how many shards a class has. */
+enum { hak_cfg_pool_lockfree = HAK_CFG_POOL_LOCKFREE, hak_cfg_pool_shards = HAK_CFG_POOL_SHARDS };
+/* Policy of MF2: 0 adopt, 1 own, 2 rr, 3 hybrid, as in the words of HAKMEM_MF2_DRAIN; and whether
+ * the sweeper runs unless told otherwise. */
+enum { hak_cfg_mf2_drain = HAK_CFG_MF2_DRAIN % 4, hak_cfg_mf2_sweeper = HAK_CFG_MF2_DRAIN == 4 };
+/* Bytes before each block of an mf2 page. With some, those blocks are aligned to no more. */
+enum { hak_cfg_mf2_header = HAK_CFG_MF2_HEADER };
 /* Counts every call, also on the hit path. */
 enum { hak_cfg_stats = HAK_CFG_STATS };
 /* Assertions at box borders and lock ranks. Never depends on NDEBUG. */

@@ -142,8 +142,7 @@ typedef struct hak_stats {
     uint64_t slabs_made;
     uint64_t slabs_retired;
     uint64_t slot_from_empty, slot_from_unused, slot_from_new; /* acquire stages 1, 2, 3 */
-    uint64_t purges;                                           /* madvise calls */
-    uint64_t purged_bytes;
+    uint64_t purges, purged_bytes; /* madvise calls, and what they gave back */
     uint64_t mmap_calls, munmap_calls, madvise_calls, mremap_calls;
     /* Blocks that crossed a box border. */
     uint64_t refills, refill_blocks;        /* slab -> thread cache */
@@ -153,21 +152,47 @@ typedef struct hak_stats {
     uint64_t drained_blocks;                /* taken from remote lists */
     uint64_t adopted_slabs;                 /* ownership moved to another heap */
     uint64_t heaps, heaps_idle;             /* thread heaps made; of them without a thread */
-    uint64_t errors;                        /* misuses reported */
-    uint64_t registry_flat;                 /* 1: flat map, 0: two-level fallback */
+    uint64_t errors, registry_flat; /* misuses reported; 1: flat map, 0: two-level fallback */
     /* Calls: HAK_STAT_DISABLED unless built with --config=stats. */
     uint64_t malloc_calls, free_calls, realloc_calls, failed_calls;
     /* Tiny slabs, of blocks up to 1 KiB: slots taken that were EMPTY (stage 1), EMPTY of another
      * class (1b), UNUSED (2), of a superslab added for them (3). */
     uint64_t tiny_from_empty, tiny_from_cross, tiny_from_unused, tiny_from_new;
     uint64_t tiny_slabs_active, tiny_slabs_peak; /* now; most at one time */
-    uint64_t tiny_classes_used;                  /* size classes that ever had a slab */
-    uint64_t tiny_superslabs_made;               /* mmap'd because a tiny slab needed one */
-    /* Wholly free superslabs that are kept mapped. */
-    uint64_t lru_hits, lru_misses; /* superslabs wanted: one was there, none was */
-    uint64_t lru_pushes, lru_evictions;
-    uint64_t lru_superslabs;              /* kept now */
+    /* size classes that ever had one; superslabs mmap'd because one needed it */
+    uint64_t tiny_classes_used, tiny_superslabs_made;
+    /* Wholly free superslabs kept mapped: wanted and there, or not; kept, unmapped; kept now. */
+    uint64_t lru_hits, lru_misses, lru_pushes, lru_evictions, lru_superslabs;
     uint64_t pool_locks, pool_lock_waits; /* times the pool's lock was taken; not at once */
+    /* Mid MT, HAK_STAT_DISABLED elsewhere: blocks that left segments (those in a thread cache have)
+     * and came back. frees = local + remote; allocs - frees = used. The row's help says more. */
+    uint64_t mid_mt_allocs, mid_mt_bump_allocs, mid_mt_frees, mid_mt_local_frees,
+        mid_mt_remote_frees, mid_mt_refills, mid_mt_allocs_per_refill, mid_mt_registry_lookups;
+    uint64_t mid_mt_8k_allocs, mid_mt_8k_frees, mid_mt_8k_refills, mid_mt_8k_used;
+    uint64_t mid_mt_16k_allocs, mid_mt_16k_frees, mid_mt_16k_refills, mid_mt_16k_used;
+    uint64_t mid_mt_32k_allocs, mid_mt_32k_frees, mid_mt_32k_refills, mid_mt_32k_used;
+    uint64_t mid_mt_chunks, mid_mt_chunks_spare, mid_mt_chunks_made, mid_mt_chunks_reused,
+        mid_mt_chunks_adopted;
+    /* Thread pools: HAK_STAT_DISABLED in variants without them. */
+    uint64_t pool_tls_chunks, pool_tls_chunks_made; /* mapped now; since the start */
+    uint64_t pool_tls_chunk_failures;               /* requests for one that the kernel refused */
+    uint64_t pool_tls_refill_failures;              /* refills that found no memory */
+    uint64_t pool_tls_adopted_chunks;               /* ownership moved to another heap */
+    /* Page arena: disabled also while the option is off. */
+    uint64_t page_arena_hits, page_arena_misses, page_arena_bytes;
+    /* The mid pool, HAK_STAT_DISABLED elsewhere: allocations by the ring and past it, pages, blocks
+     * through inboxes and remote stacks, on lists now. The row's help text says more. */
+    uint64_t pool_hits, pool_misses, pool_frees, pool_refills, pool_pages, pool_page_bytes;
+    uint64_t pool_pages_two_kib, pool_pages_four_kib, pool_pages_eight_kib, pool_pages_sixteen_kib,
+        pool_pages_thirtytwo_kib, pool_pages_closed, pool_steals;
+    uint64_t pool_inbox_sent, pool_inbox_drained, pool_remote_sent, pool_remote_drained;
+    uint64_t pool_trylock_tries, pool_trylock_failures, pool_cas_tries, pool_cas_retries;
+    uint64_t pool_freelist_blocks, pool_remote_blocks, pool_nonempty_shards;
+    /* MF2; HAK_STAT_DISABLED in variants without it. HAKMEM_STATS=text explains each. */
+    uint64_t mf2_pages_allocated, mf2_page_reuses, mf2_adoptions, mf2_pending_enqueued;
+    uint64_t mf2_pending_drained, mf2_requeues, mf2_lease_skips, mf2_drain_tries, mf2_drain_other;
+    uint64_t mf2_handoffs, mf2_orphan_pages, mf2_alignment_bugs, mf2_registry_collisions;
+    uint64_t mf2_lookup_success_percent, mf2_silent_drops;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

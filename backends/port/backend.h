@@ -38,13 +38,21 @@ typedef struct {
     uint64_t slabs;          /* runs of blocks in use */
     uint64_t free_bytes;     /* in them, free and touched */
     uint64_t uncarved_bytes; /* in them, never touched */
+    /* A backend with memory of its own, apart from superslabs and huge mappings; else 0. */
+    uint64_t mapped_bytes, mapped_peak_bytes;
+    uint64_t empty_dirty_bytes; /* in no use and not yet given back */
+    uint64_t purges, purged_bytes;
 } hak_backend_stats_t;
+
+struct hak_stats; /* include/hakmem.h */
 
 typedef struct {
     uint64_t now_ms, delay_ms; /* delay 0: everything that is free */
     unsigned max_calls;
     size_t keep_bytes;
 } hak_purge_order_t;
+
+struct hak_stats; /* include/hakmem.h */
 
 typedef struct hak_backend {
     const char *name;
@@ -66,6 +74,9 @@ typedef struct hak_backend {
     void (*thread_flush)(hak_heap_t *mine);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */
     void (*thread_exit)(hak_heap_t *mine);
+    /* Starts threads of the backend's own, once the C library is ready, and again in the child of a
+     * fork. NULL: it has none. */
+    void (*start)(void);
     /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about
      * `max_calls` system calls. Returns the bytes. `mine` is the caller's heap or NULL. */
     size_t (*purge)(hak_heap_t *mine, const hak_purge_order_t *order);
@@ -73,6 +84,9 @@ typedef struct hak_backend {
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
+    /* Fills the fields of hakmem.h that are this backend's alone; those that it leaves out stay
+     * HAK_STAT_DISABLED. NULL: it has none. */
+    void (*counters)(struct hak_stats *out);
     /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
      * were. */
     void (*fork_take)(void);

@@ -3,14 +3,15 @@
  * xthread_generations starts generation after generation of threads on one table. Each thread frees
  * what another thread of the generation before it left, fills the same slots, and exits.
  * xthread_churn keeps its threads and swaps each new block into a random slot of one shared table;
- * whoever finds a block there frees it. */
+ * whoever finds a block there frees it. xthread_one_owner has one thread fill the table and then
+ * all threads free it at the same time, each a part: every free meets the others at one owner. */
 #include "bench/common/harness.h"
 #include "bench/common/measure_inl.h"
 
 #include "base/atomic.h"
 
-enum { P_THREADS, P_GENERATIONS, P_BLOCKS, P_OPS, P_SEED };
-enum { SMALLEST = 16, LARGEST = 2048, MARK = 0x5a };
+enum { P_THREADS, P_GENERATIONS, P_BLOCKS, P_OPS, P_SEED, P_MIN, P_MAX };
+enum { MARK = 0x5a };
 
 static const hak_bench_param_t params[] = {
     {"threads", "threads at one time", 4, 2, 1, 1024},
@@ -19,6 +20,8 @@ static const hak_bench_param_t params[] = {
      UINT64_C(1) << 24},
     {"ops", "swaps of each thread of churn", 1000000, 20000, 1, UINT64_C(1) << 40},
     {"seed", "of the sizes and slots", 1, 1, 0, UINT64_MAX},
+    {"min", "smallest size", 16, 16, 1, UINT64_C(1) << 30},
+    {"max", "largest size", 2048, 2048, 1, UINT64_C(1) << 30},
 };
 
 typedef struct {
@@ -50,7 +53,7 @@ static void work_generation(unsigned index, void *arg) {
     hak_bench_rng_t rng = rng_of(job, index);
 
     for (uint64_t i = 0; i < blocks; i++) {
-        size_t size = hak_bench_log_size(&rng, SMALLEST, LARGEST);
+        size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
         swap_in(&job->slot[part * blocks + i], hak_bench_take(size, MARK));
     }
 }
@@ -60,9 +63,28 @@ static void work_churn(unsigned index, void *arg) {
     hak_bench_rng_t rng = rng_of(job, index);
 
     for (uint64_t n = 0; n < job->param[P_OPS]; n++) {
-        size_t size = hak_bench_log_size(&rng, SMALLEST, LARGEST);
+        size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
         uint64_t at = hak_bench_below(hak_bench_next(&rng), job->slots);
         swap_in(&job->slot[at], hak_bench_take(size, MARK));
+    }
+}
+
+static void work_fill(unsigned index, void *arg) {
+    const job_t *job = arg;
+    hak_bench_rng_t rng = rng_of(job, index);
+
+    for (uint64_t i = 0; i < job->slots; i++) {
+        size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
+        swap_in(&job->slot[i], hak_bench_take(size, MARK));
+    }
+}
+
+static void work_empty(unsigned index, void *arg) {
+    const job_t *job = arg;
+    uint64_t blocks = job->param[P_BLOCKS];
+
+    for (uint64_t i = 0; i < blocks; i++) {
+        swap_in(&job->slot[index * blocks + i], NULL);
     }
 }
 
@@ -108,27 +130,55 @@ static void run_churn(const hak_bench_row_t *row, hak_bench_run_t *run) {
     job_end(&job);
 }
 
+static void run_one_owner(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    uint64_t generations = run->param[P_GENERATIONS];
+    job_t job = job_begin(run);
+    double begin = hak_bench_now();
+
+    (void)row;
+    for (uint64_t g = 0; g < generations; g++) {
+        job.stream = run->round * generations + g;
+        work_fill(0, &job);
+        hak_bench_in_threads((unsigned)run->param[P_THREADS], work_empty, &job);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = generations * job.slots;
+    job_end(&job);
+}
+
 static uint64_t table_bytes(const hak_bench_row_t *row, const uint64_t *param) {
     (void)row;
-    return param[P_THREADS] * param[P_BLOCKS] *
-           hak_bench_log_size_mean(SMALLEST, LARGEST);
+    return param[P_THREADS] * param[P_BLOCKS] * hak_bench_log_size_mean(param[P_MIN], param[P_MAX]);
+}
+
+static const char *refuse(const uint64_t *param) {
+    return param[P_MIN] > param[P_MAX] ? "min is larger than max" : NULL;
 }
 
 int main(int argc, char **argv) {
     static const hak_bench_row_t rows[] = {
-        {"xthread_generations", "threads free what dead threads left", run_generations,
-         table_bytes, {0}},
+        {"xthread_generations",
+         "threads free what dead threads left",
+         run_generations,
+         table_bytes,
+         {0}},
         {"xthread_churn", "threads free what any thread allocated", run_churn, table_bytes, {0}},
+        {"xthread_one_owner",
+         "threads free, all at a time, what one thread allocated",
+         run_one_owner,
+         table_bytes,
+         {0}},
     };
     static const hak_bench_program_t program = {
         .name = "xthread",
-        .summary = "Blocks that outlive their thread or move between threads. 16 B to 2 KiB, each\n"
-                   "doubling as likely; an operation is one malloc and one free.",
+        .summary = "Blocks that outlive their thread or move between threads. Sizes from min to\n"
+                   "max, each doubling as likely; an operation is one malloc and one free.",
         .rounds = 5,
         .params = params,
         .param_count = sizeof params / sizeof params[0],
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
+        .refuse = refuse,
     };
     return hak_bench_main(&program, argc, argv);
 }

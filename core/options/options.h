@@ -41,6 +41,24 @@ typedef enum {
     HAK_OPTION_SUPERSLAB_TTL_SEC,
     HAK_OPTION_SS_POLICY,              /* hak_slot_policy_t; fixed by the variant */
     HAK_OPTION_TINY_CROSS_CLASS_EMPTY, /* 0: sp_slot has no stage 1b */
+    HAK_OPTION_MID_CHUNK_MB,           /* size of a chunk of Mid MT: 2 or 4 */
+    HAK_OPTION_MID_CHUNK_ADAPTIVE,     /* 1: a heap's first chunk of a class is small */
+    HAK_OPTION_MID_REGISTRY,           /* hak_mid_registry_t */
+    HAK_OPTION_POOL_REMOTE,            /* 0 lockfree, 1 mutex; fixed by the variant */
+    HAK_OPTION_POOL_REFILL,            /* blocks of 2 KiB that one refill of a thread pool takes */
+    HAK_OPTION_PAGE_ARENA,             /* 1: freed chunks are kept for reuse */
+    HAK_OPTION_POOL_FREELIST,          /* mid pool: 0 mutex, 1 lockfree; fixed by the variant */
+    HAK_OPTION_POOL_SHARDS,            /* mid pool: free lists a class; fixed by the variant */
+    HAK_OPTION_POOL_REFILL_BATCH,      /* mid pool: pages of one refill */
+    HAK_OPTION_POOL_RING_CAP,          /* mid pool: blocks in a ring; at start only */
+    HAK_OPTION_POOL_TLS_PAGES,         /* mid pool: pages a heap carves; at start only */
+    HAK_OPTION_POOL_CAS_POLICY,        /* hak_pool_cas_policy_t */
+    HAK_OPTION_MF2_DRAIN,              /* 0 adopt, 1 own, 2 rr, 3 hybrid; fixed by the variant */
+    HAK_OPTION_MF2_DRAIN_EVERY,        /* operations between two drains; own and rr */
+    HAK_OPTION_MF2_SWEEPER,            /* 1: a thread drains what is pending; at start only */
+    HAK_OPTION_MF2_SWEEPER_MS,         /* pause between its ticks */
+    HAK_OPTION_MF2_HANDOFF,            /* 1: who drains another's page keeps it; rr and hybrid */
+    HAK_OPTION_MF2_LEASE_MS,           /* how long a page stays with the heap that it moved to */
     HAK_OPTION_STATS,                  /* hak_stats_option_t: print at exit; at start only */
     HAK_OPTION_HELP,                   /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT
@@ -49,6 +67,7 @@ typedef enum {
 typedef enum { HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT, HAK_ON_ERROR_IGNORE } hak_on_error_t;
 typedef enum { HAK_CHECK_DEFAULT, HAK_CHECK_INTERIOR } hak_check_t;
 typedef enum { HAK_REGISTRY_AUTO, HAK_REGISTRY_FLAT, HAK_REGISTRY_TWO_LEVEL } hak_registry_kind_t;
+typedef enum { HAK_MID_REGISTRY_PAGE, HAK_MID_REGISTRY_SORTED } hak_mid_registry_t;
 typedef enum {
     HAK_SLOT_POLICY_ANY,
     HAK_SLOT_POLICY_SP_SLOT,

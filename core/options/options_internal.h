@@ -43,6 +43,8 @@ typedef struct {
 } hak_option_row_t;
 
 extern const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT];
+/* The spellings of 0 and 1. */
+extern const hak_option_word_t hak_option_switch_words[];
 
 /* Reads `count` characters as a value of `row`. Returns false if they are none. */
 bool hak_options_parse(const hak_option_row_t *row, const char *text, size_t count,

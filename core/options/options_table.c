@@ -1,8 +1,7 @@
-/* The table and how its rows read and print. Each default stands once, in the enum below: the
+/* The table. Each default stands once, in the enum below: the
  * values that other boxes read must be right before any code of ours has run, so they are constant
  * data too.
  */
-#include <string.h>
 
 #include "config/hak_config.h"
 #include "core/options/options_internal.h"
@@ -19,7 +18,20 @@ enum {
     HAK_MAX_DRAIN_INTERVAL = 1 << 30,
     HAK_MAX_SUPERSLAB_MAX_CACHED = 1 << 20,
     HAK_MAX_SUPERSLAB_MAX_MEMORY_MB = 1 << 20,
-    HAK_MAX_SUPERSLAB_TTL_SEC = 24 * 60 * 60
+    HAK_MAX_SUPERSLAB_TTL_SEC = 24 * 60 * 60,
+    HAK_DEFAULT_MID_CHUNK_MB = 4,
+    HAK_DEFAULT_POOL_REFILL = 64, /* the notes' figure */
+    HAK_MAX_POOL_REFILL = 256,
+    /* the pool's figures are those of the notes on phases 6.20 to 6.27 */
+    HAK_DEFAULT_POOL_REFILL_BATCH = 2,
+    HAK_MAX_POOL_REFILL_BATCH = 4,
+    HAK_DEFAULT_POOL_RING_CAP = 32,
+    HAK_DEFAULT_POOL_TLS_PAGES = 2,
+    HAK_MAX_POOL_TLS_PAGES = 4,
+    HAK_DEFAULT_MF2_DRAIN_EVERY = 4, /* the MF2 notes' last figure, as the three below */
+    HAK_DEFAULT_MF2_SWEEPER_MS = 1,
+    HAK_DEFAULT_MF2_LEASE_MS = 10,
+    HAK_MAX_MF2_MS = 10000,
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -34,6 +46,20 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_SUPERSLAB_TTL_SEC] = {HAK_DEFAULT_SUPERSLAB_TTL_SEC},
     [HAK_OPTION_SS_POLICY] = {hak_cfg_slot_policy},
     [HAK_OPTION_TINY_CROSS_CLASS_EMPTY] = {1},
+    [HAK_OPTION_MID_CHUNK_MB] = {HAK_DEFAULT_MID_CHUNK_MB},
+    [HAK_OPTION_POOL_REMOTE] = {hak_cfg_pool_remote_mutex},
+    [HAK_OPTION_POOL_REFILL] = {HAK_DEFAULT_POOL_REFILL},
+    [HAK_OPTION_POOL_FREELIST] = {hak_cfg_pool_lockfree},
+    [HAK_OPTION_POOL_SHARDS] = {hak_cfg_pool_shards},
+    [HAK_OPTION_POOL_REFILL_BATCH] = {HAK_DEFAULT_POOL_REFILL_BATCH},
+    [HAK_OPTION_POOL_RING_CAP] = {HAK_DEFAULT_POOL_RING_CAP},
+    [HAK_OPTION_POOL_TLS_PAGES] = {HAK_DEFAULT_POOL_TLS_PAGES},
+    [HAK_OPTION_MF2_DRAIN] = {hak_cfg_mf2_drain},
+    [HAK_OPTION_MF2_DRAIN_EVERY] = {HAK_DEFAULT_MF2_DRAIN_EVERY},
+    [HAK_OPTION_MF2_SWEEPER] = {hak_cfg_mf2_sweeper},
+    [HAK_OPTION_MF2_SWEEPER_MS] = {HAK_DEFAULT_MF2_SWEEPER_MS},
+    [HAK_OPTION_MF2_HANDOFF] = {1},
+    [HAK_OPTION_MF2_LEASE_MS] = {HAK_DEFAULT_MF2_LEASE_MS},
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -47,6 +73,17 @@ static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUT
                                                        {"two_level", HAK_REGISTRY_TWO_LEVEL},
                                                        {NULL, 0}};
 static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}, {NULL, 0}};
+static const hak_option_word_t hak_chunk_words[] = {{"2", 2}, {"4", 4}, {NULL, 0}};
+static const hak_option_word_t hak_mid_registry_words[] = {
+    {"page", HAK_MID_REGISTRY_PAGE}, {"sorted", HAK_MID_REGISTRY_SORTED}, {NULL, 0}};
+static const hak_option_word_t hak_pool_remote_words[] = {{"lockfree", 0}, {"mutex", 1}, {NULL, 0}};
+static const hak_option_word_t hak_pool_freelist_words[] = {
+    {"mutex", 0}, {"lockfree", 1}, {NULL, 0}};
+static const hak_option_word_t hak_pool_shards_words[] = {{"64", 64}, {"8", 8}, {NULL, 0}};
+static const hak_option_word_t hak_pool_cas_words[] = {
+    {"spin", 0}, {"backoff", 1}, {"mutex", 2}, {NULL, 0}};
+static const hak_option_word_t hak_mf2_words[] = {
+    {"adopt", 0}, {"own", 1}, {"rr", 2}, {"hybrid", 3}, {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -59,7 +96,7 @@ static const hak_option_word_t hak_policy_words[] = {{"any", HAK_SLOT_POLICY_ANY
                                                      {"shared", HAK_SLOT_POLICY_SHARED},
                                                      {"per_class", HAK_SLOT_POLICY_PER_CLASS},
                                                      {NULL, 0}};
-static const hak_option_word_t hak_switch_words[] = {{"0", 0},     {"1", 1},    {"off", 0},
+const hak_option_word_t hak_option_switch_words[] = {{"0", 0},     {"1", 1},    {"off", 0},
                                                      {"on", 1},    {"no", 0},   {"yes", 1},
                                                      {"false", 0}, {"true", 1}, {NULL, 0}};
 
@@ -167,6 +204,125 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
                  "added.",
          .kind = HAK_OPTION_IS_SWITCH,
          .initial = 1},
+    [HAK_OPTION_MID_CHUNK_MB] = {.name = "mid_chunk_mb",
+                                 .help = "Size of a chunk in MiB. For mid_mt alone.",
+                                 .kind = HAK_OPTION_IS_WORD,
+                                 .initial = HAK_DEFAULT_MID_CHUNK_MB,
+                                 .words = hak_chunk_words},
+    [HAK_OPTION_MID_CHUNK_ADAPTIVE] =
+        {.name = "mid_chunk_adaptive",
+         .help = "1: a thread's first chunk of a size class has 512 KiB, each further one twice as "
+                 "much up to mid_chunk_mb. For mid_mt alone.",
+         .kind = HAK_OPTION_IS_SWITCH},
+    [HAK_OPTION_MID_REGISTRY] =
+        {.name = "mid_registry",
+         .help = "How a free finds its chunk: page, by the map of all pages; sorted, by a search "
+                 "under a lock. For mid_mt alone.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_mid_registry_words},
+    [HAK_OPTION_POOL_REMOTE] =
+        {.name = "pool_remote",
+         .help = "Queue of blocks that come back to a thread pool from other threads. For mid "
+                 "pool_tls alone.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_BY_VARIANT,
+         .initial = hak_cfg_pool_remote_mutex,
+         .words = hak_pool_remote_words},
+    [HAK_OPTION_POOL_REFILL] =
+        {.name = "pool_refill",
+         .help = "Blocks of 2 KiB that one refill of a thread pool takes; fewer of larger ones, a "
+                 "quarter of 32 KiB. For mid pool_tls alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_POOL_REFILL,
+         .low = 4,
+         .high = HAK_MAX_POOL_REFILL},
+    [HAK_OPTION_PAGE_ARENA] =
+        {.name = "page_arena",
+         .help = "1: emptied chunks of thread pools wait on a shelf for reuse until the purge "
+                 "delay has passed. For mid pool_tls alone.",
+         .kind = HAK_OPTION_IS_SWITCH},
+    [HAK_OPTION_POOL_FREELIST] = {.name = "pool_freelist",
+                                  .help = "What holds the free blocks of the mid pool's shards.",
+                                  .kind = HAK_OPTION_IS_WORD,
+                                  .settable = HAK_SETTABLE_BY_VARIANT,
+                                  .initial = hak_cfg_pool_lockfree,
+                                  .words = hak_pool_freelist_words},
+    [HAK_OPTION_POOL_SHARDS] = {.name = "pool_shards",
+                                .help = "Shards of each class of the mid pool.",
+                                .kind = HAK_OPTION_IS_WORD,
+                                .settable = HAK_SETTABLE_BY_VARIANT,
+                                .initial = hak_cfg_pool_shards,
+                                .words = hak_pool_shards_words},
+    [HAK_OPTION_POOL_REFILL_BATCH] =
+        {.name = "pool_refill_batch",
+         .help = "Pages that a refill of the mid pool fetches; 1: as before batching.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_POOL_REFILL_BATCH,
+         .low = 1,
+         .high = HAK_MAX_POOL_REFILL_BATCH},
+    [HAK_OPTION_POOL_RING_CAP] =
+        {.name = "pool_ring_cap",
+         .help = "Blocks of one class that the ring of a mid pool's thread holds.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .settable = HAK_SETTABLE_AT_START,
+         .initial = HAK_DEFAULT_POOL_RING_CAP,
+         .low = 1,
+         .high = HAK_DEFAULT_POOL_RING_CAP},
+    [HAK_OPTION_POOL_TLS_PAGES] = {.name = "pool_tls_pages",
+                                   .help =
+                                       "Pages of one class that a thread of the mid pool carves.",
+                                   .kind = HAK_OPTION_IS_NUMBER,
+                                   .settable = HAK_SETTABLE_AT_START,
+                                   .initial = HAK_DEFAULT_POOL_TLS_PAGES,
+                                   .low = HAK_DEFAULT_POOL_TLS_PAGES,
+                                   .high = HAK_MAX_POOL_TLS_PAGES},
+    [HAK_OPTION_POOL_CAS_POLICY] =
+        {.name = "pool_cas_policy",
+         .help = "What a thread does after 100 failed compare-and-swaps in a row on a lock-free "
+                 "list of the mid pool.",
+         .kind = HAK_OPTION_IS_WORD,
+         .words = hak_pool_cas_words},
+    [HAK_OPTION_MF2_DRAIN] =
+        {.name = "mf2_drain",
+         .help = "Which thread takes remote frees of MF2 pages in: adopt, whoever needs a page; "
+                 "own, the page's own; rr, each in turn; hybrid, both.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_SETTABLE_BY_VARIANT,
+         .initial = hak_cfg_mf2_drain,
+         .words = hak_mf2_words},
+    [HAK_OPTION_MF2_DRAIN_EVERY] =
+        {.name = "mf2_drain_every",
+         .help = "Operations that reach MF2 between two drains. For mf2_drain own and rr alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_MF2_DRAIN_EVERY,
+         .low = 1,
+         .high = HAK_MAX_DRAIN_INTERVAL},
+    [HAK_OPTION_MF2_SWEEPER] =
+        {.name = "mf2_sweeper",
+         .help =
+             "A thread takes remote frees of MF2 pages in, also while the program does nothing.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .settable = HAK_SETTABLE_AT_START,
+         .initial = hak_cfg_mf2_sweeper},
+    [HAK_OPTION_MF2_SWEEPER_MS] = {.name = "mf2_sweeper_ms",
+                                   .help = "Pause of that thread; up to 16 times as long while "
+                                           "there is nothing to do.",
+                                   .kind = HAK_OPTION_IS_NUMBER,
+                                   .initial = HAK_DEFAULT_MF2_SWEEPER_MS,
+                                   .low = 1,
+                                   .high = HAK_MAX_MF2_MS},
+    [HAK_OPTION_MF2_HANDOFF] =
+        {.name = "mf2_handoff",
+         .help = "1: a thread that drains another's MF2 page keeps it; 0: it stays with its heap. "
+                 "For mf2_drain rr and hybrid alone.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .initial = 1},
+    [HAK_OPTION_MF2_LEASE_MS] =
+        {.name = "mf2_lease_ms",
+         .help = "How long an MF2 page that changed threads may not change again.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .initial = HAK_DEFAULT_MF2_LEASE_MS,
+         .high = HAK_MAX_MF2_MS},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "
@@ -181,103 +337,3 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .kind = HAK_OPTION_IS_SWITCH,
          .settable = HAK_SETTABLE_AT_START},
 };
-
-static bool hak_parse_word(const hak_option_word_t *words, const char *text, size_t count,
-                           uint64_t *value) {
-    for (; words->text != NULL; words++) {
-        if (strlen(words->text) == count && memcmp(words->text, text, count) == 0) {
-            *value = words->value;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Decimal digits alone: no sign, no space, no unit. */
-static bool hak_parse_number(const char *text, size_t count, uint64_t *value) {
-    uint64_t number = 0;
-    for (size_t i = 0; i < count; i++) {
-        unsigned digit = (unsigned char)text[i] - (unsigned)'0';
-        if (digit > 9 || number > (UINT64_MAX - digit) / 10) {
-            return false;
-        }
-        number = number * 10 + digit;
-    }
-    *value = number;
-    return count != 0;
-}
-
-bool hak_options_parse(const hak_option_row_t *row, const char *text, size_t count,
-                       uint64_t *value) {
-    uint64_t parsed;
-    switch (row->kind) {
-    case HAK_OPTION_IS_NUMBER:
-        if (!hak_parse_number(text, count, &parsed) || parsed < row->low || parsed > row->high) {
-            return false;
-        }
-        break;
-    case HAK_OPTION_IS_WORD:
-        if (!hak_parse_word(row->words, text, count, &parsed) &&
-            !(row->switch_words && hak_parse_word(hak_switch_words, text, count, &parsed))) {
-            return false;
-        }
-        break;
-    case HAK_OPTION_IS_SWITCH:
-    default:
-        if (!hak_parse_word(hak_switch_words, text, count, &parsed)) {
-            return false;
-        }
-        break;
-    }
-    *value = parsed;
-    return true;
-}
-
-void hak_options_put_accepted(hak_text_t *text, const hak_option_row_t *row) {
-    if (row->kind == HAK_OPTION_IS_NUMBER) {
-        hak_text_put_u64(text, row->low);
-        hak_text_put(text, "..");
-        hak_text_put_u64(text, row->high);
-        return;
-    }
-    if (row->kind == HAK_OPTION_IS_SWITCH) {
-        hak_text_put(text, "0|1");
-        return;
-    }
-    for (const hak_option_word_t *word = row->words; word->text != NULL; word++) {
-        hak_text_put(text, word == row->words ? "" : "|");
-        hak_text_put(text, word->text);
-    }
-}
-
-void hak_options_put_value(hak_text_t *text, const hak_option_row_t *row, uint64_t value) {
-    if (row->kind == HAK_OPTION_IS_WORD) {
-        for (const hak_option_word_t *word = row->words; word->text != NULL; word++) {
-            if (word->value == value) {
-                hak_text_put(text, word->text);
-                return;
-            }
-        }
-    }
-    hak_text_put_u64(text, value);
-}
-
-void hak_options_put_env_name(hak_text_t *text, const hak_option_row_t *row) {
-    hak_text_put(text, "HAKMEM_");
-    for (const char *c = row->name; *c != '\0'; c++) {
-        char upper = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
-        hak_text_put_bytes(text, &upper, 1);
-    }
-}
-
-const char *hak_options_when(const hak_option_row_t *row) {
-    switch (row->settable) {
-    case HAK_SETTABLE_AT_START:
-        return "at start";
-    case HAK_SETTABLE_BY_VARIANT:
-        return "fixed by the variant";
-    case HAK_SETTABLE_ANY_TIME:
-    default:
-        return "any time";
-    }
-}

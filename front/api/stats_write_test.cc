@@ -122,7 +122,8 @@ TEST(StatsWrite, OpenMetricsIsWellFormed) {
                 EXPECT_EQ(keyword, "HELP") << line;
             }
             EXPECT_EQ(name, family) << line;
-            EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), std::string::npos);
+            EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789"),
+                      std::string::npos);
             continue;
         }
         size_t name_end = line.find_first_of("{ ");

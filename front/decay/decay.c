@@ -85,8 +85,17 @@ static void *hak_background_main(void *unused) {
     return NULL;
 }
 
+static void hak_start_backends(void) {
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        if ((*b)->start != NULL) {
+            (*b)->start();
+        }
+    }
+}
+
 void hak_decay_start(void) {
     uint32_t off = 0;
+    hak_start_backends();
     if (hak_option(HAK_OPTION_BACKGROUND) == 0 || !hak_cas_rlx(&hak_background, &off, 1)) {
         return;
     }

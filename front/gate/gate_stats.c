@@ -1,4 +1,5 @@
 /* Statistics, trim and check: what concerns the whole process. */
+#include <stddef.h>
 #include <string.h>
 
 #include "backends/large/large.h"
@@ -76,6 +77,11 @@ static void hak_add_blocks(hak_stats_t *stats) {
         stats->slabs_active += s.slabs;
         stats->slab_free_bytes += s.free_bytes;
         stats->slab_uncarved_bytes += s.uncarved_bytes;
+        stats->mapped_bytes += s.mapped_bytes;
+        stats->mapped_peak_bytes += s.mapped_peak_bytes;
+        stats->empty_dirty_bytes += s.empty_dirty_bytes;
+        stats->purges += s.purges;
+        stats->purged_bytes += s.purged_bytes;
     }
     hak_backend_stats_t large;
     hak_large_stats_mt(&large, &stats->huge_cached_bytes);
@@ -114,11 +120,11 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->slot_from_unused = pool.from_unused;
     stats->slot_from_new = pool.from_new;
     hak_add_tiny(&pool, stats);
-    stats->purges = pool.purges;
-    stats->purged_bytes = pool.purged_bytes;
-    stats->empty_dirty_bytes = pool.dirty_slots << HAK_UNIT_SHIFT;
-    stats->mapped_bytes = (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
-    stats->mapped_peak_bytes = pool.superslabs_peak << HAK_WINDOW_SHIFT;
+    stats->purges += pool.purges;
+    stats->purged_bytes += pool.purged_bytes;
+    stats->empty_dirty_bytes += pool.dirty_slots << HAK_UNIT_SHIFT;
+    stats->mapped_bytes += (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
+    stats->mapped_peak_bytes += pool.superslabs_peak << HAK_WINDOW_SHIFT;
     stats->mapped_peak_bytes += huge.mapped_peak_bytes;
     hak_os_calls_t calls;
     hak_os_calls(&calls);
@@ -128,10 +134,23 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->mremap_calls = calls.mremap;
 }
 
+/* What only some backends count stands at the end of the struct, from mid_mt_allocs on. */
+static void hak_add_counters(hak_stats_t *stats) {
+    memset(&stats->mid_mt_allocs, 0xff, sizeof *stats - offsetof(hak_stats_t, mid_mt_allocs));
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        if ((*b)->counters != NULL) {
+            (*b)->counters(stats);
+        }
+    }
+}
+
 void hak_gate_stats(hak_stats_t *stats) {
     hak_gate_init(NULL);
     uint32_t struct_bytes = stats->struct_bytes;
     memset(stats, 0, sizeof *stats);
+    /* from here on fields of backends that the variant may not have: HAK_STAT_DISABLED */
+    size_t common_bytes = offsetof(hak_stats_t, mf2_pages_allocated);
+    memset((char *)stats + common_bytes, 0xff, sizeof *stats - common_bytes);
     stats->struct_bytes = struct_bytes;
     stats->pid = hak_os_pid();
     for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
@@ -140,6 +159,7 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
     hak_add_blocks(stats);
     hak_add_supply(stats);
+    hak_add_counters(stats);
     if (stats->cached_max_bytes > stats->live_bytes) {
         stats->cached_max_bytes =
             stats->live_bytes; /* a bin that may grow has no bound of its own */

@@ -175,7 +175,16 @@ const char *backend_of(size_t size) {
     if (size > 65536) {
         return "large";
     }
+    if (variant.find("mid_mt") != std::string::npos && size > 7680 && size <= 32768) {
+        return "mid_mt";
+    }
     if (size > 1024) {
+        if (size <= 32768) {
+            return variant.find("midpool") != std::string::npos      ? "mid_pool"
+                   : variant.find("pool_tls") != std::string::npos   ? "pool_tls"
+                   : variant.find("hakmem_mf2") != std::string::npos ? "mf2"
+                                                                     : "slabs";
+        }
         return "slabs";
     }
     return variant.find("sp_slot") != std::string::npos     ? "sp_slot"

@@ -1,0 +1,297 @@
+/* The order in which a refill looks for blocks: the active page's free list, its remote stack, its
+ * uncarved rest; up to 4 pages of the heap's own pending stack; what the policy finds; an empty
+ * page of the pool; a new region. A page whose last block was taken is released: it belongs to
+ * nobody, and all frees to it that a thread cache does not keep go to its remote stack, also those
+ * of the thread that had it.
+ */
+#include "backends/mf2/mf2.h"
+
+#include "backends/mf2/mf2_internal.h"
+#include "backends/os/os.h"
+#include "boxes/cache_policy/cache_policy.h"
+#include "boxes/mf2_adopt/mf2_adopt.h"
+#include "boxes/mf2_pending/mf2_pending.h"
+#include "boxes/mf2_policy/mf2_policy.h"
+#include "boxes/mf2_pool/mf2_pool.h"
+#include "boxes/mf2_remote/mf2_remote.h"
+#include "boxes/mf2_sweeper/mf2_sweeper.h"
+#include "boxes/tls_sll/tls_sll.h"
+#include "core/errors/errors.h"
+#include "core/owner_lock/owner_lock_inl.h"
+
+enum {
+    HAK_OWN_PAGES = 4,       /* pages of the own stack to drain in one refill */
+    HAK_CARVE_BYTES = 16384, /* carve about so much at once: what is not carved is not resident */
+    HAK_FEW = 4,             /* a shorter list is joined with the next page's */
+    HAK_PURGE_PAGES = 64,    /* pages of a class to look at in one pass */
+    HAK_PURGE_HEAPS = 16,    /* heaps to look at in one pass */
+    HAK_LEAST_LEASE_MS = 10, /* a purge that waits less waits for nobody */
+};
+
+/* A list of blocks on its way to the thread cache. */
+typedef struct {
+    hak_block_t *head;
+    uint32_t count;
+} hak_list_t;
+
+static bool hak_new_page(hak_mf2_heap_t *mine, unsigned index) {
+    hak_mf2_page_t *page = hak_mf2_pool_take_mt();
+    if (page == NULL) {
+        return false;
+    }
+    unsigned sc = hak_mf2_sc(index);
+    hak_mf2_page_open(page, sc, mine, mine->heap->tag | sc << HAK_BIN_SHIFT);
+    hak_mf2_heap_link_owner(mine, page, true);
+    hak_mf2_count(&mine->counters.pages_allocated, 1);
+    hak_count_add(&mine->heap->counters.slabs_made, 1);
+    return true;
+}
+
+/* The list of the class is empty: puts a page there. */
+static bool hak_find(hak_mf2_heap_t *mine, unsigned index) {
+    unsigned reused = hak_mf2_adopt_drain_owner(mine, index, HAK_OWN_PAGES);
+    if (reused == 0) {
+        uint64_t now_ms = hak_os_now_ms();
+        hak_store_rlx(&mine->heap->active_ms, now_ms); /* relaxed: a hint to others */
+        reused = hak_mf2_policy_find_owner(mine, index, now_ms);
+    }
+    hak_mf2_count(&mine->counters.page_reuses, reused);
+    return reused != 0 || hak_new_page(mine, index);
+}
+
+static uint32_t hak_carve_count(const hak_mf2_page_t *page) {
+    uint32_t most = HAK_CARVE_BYTES / page->stride;
+    uint32_t left = page->cap - hak_load_rlx(&page->carved); /* relaxed: ours */
+    most = most < 2 ? 2 : most;
+    return left < most ? left : most;
+}
+
+/* What the page gives at once. */
+static hak_list_t hak_take_from(hak_mf2_heap_t *mine, hak_mf2_page_t *page) {
+    hak_list_t list;
+    list.head = hak_mf2_page_take_owner(page, &list.count);
+    if (list.head == NULL && hak_mf2_remote_count(page) != 0) {
+        /* What is there counts as used already, and goes on to do so. */
+        list.head = hak_mf2_remote_take_owner(page, &list.count);
+        hak_mf2_count(&mine->counters.blocks_in, list.count);
+    }
+    if (list.head == NULL && hak_load_rlx(&page->carved) < page->cap) { /* relaxed: ours */
+        list.count = hak_carve_count(page);
+        list.head = hak_mf2_page_carve_owner(page, list.count);
+    }
+    if (hak_mf2_page_is_used_up(page)) {
+        hak_mf2_heap_release_owner(mine, page);
+    }
+    return list;
+}
+
+static hak_list_t hak_take(hak_mf2_heap_t *mine, unsigned index) {
+    hak_list_t list = {NULL, 0};
+    /* a listed page has something to give, so this ends */
+    while (list.head == NULL && (mine->list[index] != NULL || hak_find(mine, index))) {
+        list = hak_take_from(mine, mine->list[index]);
+    }
+    return list;
+}
+
+/* Joins short lists: a page of 32 KiB blocks has two. */
+static hak_list_t hak_take_several(hak_mf2_heap_t *mine, unsigned index) {
+    hak_list_t list = hak_take(mine, index);
+    for (unsigned i = 1; i < HAK_FEW && list.count != 0 && list.count < HAK_FEW; i++) {
+        if (mine->list[index] == NULL) {
+            unsigned reused = hak_mf2_adopt_drain_owner(mine, index, 1);
+            hak_mf2_count(&mine->counters.page_reuses, reused);
+        }
+        if (mine->list[index] == NULL || mine->list[index]->free == NULL) {
+            break;
+        }
+        hak_list_t more = hak_take_from(mine, mine->list[index]);
+        hak_block_t *tail = list.head; /* fewer than HAK_FEW steps */
+        while (hak_block_next(tail) != NULL) {
+            tail = hak_block_next(tail);
+        }
+        hak_block_link(tail, more.head);
+        list.count += more.count;
+    }
+    return list;
+}
+
+static void hak_count_refill(hak_mf2_heap_t *mine, uint32_t blocks) {
+    hak_mf2_count(&mine->counters.blocks_out, blocks);
+    hak_count_add(&mine->heap->counters.refills, 1);
+    hak_count_add(&mine->heap->counters.refill_blocks, blocks);
+}
+
+static hak_block_t *hak_one(hak_mf2_heap_t *mine, unsigned index) {
+    if (mine->list[index] == NULL && !hak_find(mine, index)) {
+        return NULL;
+    }
+    hak_mf2_page_t *page = mine->list[index];
+    hak_block_t *block = hak_mf2_page_take_one_owner(page);
+    if (hak_mf2_page_is_used_up(page)) {
+        hak_mf2_heap_release_owner(mine, page);
+    }
+    hak_count_refill(mine, 1);
+    return block;
+}
+
+static hak_block_t *hak_refill_one(hak_heap_t *heap, unsigned sc) {
+    hak_block_t *block = NULL;
+    hak_owner_lock_take_owner(&heap->lock);
+    hak_mf2_heap_t *mine = hak_mf2_heap_of_owner(heap);
+    if (mine != NULL) {
+        hak_mf2_policy_tick_owner(mine, hak_mf2_index(sc));
+        block = hak_one(mine, hak_mf2_index(sc));
+    }
+    hak_owner_lock_drop_owner(&heap->lock);
+    return block;
+}
+
+static hak_block_t *hak_refill(hak_heap_t *heap, unsigned sc) {
+    if (hak_unlikely(!hak_cache_policy_keeps())) {
+        return hak_refill_one(heap, sc);
+    }
+    hak_list_t list = {NULL, 0};
+    hak_owner_lock_take_owner(&heap->lock);
+    hak_mf2_heap_t *mine = hak_mf2_heap_of_owner(heap);
+    if (hak_likely(mine != NULL)) {
+        hak_mf2_policy_tick_owner(mine, hak_mf2_index(sc));
+        list = hak_take_several(mine, hak_mf2_index(sc));
+    }
+    if (list.head != NULL) {
+        hak_count_refill(mine, list.count);
+        hak_cache_policy_fill_owner(heap, sc, hak_block_next(list.head), list.count - 1);
+    }
+    hak_owner_lock_drop_owner(&heap->lock);
+    return list.head;
+}
+
+/* To the page's remote stack. */
+static void hak_send(hak_heap_t *heap, hak_mf2_page_t *page, hak_block_t *block) {
+    if (hak_mf2_remote_push_mt(page, block)) {
+        hak_mf2_heap_t *mine = heap == NULL ? NULL : hak_mf2_heap_of(heap);
+        hak_mf2_count(&hak_mf2_counters(mine)->pending_enqueued, 1);
+        hak_mf2_pending_push_mt(page);
+    }
+    if (heap != NULL) {
+        hak_count_add(&heap->counters.remote_blocks, 1);
+        hak_count_add(&heap->counters.remote_batches, 1);
+    }
+}
+
+/* The heap owns the page. */
+static void hak_put_owner(hak_mf2_heap_t *mine, hak_mf2_page_t *page, hak_block_t *block) {
+    hak_block_link(block, NULL);
+    hak_mf2_page_put_owner(page, block, 1);
+    hak_mf2_count(&mine->counters.blocks_in, 1);
+    bool only_one = page->prev == NULL && page->next == NULL;
+    if (!only_one) { /* the last one stays, for the next allocation */
+        (void)hak_mf2_adopt_retire_owner(mine, page);
+    }
+}
+
+/* A block that leaves the thread cache. The heap has been refilled before, or got the page's tag
+ * when it was. */
+static void hak_put_back(hak_heap_t *heap, hak_block_t *block, unsigned sc) {
+    hak_mf2_page_t *page = hak_mf2_page_of((uintptr_t)block);
+    hak_mf2_heap_t *mine = hak_mf2_heap_of(heap);
+    hak_count_add(&heap->counters.flushed_blocks, 1);
+    /* relaxed: a guess that saves the lock; that it is ours is asked again inside, and that it is
+     * not cannot change while we are out here */
+    if (mine != NULL && (hak_mf2_policy_ticks || hak_load_rlx(&page->owner) == (uintptr_t)mine)) {
+        hak_owner_lock_take_owner(&heap->lock);
+        if (hak_mf2_policy_ticks) {
+            hak_mf2_policy_tick_owner(mine, hak_mf2_index(sc));
+        }
+        bool is_mine = hak_load_rlx(&page->owner) == (uintptr_t)mine; /* relaxed: inside the lock */
+        if (is_mine) {
+            hak_put_owner(mine, page, block);
+        }
+        hak_owner_lock_drop_owner(&heap->lock);
+        if (is_mine) {
+            return;
+        }
+    }
+    hak_send(heap, page, block);
+}
+
+static void hak_take_back(hak_heap_t *heap, hak_block_t *block, unsigned sc) {
+    hak_cache_policy_note_overflow_owner(heap, sc);
+    hak_put_back(heap, block, sc);
+}
+
+static bool hak_take_back_remote(hak_heap_t *heap, hak_block_t *block, unsigned sc) {
+    (void)sc;
+    hak_mf2_page_t *page = hak_mf2_page_of((uintptr_t)block);
+    /* relaxed: only grows */
+    if (hak_mf2_page_block_index(page, (uintptr_t)block) >= hak_load_rlx(&page->carved)) {
+        return false;
+    }
+    hak_send(heap, page, block);
+    return true;
+}
+
+static void hak_thread_flush(hak_heap_t *heap) {
+    for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
+        unsigned sc = hak_mf2_sc(index);
+        hak_block_t *block = hak_tls_sll_take_all(sc, heap->bin_cap[sc]);
+        while (block != NULL) {
+            hak_block_t *next = hak_block_next(block);
+            hak_put_back(heap, block, sc);
+            block = next;
+        }
+    }
+}
+
+static void hak_thread_exit(hak_heap_t *heap) {
+    hak_mf2_heap_t *mine = hak_mf2_heap_of(heap);
+    if (mine == NULL) {
+        return;
+    }
+    hak_owner_lock_take_owner(&heap->lock);
+    if (hak_mf2_policy_orphans) {
+        hak_mf2_adopt_leave_all_owner(mine);
+    }
+    hak_owner_lock_drop_owner(&heap->lock);
+}
+
+static void hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
+    hak_mf2_heap_t *mine = heap == NULL ? NULL : hak_mf2_heap_of(heap);
+    bool all = order->delay_ms == 0;
+    if (mine != NULL) {
+        hak_owner_lock_take_owner(&heap->lock);
+        (void)hak_mf2_adopt_settle_owner(mine, all ? UINT32_MAX : HAK_PURGE_PAGES);
+        hak_owner_lock_drop_owner(&heap->lock);
+    }
+    uint64_t lease_ms = order->delay_ms < HAK_LEAST_LEASE_MS ? 0 : order->delay_ms;
+    (void)hak_mf2_adopt_collect_mt(mine, order->now_ms, lease_ms,
+                                   all ? HAK_OWNER_MAX : HAK_PURGE_HEAPS, hak_mf2_policy_orphans);
+}
+
+static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
+    hak_settle(heap, order);
+    if (order->delay_ms == 0) {
+        hak_settle(heap, order); /* the first round moved pages to stacks that it had passed */
+    }
+    return hak_mf2_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
+                                 order->keep_bytes);
+}
+
+const hak_backend_t hak_backend_mf2 = {
+    .name = "mf2",
+    .refill = hak_refill,
+    .refill_one = hak_refill_one,
+    .take_back = hak_take_back,
+    .take_back_remote = hak_take_back_remote,
+    .thread_flush = hak_thread_flush,
+    .thread_exit = hak_thread_exit,
+    .start = hak_mf2_sweeper_start,
+    .purge = hak_purge,
+    .has_garbage = hak_mf2_pool_has_dirty,
+    .describe = hak_mf2_describe,
+    .stats = hak_mf2_stats,
+    .counters = hak_mf2_fill_counters,
+    .fork_take = hak_mf2_fork_take,
+    .fork_drop = hak_mf2_fork_drop,
+    .check = hak_mf2_check,
+};

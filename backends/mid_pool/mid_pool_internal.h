@@ -1,0 +1,17 @@
+/* mid_pool_internal: the figures, which stand in a file of their own. */
+#ifndef HAK_BACKENDS_MID_POOL_MID_POOL_INTERNAL_H_
+#define HAK_BACKENDS_MID_POOL_MID_POOL_INTERNAL_H_
+
+#include "backends/port/backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+void hak_mid_pool_stats(hak_backend_stats_t *out);
+void hak_mid_pool_counters(struct hak_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BACKENDS_MID_POOL_MID_POOL_INTERNAL_H_ */

@@ -1,0 +1,104 @@
+#include "boxes/mf2_page/mf2_page.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "boxes/mf2_heap/mf2_heap.h"
+#include "boxes/mf2_pool/mf2_pool.h"
+#include "boxes/testing/engine.h"
+
+namespace {
+
+class Mf2Page : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        hak_testing::StartEngine();
+        heap_ = hak_heap_acquire_mt();
+        mine_ = hak_mf2_heap_of_owner(heap_);
+    }
+    void TearDown() override { hak_heap_release_mt(heap_); }
+    hak_mf2_page_t *Open(unsigned sc) {
+        hak_mf2_page_t *page = hak_mf2_pool_take_mt();
+        hak_mf2_page_open(page, sc, mine_, heap_->tag | sc << HAK_BIN_SHIFT);
+        return page;
+    }
+    static void Close(hak_mf2_page_t *page) {
+        hak_mf2_page_close(page);
+        hak_mf2_pool_give_mt(page);
+    }
+    hak_heap_t *heap_;
+    hak_mf2_heap_t *mine_;
+};
+
+TEST_F(Mf2Page, ClassesAndStrides) {
+    for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
+        unsigned sc = hak_mf2_sc(index);
+        EXPECT_EQ(hak_mf2_index(sc), index);
+        EXPECT_EQ(hak_sc_bytes[sc], 2048u << index);
+        hak_mf2_page_t *page = Open(sc);
+        EXPECT_EQ(page->cap, HAK_MF2_PAGE_BYTES / (hak_sc_bytes[sc] + hak_cfg_mf2_header));
+        EXPECT_EQ(hak_mf2_page_base(page) % HAK_MF2_PAGE_BYTES, 0u);
+        Close(page);
+    }
+}
+
+// T-01, T-03: each block is inside the page, no two overlap, every byte leads to the page, and only
+// the first byte to the block.
+TEST_F(Mf2Page, BlocksTileThePage) {
+    for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
+        unsigned sc = hak_mf2_sc(index);
+        hak_mf2_page_t *page = Open(sc);
+        uintptr_t end = hak_mf2_page_base(page);
+        hak_block_t *list = hak_mf2_page_carve_owner(page, page->cap);
+        uint32_t i = 0;
+        for (hak_block_t *block = list; block != nullptr; block = hak_block_next(block), i++) {
+            auto address = (uintptr_t)block;
+            EXPECT_GE(address, end);
+            end = address + hak_sc_bytes[sc];
+            EXPECT_EQ(hak_mf2_page_block_index(page, address), i);
+            EXPECT_EQ(hak_mf2_page_block_index(page, address + 16), UINT32_MAX);
+            EXPECT_EQ(hak_mf2_page_of(address), page);
+            EXPECT_EQ(hak_mf2_page_of(end - 1), page);
+        }
+        EXPECT_EQ(i, page->cap);
+        EXPECT_LE(end, hak_mf2_page_base(page) + HAK_MF2_PAGE_BYTES);
+        EXPECT_TRUE(hak_mf2_page_is_used_up(page));
+        hak_mf2_page_put_owner(page, list, page->cap);
+        Close(page);
+    }
+}
+
+TEST_F(Mf2Page, TakeAndPutKeepTheCounts) {
+    hak_mf2_page_t *page = Open(hak_mf2_sc(1));
+    hak_block_t *first = hak_mf2_page_take_one_owner(page);
+    hak_block_t *second = hak_mf2_page_take_one_owner(page);
+    EXPECT_NE(first, second);
+    EXPECT_EQ(hak_load_rlx(&page->used), 2u);
+    hak_block_link(first, nullptr);
+    hak_mf2_page_put_owner(page, first, 1);
+    hak_block_link(second, nullptr);
+    hak_mf2_page_put_owner(page, second, 1);
+    EXPECT_EQ(hak_load_rlx(&page->used), 0u);
+    uint32_t count;
+    EXPECT_EQ(hak_mf2_page_take_owner(page, &count), second);
+    EXPECT_EQ(count, 2u);
+    EXPECT_EQ(hak_load_rlx(&page->used), 2u);
+    EXPECT_EQ(hak_block_next(second), first);
+    hak_mf2_page_put_owner(page, second, 2);
+    Close(page);
+}
+
+TEST_F(Mf2Page, NumbersLeadBack) {
+    std::set<hak_mf2_page_t *> pages;
+    for (unsigned i = 0; i < 3 * HAK_MF2_REGION_PAGES; i++) {
+        hak_mf2_page_t *page = Open(hak_mf2_sc(0));
+        EXPECT_TRUE(pages.insert(page).second);
+        EXPECT_EQ(hak_mf2_page_numbered(hak_mf2_page_number(page)), page);
+    }
+    for (hak_mf2_page_t *page : pages) {
+        Close(page);
+    }
+}
+
+} // namespace
