@@ -134,7 +134,8 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->mremap_calls = calls.mremap;
 }
 
-/* What only some backends count stands at the end of the struct, from mid_mt_allocs on. */
+/* What only some backends count stands at the end of the struct, from mid_mt_allocs on: at first
+ * all HAK_STAT_DISABLED. */
 static void hak_add_counters(hak_stats_t *stats) {
     memset(&stats->mid_mt_allocs, 0xff, sizeof *stats - offsetof(hak_stats_t, mid_mt_allocs));
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
@@ -148,9 +149,6 @@ void hak_gate_stats(hak_stats_t *stats) {
     hak_gate_init(NULL);
     uint32_t struct_bytes = stats->struct_bytes;
     memset(stats, 0, sizeof *stats);
-    /* from here on fields of backends that the variant may not have: HAK_STAT_DISABLED */
-    size_t common_bytes = offsetof(hak_stats_t, mf2_pages_allocated);
-    memset((char *)stats + common_bytes, 0xff, sizeof *stats - common_bytes);
     stats->struct_bytes = struct_bytes;
     stats->pid = hak_os_pid();
     for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {

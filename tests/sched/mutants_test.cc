@@ -1,6 +1,8 @@
 /* Every fault that can be put into the boxes makes some scenario fail, and the committed list of
- * them, tests/sched/mutants.txt, is what the code has today. A line is a mutant; " | reason" behind
- * it says why the fault is none. With --update FILE the program writes FILE anew, keeping reasons.
+ * them, --list=FILE, is what the code has today. A line is a mutant; " | reason" behind it says why
+ * the fault is none. With --update FILE the program writes FILE anew, keeping reasons. The list
+ * holds the faults in the sources whose path begins with one of the words behind --scope=; without
+ * it, of every box that the scenarios link, but for what only tests have.
  */
 #include <gtest/gtest.h>
 
@@ -19,10 +21,9 @@ using hak_sched::ListedMutant;
 using hak_sched::Result;
 using hak_sched::Scenario;
 
-const char *const list_path = "tests/sched/mutants.txt";
-/* Every box that the scenarios link, but for what only tests have. */
-const std::vector<std::string> scope = {"boxes/", "core/lock/", "core/meta/", "core/owner_lock/",
-                                        "registry/"};
+std::string list_path = "tests/sched/mutants.txt";
+std::vector<std::string> scope = {"boxes/", "core/lock/", "core/meta/", "core/owner_lock/",
+                                  "registry/"};
 const char *const not_in_scope = "boxes/testing/";
 
 struct Line {
@@ -126,6 +127,15 @@ TEST_P(Mutant, IsFound) {
     printf("%s\n    %s\n", found->key.c_str(), killer.c_str());
 }
 
+/* The list NAME.txt is that of the test NAME_test. */
+std::string UpdateCommand() {
+    size_t name = list_path.rfind('/') + 1;
+    std::string folder = list_path.substr(0, name - 1);
+    return "bazel run --test_sharding_strategy=disabled //" + folder + ":" +
+           list_path.substr(name, list_path.rfind('.') - name) + "_test -- --update $PWD/" +
+           list_path;
+}
+
 INSTANTIATE_TEST_SUITE_P(List, Mutant, ::testing::ValuesIn(ReadList(list_path)));
 
 TEST(MutantList, IsThatOfTheCode) {
@@ -136,9 +146,7 @@ TEST(MutantList, IsThatOfTheCode) {
     for (const ListedMutant &mutant : Mutants()) {
         now.push_back(mutant.key);
     }
-    EXPECT_EQ(listed, now) << "bazel run --test_sharding_strategy=disabled "
-                              "//tests/sched:mutants_test -- --update $PWD/"
-                           << list_path;
+    EXPECT_EQ(listed, now) << UpdateCommand();
 }
 
 int Update(const char *path) {
@@ -148,9 +156,7 @@ int Update(const char *path) {
     }
     std::ofstream file(path);
     file << "# Faults that tests/sched can switch on in the boxes. Written by\n"
-         << "#   bazel run --test_sharding_strategy=disabled //tests/sched:mutants_test -- "
-            "--update $PWD/"
-         << list_path << "\n"
+         << "#   " << UpdateCommand() << "\n"
          << "# Behind a bar: why a fault is none; such a line is not tried.\n";
     for (const ListedMutant &mutant : Mutants()) {
         const std::string &reason = reasons[mutant.key];
@@ -159,9 +165,28 @@ int Update(const char *path) {
     return file.good() ? 0 : 1;
 }
 
+/* Takes `--list=` and `--scope=` out of the arguments. */
+void ReadArguments(int *argc, char **argv) {
+    std::vector<std::string> chosen;
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        std::string argument = argv[i];
+        if (argument.rfind("--list=", 0) == 0) {
+            list_path = argument.substr(7);
+        } else if (argument.rfind("--scope=", 0) == 0) {
+            chosen.push_back(argument.substr(8));
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    *argc = kept;
+    scope = chosen.empty() ? scope : chosen;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
+    ReadArguments(&argc, argv);
     if (argc == 3 && std::string(argv[1]) == "--update") {
         return Update(argv[2]);
     }
