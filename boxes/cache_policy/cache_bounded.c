@@ -1,6 +1,8 @@
-/* A bin that overflows and then runs dry was too short: its cap doubles, within a budget of bytes
- * per thread. So a program that frees and allocates in bursts soon runs on hits alone, and one
- * that does not keeps little.
+/* A bin that overflows and then runs dry was too short: its cap doubles, within a budget of bytes.
+ * So a program that frees and allocates in bursts soon runs on hits alone, and one that does not
+ * keeps little. Each thread has a budget of its own; what it wants beyond comes out of a pot for
+ * all threads, so that many threads cannot hoard. The pot is as large as the whole thread cache of
+ * gperftools' tcmalloc (its TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES).
  */
 #include "base/attr.h"
 #include "boxes/cache_policy/cache_policy.h"
@@ -10,9 +12,14 @@
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
-    HAK_CAP_MOST_BYTES = 1 << 19,   /* of one bin */
-    HAK_CAP_BUDGET_BYTES = 1 << 20, /* growth of all bins of a thread together */
+    HAK_CAP_MOST_BYTES = 1 << 20,     /* of one bin */
+    HAK_CAP_BUDGET_BYTES = 1 << 20,   /* growth of all bins of a thread together */
+    HAK_CAP_WITH_POT_BYTES = 1 << 23, /* the same with what comes out of the pot */
+    HAK_CAP_POT_BYTES = 1 << 25,      /* growth of all threads beyond their budgets */
 };
+
+/* What threads have out of the pot. */
+static hak_a64_t hak_cap_taken;
 
 const char hak_cache_policy_name[] = "bounded";
 
@@ -31,14 +38,38 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
     mine->overflowed[0] = mine->overflowed[1] = 0;
 }
 
+static uint32_t hak_beyond_budget(uint32_t growth_bytes) {
+    return growth_bytes > HAK_CAP_BUDGET_BYTES ? growth_bytes - HAK_CAP_BUDGET_BYTES : 0;
+}
+
+void hak_cache_policy_end_owner(hak_heap_t *mine) {
+    hak_sub_rlx(&hak_cap_taken, hak_beyond_budget(mine->cap_growth_bytes)); /* relaxed: a sum */
+    mine->cap_growth_bytes = 0;
+}
+
+/* False if the thread's bins may not grow by `bytes` more. */
+static bool hak_pay_for_growth(hak_heap_t *mine, uint32_t bytes) {
+    uint32_t growth = mine->cap_growth_bytes + bytes;
+    uint32_t more = hak_beyond_budget(growth) - hak_beyond_budget(mine->cap_growth_bytes);
+    if (growth > HAK_CAP_WITH_POT_BYTES) {
+        return false;
+    }
+    /* relaxed, both: a sum, and nothing else depends on it */
+    if (more != 0 && hak_add_rlx(&hak_cap_taken, more) + more > HAK_CAP_POT_BYTES) {
+        hak_sub_rlx(&hak_cap_taken, more);
+        return false;
+    }
+    mine->cap_growth_bytes = growth;
+    return true;
+}
+
 /* The bin of the class overflowed and now is empty: lets it hold twice as much, if the budget
  * allows. */
 static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
     mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
     uint32_t cap = mine->bin_cap[sc];
-    uint64_t bytes = (uint64_t)cap * hak_sc_bytes[sc];
-    if (2 * bytes <= HAK_CAP_MOST_BYTES && mine->cap_growth_bytes + bytes <= HAK_CAP_BUDGET_BYTES) {
-        mine->cap_growth_bytes += (uint32_t)bytes;
+    uint32_t bytes = cap * hak_sc_bytes[sc];
+    if (2 * bytes <= HAK_CAP_MOST_BYTES && hak_pay_for_growth(mine, bytes)) {
         mine->bin_cap[sc] = 2 * cap;
     }
 }

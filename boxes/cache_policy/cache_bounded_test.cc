@@ -95,12 +95,58 @@ TEST_F(CacheBounded, BinThatOverflowedGrowsWithinItsBudget) {
         last = heap->bin_cap[kClass];
     }
     EXPECT_GT(last, first);
-    EXPECT_LE((uint64_t)last * kBytes, 1u << 19);
-    EXPECT_LE(heap->cap_growth_bytes, 1u << 20);
+    EXPECT_LE((uint64_t)last * kBytes, 1u << 20);
+    EXPECT_LE(heap->cap_growth_bytes, 1u << 23);
     Free(heap, all);
+    hak_cache_policy_end_owner(heap);
+    EXPECT_EQ(heap->cap_growth_bytes, 0u);
     hak_cache_policy_start_owner(heap);
     EXPECT_EQ(heap->bin_cap[kClass], first);
     EXPECT_EQ(heap->cap_growth_bytes, 0u);
+}
+
+/* The bins of classes of 8 KiB to 32 KiB overflow and run dry until none of them grows any more. */
+uint32_t GrowMid(hak_heap_t *heap) {
+    uint32_t before;
+    do {
+        before = heap->cap_growth_bytes;
+        for (unsigned sc = hak_sc_of(8193); sc <= hak_sc_of(32768); sc++) {
+            heap->overflowed[sc >> 6] |= 1ull << (sc & 63);
+            hak_cache_policy_fill_owner(heap, sc, nullptr, 0);
+        }
+    } while (heap->cap_growth_bytes != before);
+    return before;
+}
+
+/* What a thread has beyond its own budget comes out of a pot for all and goes back at its end. */
+TEST_F(CacheBounded, ThreadsShareThePotAndLeaveNoneEmptyHanded) {
+    constexpr uint32_t kOwn = 1 << 20, kAtMost = 1 << 23, kPot = 1 << 25, kLargestBlock = 32768;
+    std::vector<hak_heap_t *> heaps;
+    for (int i = 0; i < 12; i++) {
+        heaps.push_back(hak_heap_acquire_mt());
+        hak_cache_policy_start_owner(heaps.back());
+    }
+    uint64_t beyond = 0;
+    for (size_t i = 0; i < heaps.size(); i++) {
+        uint32_t growth = GrowMid(heaps[i]);
+        EXPECT_LE(growth, kAtMost);
+        /* a bin grows by all that it holds, so some of the budget may not suffice for any */
+        EXPECT_GE(growth, i == 0 ? kAtMost - (1u << 19) : kOwn - 16 * kLargestBlock) << i;
+        beyond += growth > kOwn ? growth - kOwn : 0;
+        EXPECT_LE(beyond, kPot);
+    }
+    EXPECT_GE(beyond, kPot - (1u << 19)) << "the pot is used up";
+    for (hak_heap_t *heap : heaps) {
+        hak_cache_policy_end_owner(heap);
+        EXPECT_EQ(heap->cap_growth_bytes, 0u);
+    }
+    hak_cache_policy_start_owner(heaps[0]);
+    EXPECT_GE(GrowMid(heaps[0]), kAtMost - (1u << 19)) << "and filled again";
+    hak_cache_policy_end_owner(heaps[0]);
+    for (hak_heap_t *heap : heaps) {
+        hak_cache_policy_start_owner(heap);
+        hak_heap_release_mt(heap);
+    }
 }
 
 TEST_F(CacheBounded, WithoutTheListEachFreeGoesToItsSlab) {

@@ -47,6 +47,9 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
     }
 }
 
+/* This policy has no limits for all threads. */
+void hak_cache_policy_end_owner(hak_heap_t *mine) { (void)mine; }
+
 void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *list, uint32_t count) {
     hak_tls.bin[sc].head = list;
     bool drains = hak_option(HAK_OPTION_TINY_SLL_DRAIN_ENABLE) != 0;

@@ -31,6 +31,8 @@ extern const char hak_cache_policy_name[];
 
 /* A thread begins with `mine`: sets bin_cap[], the room of each of its bins, which are empty. */
 void hak_cache_policy_start_owner(hak_heap_t *mine);
+/* The thread ends, its bins are empty: its share of what all threads may keep is free again. */
+void hak_cache_policy_end_owner(hak_heap_t *mine);
 /* False if bins are to stay empty: a refill then fetches one block. */
 bool hak_cache_policy_keeps(void);
 /* Puts the `count` blocks of a refill, 0 or more, into the empty bin of the class. */

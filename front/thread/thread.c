@@ -30,6 +30,7 @@ static void hak_thread_leave(hak_heap_t *heap) {
         (*b)->thread_exit(heap);
     }
     hak_store_rlx(&heap->thread, 0); /* relaxed: who walks the bins knows that they stand still */
+    hak_cache_policy_end_owner(heap);
     hak_tls_sll_detach();
     hak_heap_release_mt(heap);
 }
