@@ -175,6 +175,10 @@ def hak_test(
         linkopts = [],
         size = "small",
         malloc = "//:system_malloc",
+        gtest = [
+            "@gtest//:gtest",
+            "@gtest//:gtest_main",
+        ],
         **kwargs):
     """A GoogleTest program over boxes, in C++17.
 
@@ -188,6 +192,7 @@ def hak_test(
       linkopts: more link flags.
       size: as in cc_test.
       malloc: the allocator of the test program.
+      gtest: GoogleTest and its main.
       **kwargs: more attributes of cc_test.
     """
     cc_test(
@@ -198,9 +203,6 @@ def hak_test(
         linkopts = linkopts + ["-pthread"],
         linkstatic = True,
         malloc = malloc,
-        deps = deps + [
-            "@gtest//:gtest",
-            "@gtest//:gtest_main",
-        ],
+        deps = deps + gtest,
         **kwargs
     )

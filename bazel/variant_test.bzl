@@ -24,16 +24,15 @@ HAK_SUITE_VARIANTS = [
     "hakmem_mf2",
 ]
 
-# Variants that differ from these by a policy alone are tagged `few`: debug builds leave them out,
-# for time.
+# Variants with code that no other has. The rest differ from one of these by a policy or a kind of
+# list: their tests are tagged `few`, and sanitizer builds leave them out, for time.
 _MAIN_VARIANTS = [
     "hakmem",
     "hakmem_faulty",
-    "hakmem_mid_mt",
-    "hakmem_midpool",
-    "hakmem_pool_tls",
-    "hakmem_sp_slot",
     "hakmem_mf2",
+    "hakmem_mid_mt",
+    "hakmem_midpool_lockfree",
+    "hakmem_pool_tls",
 ]
 
 def hak_variant_test(
@@ -45,6 +44,7 @@ def hak_variant_test(
         copts = [],
         linkopts = [],
         gtest = True,
+        few = True,
         size = "medium",
         tags = [],
         visibility = ["//tests:__subpackages__"],
@@ -63,6 +63,7 @@ def hak_variant_test(
       copts: more flags, after ours.
       linkopts: more link flags.
       gtest: False for a program with a main of its own.
+      few: False if sanitizers are to see every variant: the suite is about what differs.
       size: as in cc_test.
       tags: for every test and the suite.
       visibility: of the test programs, which other tests may run with other options.
@@ -98,7 +99,7 @@ def hak_variant_test(
             linkstatic = True,
             malloc = library if override else "//:system_malloc",
             tags = tags + (["no-san"] if override else []) +
-                   ([] if variant in _MAIN_VARIANTS else ["few"]),
+                   (["few"] if few and variant not in _MAIN_VARIANTS else []),
             visibility = visibility,
             deps = ([":" + code] if srcs else []) + deps + [library] +
                    (["@gtest//:gtest_main"] if gtest else []),

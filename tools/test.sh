@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-phases=(tidy gcc commands layers asan tsan debug lto)
+phases=(tidy gcc commands layers asan tsan lto)
 passed=0
 failed=0
 
@@ -18,11 +18,12 @@ ${phases[*]}
   tidy     the limits of the style guide, over the whole tree
   gcc      bazel test //...
   commands the commands of the README, as a user types them
-  layers   bazel build --config=layers //..., with clang: no box uses a header it does not declare
-  asan     the suites without the malloc override, with AddressSanitizer and
-           UndefinedBehaviorSanitizer together
-  tsan     the same with ThreadSanitizer
-  debug    the same suites with the checks of HAKMEM's debug build
+  layers   every source compiled with --config=layers, by clang: no box uses a header it does not
+           declare
+  asan     the suites without the malloc override, with AddressSanitizer,
+           UndefinedBehaviorSanitizer and the checks of HAKMEM's debug build together; like
+           tsan without the variants that differ by a policy alone (tag "few")
+  tsan     the same suites with ThreadSanitizer
   lto      the libraries with link-time optimisation
 The last line is "N passed, N failed" over all phases; a build or check counts as one. The exit
 status is 0 if nothing failed.
@@ -77,17 +78,21 @@ quiet_build() {
 
 run_phase() {
     local phase=$1
+    local tags="-no-san,-few"
+    local suites=(--build_tests_only --build_tag_filters="$tags" --test_tag_filters="$tags" //...)
     case $phase in
         tidy) check_phase tidy "$root/tools/tidy.sh" ;;
         gcc) test_phase gcc //... ;;
         commands) check_phase commands "$root/tests/linking/commands.sh" ;;
-        layers) check_phase layers quiet_build --config=layers //... ;;
-        asan) test_phase asan --config=ubsan --config=asan --build_tests_only //... ;;
-        tsan) test_phase tsan --config=tsan --build_tests_only //... ;;
-        debug)
-            test_phase debug --config=debug --build_tests_only \
-                --build_tag_filters=-no-san,-few --test_tag_filters=-no-san,-few //...
+        # Objects of libraries and programs alone: variants compile the same sources again.
+        layers)
+            check_phase layers quiet_build --config=layers --copt=-O0 --copt=-g0 \
+                --output_groups=compilation_outputs //...
             ;;
+        asan)
+            test_phase asan --config=debug --config=ubsan --config=asan "${suites[@]}"
+            ;;
+        tsan) test_phase tsan --config=tsan "${suites[@]}" ;;
         lto) check_phase lto quiet_build --config=lto //:libhakmem.so //:libhakmem.a ;;
         *) die "no such phase: $phase (there are: ${phases[*]})" ;;
     esac

@@ -56,10 +56,13 @@ void make_one(Set *set, size_t i) { set->blocks[i] = hak_test.malloc(set->sizes[
 void fill_one(Set *set, size_t i) { hak_pattern_fill(set->blocks[i], set->sizes[i], i); }
 
 // What threads may hold open without anything being stranded: with Mid MT a chunk of 4 MiB for each
-// thread and class. Slabs are small enough to be left out.
+// thread and class, with thread pools chunks of 1 and 2 MiB for each thread, mapped before it finds
+// something to adopt. Slabs are small enough to be left out.
 uint64_t open_bytes() {
-    bool has_chunks = std::string(hak_version()).find("mid_mt") != std::string::npos;
-    return has_chunks ? uint64_t{kWorkers} * 3 * (4 << 20) : 0;
+    std::string version = hak_version();
+    auto is = [&](const char *name) { return version.find(name) != std::string::npos; };
+    uint64_t mib = is("mid_mt") ? 3 * 4 : is("pool_tls") ? 1 + 2 : 0;
+    return kWorkers * mib << 20;
 }
 
 // What `make` allocates is freed and allocated again by others, three times. Returns by how much
