@@ -113,7 +113,7 @@ void BuildActivePending() {
 }
 void UseUpAndAdopt(int self) {
     if (self == 0) {
-        UseUpMf2(mf2.page[0]);
+        UseUpMf2(mf2.heap[0], mf2.page[0]);
     } else {
         Refill(1);
     }
@@ -124,7 +124,7 @@ hak_sched::Add
 /* The same against the sweeper. */
 void UseUpAndSweep(int self) {
     if (self == 0) {
-        UseUpMf2(mf2.page[0]);
+        UseUpMf2(mf2.heap[0], mf2.page[0]);
     } else {
         SweepMf2();
     }
@@ -137,7 +137,7 @@ void BuildPendingUsedUp() {
     BuildActivePending();
     uint32_t count;
     (void)hak_mf2_remote_take_owner(mf2.page[0], &count);
-    UseUpMf2(mf2.page[0]);
+    UseUpMf2(mf2.heap[0], mf2.page[0]);
 }
 void SweepFreeAdopt(int self) {
     if (self == 0) {
@@ -173,23 +173,9 @@ hak_sched::Add mf2_hands({"mf2_hands", 2, {3, 1}, 20, BuildOnTwoStacks, DrainOwn
 
 /* T-20: page 0 is active at heap 0, whose thread slept. It wakes and frees a block, while another
  * heap takes the page over and a third thread frees into it. */
-void FreeAsOwner() {
-    hak_mf2_heap_t *mine = mf2.heap[0];
-    hak_mf2_page_t *page = mf2.page[0];
-    hak_owner_lock_take_owner(&mine->heap->lock);
-    bool is_mine = hak_load_rlx(&page->owner) == (uintptr_t)mine;
-    if (is_mine) {
-        hak_block_link(mf2.block[0][2], nullptr);
-        hak_mf2_page_put_owner(page, mf2.block[0][2], 1);
-    }
-    hak_owner_lock_drop_owner(&mine->heap->lock);
-    if (!is_mine) {
-        FreeMf2(0, 2);
-    }
-}
 void WakeAdoptFree(int self) {
     if (self == 0) {
-        FreeAsOwner();
+        hak_sched::FreeAsOwnerMf2(mf2.heap[0], mf2.page[0], mf2.block[0][2]);
     } else if (self == 1) {
         (void)RefillMf2(mf2.heap[1], kMf2Later);
     } else {

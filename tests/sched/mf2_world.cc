@@ -76,14 +76,26 @@ bool RefillMf2(hak_mf2_heap_t *mine, uint64_t now_ms) {
     return found;
 }
 
-void UseUpMf2(hak_mf2_page_t *page) {
-    hak_mf2_heap_t *mine = mf2.heap[0];
+void UseUpMf2(hak_mf2_heap_t *mine, hak_mf2_page_t *page) {
     hak_owner_lock_take_owner(&mine->heap->lock);
     while (!hak_mf2_page_is_used_up(page)) {
         (void)hak_mf2_page_take_one_owner(page);
     }
     hak_mf2_heap_release_owner(mine, page);
     hak_owner_lock_drop_owner(&mine->heap->lock);
+}
+
+void FreeAsOwnerMf2(hak_mf2_heap_t *mine, hak_mf2_page_t *page, hak_block_t *block) {
+    hak_owner_lock_take_owner(&mine->heap->lock);
+    bool is_mine = hak_load_rlx(&page->owner) == (uintptr_t)mine;
+    if (is_mine) {
+        hak_block_link(block, nullptr);
+        hak_mf2_page_put_owner(page, block, 1);
+    }
+    hak_owner_lock_drop_owner(&mine->heap->lock);
+    if (!is_mine) {
+        FreeRemote(page, block);
+    }
 }
 
 void SweepMf2() {

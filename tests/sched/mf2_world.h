@@ -33,7 +33,9 @@ void FreeMf2(int page, int block);
 /* A refill: drains what is pending at the heap, else adopts; the page is its own then. */
 bool RefillMf2(hak_mf2_heap_t *mine, uint64_t now_ms);
 /* A refill that takes all blocks that the page has, so that it is released. As its owner. */
-void UseUpMf2(hak_mf2_page_t *page);
+void UseUpMf2(hak_mf2_heap_t *mine, hak_mf2_page_t *page);
+/* One block, as a thread that may own the page: to its free list then, else as a remote one. */
+void FreeAsOwnerMf2(hak_mf2_heap_t *mine, hak_mf2_page_t *page, hak_block_t *block);
 /* A sweep of the stack of heap 0. */
 void SweepMf2();
 
