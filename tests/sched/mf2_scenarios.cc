@@ -15,13 +15,13 @@ namespace {
 using hak_sched::BuildActiveMf2;
 using hak_sched::BuildMf2;
 using hak_sched::CheckMf2;
+using hak_sched::FreeAsOwnerMf2;
 using hak_sched::FreeMf2;
 using hak_sched::kMf2Index;
 using hak_sched::kMf2Later;
 using hak_sched::kMf2Now;
 using hak_sched::mf2;
 using hak_sched::RefillMf2;
-using hak_sched::SweepMf2;
 using hak_sched::UseUpMf2;
 
 void Refill(int heap) { (void)RefillMf2(mf2.heap[heap], kMf2Now); }
@@ -121,35 +121,28 @@ void UseUpAndAdopt(int self) {
 hak_sched::Add
     mf2_used_up({"mf2_used_up", 2, {3, 1}, 20, BuildActivePending, UseUpAndAdopt, SevenOut});
 
-/* The same against the sweeper. */
-void UseUpAndSweep(int self) {
-    if (self == 0) {
-        UseUpMf2(mf2.heap[0], mf2.page[0]);
-    } else {
-        SweepMf2();
-    }
-}
-hak_sched::Add mf2_sweep({"mf2_sweep", 2, {3, 1}, 20, BuildActivePending, UseUpAndSweep, SevenOut});
-
-/* Page 0 is pending and used up: its owner had taken what came back. The sweeper finds nothing in
- * it while the next block comes back, and somebody adopts. */
-void BuildPendingUsedUp() {
+/* The last block of page 0 comes home while the page is still queued, though nothing waits there:
+ * it is not retired, for somebody may have it in hand. */
+void BuildQueuedOneOut() {
     BuildActivePending();
     uint32_t count;
-    (void)hak_mf2_remote_take_owner(mf2.page[0], &count);
-    UseUpMf2(mf2.heap[0], mf2.page[0]);
+    hak_block_t *list = hak_mf2_remote_take_owner(mf2.page[0], &count);
+    hak_mf2_page_put_owner(mf2.page[0], list, count);
+    FreeAsOwnerMf2(mf2.heap[0], mf2.page[0], mf2.block[0][2]);
 }
-void SweepFreeAdopt(int self) {
+void RetireAndAdopt(int self) {
     if (self == 0) {
-        SweepMf2();
-    } else if (self == 1) {
-        FreeMf2(0, 2);
+        FreeAsOwnerMf2(mf2.heap[0], mf2.page[0], mf2.block[0][3]);
+        hak_owner_lock_take_owner(&mf2.heap[0]->heap->lock);
+        (void)hak_mf2_adopt_settle_owner(mf2.heap[0], 4);
+        hak_owner_lock_drop_owner(&mf2.heap[0]->heap->lock);
     } else {
         Refill(1);
     }
 }
-hak_sched::Add mf2_sweep_none(
-    {"mf2_sweep_none", 3, {2, 1}, 100, BuildPendingUsedUp, SweepFreeAdopt, SevenOut});
+void FourOut() { CheckMf2(4); }
+hak_sched::Add
+    mf2_retire({"mf2_retire", 2, {3, 1}, 20, BuildQueuedOneOut, RetireAndAdopt, FourOut});
 
 /* A page that some fault has put on two stacks, and so in two hands, has one owner all the same. */
 unsigned drained[2];
@@ -175,14 +168,13 @@ hak_sched::Add mf2_hands({"mf2_hands", 2, {3, 1}, 20, BuildOnTwoStacks, DrainOwn
  * heap takes the page over and a third thread frees into it. */
 void WakeAdoptFree(int self) {
     if (self == 0) {
-        hak_sched::FreeAsOwnerMf2(mf2.heap[0], mf2.page[0], mf2.block[0][2]);
+        FreeAsOwnerMf2(mf2.heap[0], mf2.page[0], mf2.block[0][2]);
     } else if (self == 1) {
         (void)RefillMf2(mf2.heap[1], kMf2Later);
     } else {
         FreeMf2(0, 3);
     }
 }
-void FourOut() { CheckMf2(4); }
 hak_sched::Add mf2_wakes({"mf2_wakes", 3, {2, 1}, 300, BuildActivePending, WakeAdoptFree, FourOut});
 
 } // namespace

@@ -1,7 +1,6 @@
 #include "tests/sched/mf2_world.h"
 
 #include "boxes/mf2_adopt/mf2_adopt.h"
-#include "boxes/mf2_orphans/mf2_orphans.h"
 #include "boxes/mf2_pending/mf2_pending.h"
 #include "boxes/mf2_pool/mf2_pool.h"
 #include "boxes/mf2_remote/mf2_remote.h"
@@ -98,19 +97,6 @@ void FreeAsOwnerMf2(hak_mf2_heap_t *mine, hak_mf2_page_t *page, hak_block_t *blo
     }
 }
 
-void SweepMf2() {
-    uint32_t count;
-    hak_mf2_page_t *page = hak_mf2_pending_pop_mt(mf2.heap[0], kMf2Index);
-    if (page == nullptr) {
-        return;
-    }
-    hak_mf2_absorb_t result = hak_mf2_orphans_absorb_mt(page, &count);
-    HAK_SCHED_CHECK(result != HAK_MF2_EMPTIED); /* no scenario frees a whole page */
-    if (result == HAK_MF2_OWNED) {
-        hak_mf2_pending_push_mt(page);
-    }
-}
-
 void CheckMf2(uint32_t in_use) {
     uint32_t used = 0;
     /* Twice: the first round may put a page on a stack that was looked at. */
@@ -121,11 +107,15 @@ void CheckMf2(uint32_t in_use) {
     }
     for (hak_mf2_page_t *page : mf2.page) {
         HAK_SCHED_CHECK(hak_load_rlx(&page->remote) == 0);
+        if (hak_load_rlx(&page->sc) == 0) {
+            continue; /* closed, for all its blocks were free */
+        }
         HAK_SCHED_CHECK(hak_load_rlx(&page->used) + CountFree(page) == 4);
         HAK_SCHED_CHECK((hak_load_rlx(&page->owner) == 0) == hak_mf2_page_is_used_up(page));
         used += hak_load_rlx(&page->used);
     }
     HAK_SCHED_CHECK(used == in_use);
+    HAK_SCHED_CHECK(hak_mf2_pool_check_locked() == 0); /* all threads have ended: no lock */
     for (hak_mf2_heap_t *h = hak_mf2_heap_first(); h != nullptr; h = h->all_next) {
         HAK_SCHED_CHECK(!hak_mf2_pending_has(h, kMf2Index));
     }

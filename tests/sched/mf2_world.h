@@ -36,8 +36,6 @@ bool RefillMf2(hak_mf2_heap_t *mine, uint64_t now_ms);
 void UseUpMf2(hak_mf2_heap_t *mine, hak_mf2_page_t *page);
 /* One block, as a thread that may own the page: to its free list then, else as a remote one. */
 void FreeAsOwnerMf2(hak_mf2_heap_t *mine, hak_mf2_page_t *page, hak_block_t *block);
-/* A sweep of the stack of heap 0. */
-void SweepMf2();
 
 /* After all threads: what is pending is drained, no page is lost, and `in_use` blocks are at users.
  */
