@@ -40,8 +40,8 @@ static bool hak_take_over(hak_attempt_t *attempt, hak_mf2_heap_t *owner, hak_mf2
     bool is_its = hak_load_rlx(&page->owner) == (uintptr_t)owner;
     if (is_its) {
         hak_mf2_heap_unlink_owner(owner, page);
-        /* release: pairs with the acquires of who reads the owner */
-        hak_store_rel(&page->owner, (uintptr_t)attempt->mine);
+        /* relaxed: who has the page in hand next comes after the drain that follows here */
+        hak_store_rlx(&page->owner, (uintptr_t)attempt->mine);
     }
     hak_owner_lock_drop_guest(&owner->heap->lock);
     return is_its;
@@ -55,10 +55,12 @@ static bool hak_is_leased(const hak_mf2_heap_t *mine, const hak_mf2_page_t *page
            now_ms < moved_ms + lease_ms;
 }
 
-/* Makes the page in our hand ours and puts it on our list. */
+/* Makes the page in our hand ours; then it is on no list. The pop came after all that was done to
+ * the page up to its last drain, this load comes after what its owner did since. */
 static bool hak_claim(hak_attempt_t *attempt, hak_mf2_page_t *page, bool leased) {
     hak_mf2_heap_t *mine = attempt->mine;
-    /* pairs with the releases that the table in mf2_page.h lists */
+    /* acquire: pairs with the releases of hak_mf2_heap_release_owner and hak_absorb_locked, and
+     * with that of hak_mf2_orphans_take_mt, without which a new heap could not be looked at */
     uintptr_t owner = hak_load_acq(&page->owner);
     if (owner == (uintptr_t)mine) {
         hak_mf2_heap_unlink_owner(mine, page);
@@ -74,8 +76,10 @@ static bool hak_claim(hak_attempt_t *attempt, hak_mf2_page_t *page, bool leased)
     if (owner != 0) {
         return hak_take_over(attempt, (hak_mf2_heap_t *)owner, page);
     }
-    /* acquire: pairs with the release in hak_mf2_heap_release_owner */
-    return hak_cas_acq(&page->owner, &owner, (uintptr_t)mine);
+    /* relaxed: the load has acquired, and the next to have it in hand comes after our drain. That
+     * nobody else takes this step follows from the hand alone; the exchange says it once more, so
+     * that a page which got on two stacks would still have one owner. */
+    return hak_cas_rlx(&page->owner, &owner, (uintptr_t)mine);
 }
 
 /* The page is ours: from here on its remote frees come to us. */
@@ -83,8 +87,9 @@ static void hak_settle_in(hak_mf2_heap_t *mine, hak_mf2_page_t *page, uint64_t n
     if (hak_load_rlx(&page->home) == (uintptr_t)mine) { /* relaxed: written by owners */
         return;
     }
-    /* pairs with the acquire in hak_mf2_pending_push_mt */
-    hak_store_rel(&page->home, (uintptr_t)mine);
+    /* relaxed: who reads it only pushes to the heap's stack, whose first value is the kernel's zero
+     */
+    hak_store_rlx(&page->home, (uintptr_t)mine);
     hak_store_rlx(&page->transfer_ms, now_ms); /* relaxed: read by who has it in hand */
     uint32_t tag = mine->heap->tag | hak_load_rlx(&page->sc) << HAK_BIN_SHIFT;
     hak_registry_set_tags(hak_mf2_page_base(page), 1, tag);

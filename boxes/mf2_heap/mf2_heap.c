@@ -22,10 +22,10 @@ hak_mf2_heap_t *hak_mf2_heap_of_owner(hak_heap_t *heap) {
     uintptr_t first = hak_load_rlx(&hak_all); /* relaxed: a guess, the CAS checks it */
     do {
         mine->all_next = (hak_mf2_heap_t *)first;
-        /* release: publishes the heap. Pairs with the acquire in hak_mf2_heap_first. */
-    } while (!hak_cas_weak_acq_rel(&hak_all, &first, (uintptr_t)mine));
-    /* pairs with the acquire in hak_mf2_heap_of */
-    hak_store_rel(&heap->backend[HAK_HEAP_MF2], (uintptr_t)mine);
+        /* release: publishes the heap. Pairs with the acquire in hak_mf2_heap_first, which gets the
+         * older ones too: each of these writes goes on with the release of the one before. */
+    } while (!hak_cas_weak_rel(&hak_all, &first, (uintptr_t)mine));
+    hak_store_rlx(&heap->backend[HAK_HEAP_MF2], (uintptr_t)mine); /* relaxed: see hak_mf2_heap_of */
     return mine;
 }
 

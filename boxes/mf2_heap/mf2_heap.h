@@ -52,10 +52,10 @@ typedef struct hak_mf2_heap {
 /* What MF2 keeps for `heap`, made if there is none. NULL with errno ENOMEM. Inside the heap's lock.
  */
 hak_mf2_heap_t *hak_mf2_heap_of_owner(hak_heap_t *heap);
-/* The same if it is there, else NULL; any thread. */
+/* The same if it is there, else NULL, without the lock; for the thread that has the heap. */
 static inline hak_mf2_heap_t *hak_mf2_heap_of(const hak_heap_t *heap) {
-    /* pairs with the release in hak_mf2_heap_of_owner */
-    return (hak_mf2_heap_t *)hak_load_acq(&heap->backend[HAK_HEAP_MF2]);
+    /* relaxed: who had the heap before handed it over with all that is in it */
+    return (hak_mf2_heap_t *)hak_load_rlx(&heap->backend[HAK_HEAP_MF2]);
 }
 /* All of them, newest first; follow all_next. No lock. */
 hak_mf2_heap_t *hak_mf2_heap_first(void);

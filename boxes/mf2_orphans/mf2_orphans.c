@@ -45,8 +45,8 @@ void hak_mf2_orphans_leave_owner(hak_mf2_heap_t *mine, hak_mf2_page_t *page) {
     (void)mine;
     hak_lock_take(&hak_orphans.lock);
     hak_link_locked(page);
-    /* release: pairs with the acquires of who reads the owner; the lock protects the rest */
-    hak_store_rel(&page->owner, HAK_MF2_ORPHAN);
+    /* relaxed: who reads this value asks again under the lock */
+    hak_store_rlx(&page->owner, HAK_MF2_ORPHAN);
     hak_lock_drop(&hak_orphans.lock);
 }
 
@@ -58,7 +58,9 @@ hak_mf2_page_t *hak_mf2_orphans_take_mt(hak_mf2_heap_t *mine, unsigned index) {
     hak_mf2_page_t *page = hak_orphans.list[index];
     if (page != NULL) {
         hak_unlink_locked(page);
-        hak_store_rel(&page->owner, (uintptr_t)mine); /* as above */
+        /* release: publishes `mine`, which may be new, to who has the page in hand meanwhile. Pairs
+         * with the acquire in mf2_adopt. */
+        hak_store_rel(&page->owner, (uintptr_t)mine);
     }
     hak_lock_drop(&hak_orphans.lock);
     return page;
@@ -69,18 +71,21 @@ bool hak_mf2_orphans_claim_mt(hak_mf2_heap_t *mine, hak_mf2_page_t *page) {
     bool here = hak_load_rlx(&page->owner) == HAK_MF2_ORPHAN; /* relaxed: written under the lock */
     if (here) {
         hak_unlink_locked(page);
-        hak_store_rel(&page->owner, (uintptr_t)mine); /* as above */
+        /* relaxed: it is in our hand, and who has it next comes after our drain */
+        hak_store_rlx(&page->owner, (uintptr_t)mine);
     }
     hak_lock_drop(&hak_orphans.lock);
     return here;
 }
 
 static hak_mf2_absorb_t hak_absorb_locked(hak_mf2_page_t *page, uint32_t *count) {
-    uintptr_t owner = 0;
-    /* acquire: pairs with the release in hak_mf2_heap_release_owner */
-    if (!hak_cas_acq(&page->owner, &owner, HAK_MF2_ORPHAN) && owner != HAK_MF2_ORPHAN) {
+    /* acquire: pairs with the release in hak_mf2_heap_release_owner and below. 0 stays, for the
+     * page is in our hand, and ORPHAN stays under the lock: a store is enough. */
+    uintptr_t owner = hak_load_acq(&page->owner);
+    if (owner != 0 && owner != HAK_MF2_ORPHAN) {
         return HAK_MF2_OWNED;
     }
+    hak_store_rlx(&page->owner, HAK_MF2_ORPHAN); /* relaxed: as in hak_mf2_orphans_leave_owner */
     hak_block_t *list = hak_mf2_remote_take_unqueue_owner(page, count);
     hak_mf2_page_put_owner(page, list, *count);
     bool was_here = owner == HAK_MF2_ORPHAN;
@@ -91,7 +96,8 @@ static hak_mf2_absorb_t hak_absorb_locked(hak_mf2_page_t *page, uint32_t *count)
         return HAK_MF2_EMPTIED;
     }
     if (!was_here && hak_mf2_page_is_used_up(page)) {
-        /* its blocks had been taken while it was queued; pairs with the next owner's CAS */
+        /* its blocks had been taken while it was queued; release: pairs with the acquires of who
+         * owns it next, who may have it in hand already */
         hak_store_rel(&page->owner, 0);
     } else if (!was_here) {
         hak_link_locked(page);

@@ -33,21 +33,20 @@ bool hak_mf2_page_number_region(hak_mf2_region_t *region) {
         if (leaf == NULL) {
             return false;
         }
-        /* pairs with the acquire in hak_mf2_page_numbered */
-        hak_store_rel(&hak_root[number / HAK_LEAF], (uintptr_t)leaf);
+        hak_store_rlx(&hak_root[number / HAK_LEAF], (uintptr_t)leaf); /* relaxed: as below */
     }
     region->number = number;
-    /* pairs with the acquire in hak_mf2_page_numbered */
-    hak_store_rel(&leaf[number % HAK_LEAF], (uintptr_t)region);
+    /* relaxed: who has a number got it from a stack, and by that what is written here */
+    hak_store_rlx(&leaf[number % HAK_LEAF], (uintptr_t)region);
     hak_numbered = number + 1;
     return true;
 }
 
 hak_mf2_page_t *hak_mf2_page_numbered(uint32_t number) {
     uint32_t region_number = number / HAK_MF2_REGION_PAGES;
-    /* both pair with the releases in hak_mf2_page_number_region */
-    hak_aptr_t *leaf = (hak_aptr_t *)hak_load_acq(&hak_root[region_number / HAK_LEAF]);
-    hak_mf2_region_t *region = (hak_mf2_region_t *)hak_load_acq(&leaf[region_number % HAK_LEAF]);
+    /* both relaxed: as in hak_mf2_page_number_region */
+    hak_aptr_t *leaf = (hak_aptr_t *)hak_load_rlx(&hak_root[region_number / HAK_LEAF]);
+    hak_mf2_region_t *region = (hak_mf2_region_t *)hak_load_rlx(&leaf[region_number % HAK_LEAF]);
     return &region->page[number % HAK_MF2_REGION_PAGES];
 }
 

@@ -12,13 +12,15 @@
  *   ORPHAN      boxes/mf2_orphans, under its lock
  *   a heap      the thread of that heap inside its owner lock, or a guest inside it
  *
- *   from     to       by                                   ordering
- *   0        heap     who took the page from a pending stack   CAS acquire
- *   0        ORPHAN   the sweeper, the same way                CAS acquire
+ *   from     to       by                                       ordering
+ *   0        heap     who took the page from a pending stack   load acquire, CAS relaxed
+ *   0        ORPHAN   the sweeper, the same way                load acquire, store relaxed
+ *   ORPHAN   0        the sweeper, if nothing came free        store release
  *   heap     0        that heap alone: the page is used up     store release
- *   heap     ORPHAN   that heap alone: its thread ends         store release
- *   ORPHAN   heap     under the lock of the orphans            store release
- *   heap     heap     a guest in the old one's lock            store release
+ *   heap     ORPHAN   that heap alone: its thread ends         relaxed, under the orphans' lock
+ *   ORPHAN   heap     under the lock of the orphans            store release; relaxed by who took
+ *                                                              the page from a pending stack
+ *   heap     heap     who took it so, in the old heap's lock   relaxed, see boxes/mf2_remote
  *
  * Owns       layout; each field names the box that writes it.
  * Threads    *_owner: who owns the page.

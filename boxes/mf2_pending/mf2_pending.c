@@ -14,13 +14,14 @@ void hak_mf2_pending_push_on_mt(hak_mf2_heap_t *heap, hak_mf2_page_t *page) {
     do {
         hak_store_rlx(&page->pending_next, (uint32_t)old); /* relaxed: published by the CAS */
         /* release: publishes the link and what we did to the page while it was in our hand. Pairs
-         * with the acquires in pop. */
+         * with the acquire in pop. */
     } while (!hak_cas_weak_rel(head, &old, hak_next_head(old, hak_mf2_page_number(page) + 1)));
 }
 
 void hak_mf2_pending_push_mt(hak_mf2_page_t *page) {
-    /* pairs with the release in mf2_adopt; an old home does as well, its stack is looked at too */
-    hak_mf2_pending_push_on_mt((hak_mf2_heap_t *)hak_load_acq(&page->home), page);
+    /* relaxed: an old home does as well, its stack is looked at too; of the heap only the stack is
+     * touched, whose first value is the kernel's zero */
+    hak_mf2_pending_push_on_mt((hak_mf2_heap_t *)hak_load_rlx(&page->home), page);
 }
 
 hak_mf2_page_t *hak_mf2_pending_pop_mt(hak_mf2_heap_t *heap, unsigned index) {
@@ -33,8 +34,8 @@ hak_mf2_page_t *hak_mf2_pending_pop_mt(hak_mf2_heap_t *heap, unsigned index) {
         hak_mf2_page_t *page = hak_mf2_page_numbered((uint32_t)old - 1);
         /* relaxed: stale if the page was popped meanwhile; the tag then makes the CAS fail */
         uint32_t next = hak_load_rlx(&page->pending_next);
-        /* acquire: pairs with the release in push */
-        if (hak_cas_acq(head, &old, hak_next_head(old, next))) {
+        /* relaxed: by its tag this is the value that the load has acquired */
+        if (hak_cas_rlx(head, &old, hak_next_head(old, next))) {
             return page;
         }
     }
@@ -48,7 +49,7 @@ void hak_mf2_pending_forget(hak_mf2_heap_t *heap) {
 
 uint32_t hak_mf2_pending_count(const hak_mf2_heap_t *heap, unsigned index, uint32_t most) {
     uint32_t count = 0;
-    uint32_t number = (uint32_t)hak_load_acq(&heap->pending[index]); /* pairs with push */
+    uint32_t number = (uint32_t)hak_load_rlx(&heap->pending[index]); /* relaxed: alone */
     while (number != 0 && count < most) {
         number = hak_load_rlx(&hak_mf2_page_numbered(number - 1)->pending_next); /* relaxed: same */
         count++;

@@ -179,7 +179,7 @@ static size_t hak_unmap_locked(hak_mf2_region_t *region) {
     hak_unlist_locked(region);
     hak_set_dirty_locked(region, 0);
     region->free_mask = 0;
-    hak_store_rel(&region->mapped, 0); /* pairs with the acquire of each's visitors */
+    hak_store_rlx(&region->mapped, 0); /* relaxed: publishes nothing */
     hak_pool.stats.regions--;
     hak_registry_remove(base, HAK_MF2_REGION_BYTES);
     hak_os_unmap((void *)base, HAK_MF2_REGION_BYTES);
@@ -285,14 +285,15 @@ void hak_mf2_pool_stats_mt(hak_mf2_pool_stats_t *out) {
 
 static void hak_check_region(hak_mf2_region_t *region, void *context) {
     size_t *faults = context;
-    if (hak_load_acq(&region->mapped) == 0) { /* pairs with the releases above */
+    if (hak_load_rlx(&region->mapped) == 0) { /* relaxed: written under the lock that we have */
         return;
     }
     *faults += (region->dirty_mask & ~region->free_mask) != 0;
     *faults += (region->aged_mask & ~region->dirty_mask) != 0;
     *faults += region->dirty_mask != 0 && !region->visiting;
     for (unsigned i = 0; i < HAK_MF2_REGION_PAGES; i++) {
-        bool open = hak_load_acq(&region->page[i].sc) != 0; /* pairs with hak_mf2_page_open */
+        /* relaxed: who opens or closes the page has it, and it is not free then */
+        bool open = hak_load_rlx(&region->page[i].sc) != 0;
         *faults += open && (region->free_mask >> i & 1u) != 0;
     }
 }

@@ -29,8 +29,8 @@ hak_block_t *hak_mf2_remote_take_owner(hak_mf2_page_t *page, uint32_t *count);
 hak_block_t *hak_mf2_remote_take_unqueue_owner(hak_mf2_page_t *page, uint32_t *count);
 
 static inline bool hak_mf2_remote_is_queued(const hak_mf2_page_t *page) {
-    /* pairs with the release in hak_mf2_remote_push_mt */
-    return (hak_load_acq(&page->remote) & 1u) != 0;
+    /* relaxed: exact when no block of the page is at a user, or no other thread runs */
+    return (hak_load_rlx(&page->remote) & 1u) != 0;
 }
 static inline uint32_t hak_mf2_remote_count(const hak_mf2_page_t *page) {
     return (uint32_t)(hak_load_rlx(&page->remote) >>
