@@ -130,6 +130,7 @@ def hak_sched_test(
         srcs,
         deps = [],
         pool_freelist = "",
+        pool_remote = "",
         slot_policy = "",
         size = "medium",
         tags = [],
@@ -146,6 +147,7 @@ def hak_sched_test(
       srcs: its sources.
       deps: the boxes it tests; the scheduler is one of them without being named.
       pool_freelist: fixes //config:pool_freelist.
+      pool_remote: fixes //config:pool_remote.
       slot_policy: fixes //config:slot_policy.
       size: as in cc_test.
       tags: tags of the test.
@@ -173,6 +175,7 @@ def hak_sched_test(
         kernel = "scheduled",
         program = name + "_program",
         pool_freelist = pool_freelist,
+        pool_remote = pool_remote,
         slot_policy = slot_policy,
         tags = tags,
         **kwargs

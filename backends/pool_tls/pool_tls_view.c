@@ -109,8 +109,7 @@ bool hak_pool_tls_describe(uintptr_t address, hak_block_info_t *info) {
 
 static void hak_add_chunk(hak_pool_chunk_t *chunk, void *context) {
     hak_backend_stats_t *out = context;
-    /* acquire: pairs with the release in hak_pool_chunk_map */
-    uint32_t units = hak_load_acq(&chunk->units);
+    uint32_t units = hak_load_rlx(&chunk->units); /* relaxed: as hak_pool_chunk_map says */
     for (unsigned i = 0; i < units; i++) {
         const hak_pool_unit_t *unit = &chunk->unit[i];
         unsigned sc = hak_load_acq(&unit->sc); /* pairs with the release in open_owner */

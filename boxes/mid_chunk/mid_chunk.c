@@ -77,13 +77,13 @@ void hak_mid_chunk_close(hak_mid_chunk_t *chunk) {
 
 uint32_t hak_mid_chunk_carved(const hak_mid_chunk_t *chunk) {
     uintptr_t base = hak_region_base(&chunk->region);
-    uint32_t bytes = hak_sc_bytes[hak_load_acq(&chunk->sc)]; /* pairs with the release in open */
-    /* relaxed: only grows while the chunk is open */
+    /* relaxed: the caller has the chunk, or has seen it open. `current` only grows meanwhile. */
+    uint32_t bytes = hak_sc_bytes[hak_load_rlx(&chunk->sc)];
     return bytes == 0 ? 0 : (uint32_t)((hak_load_rlx(&chunk->segment.current) - base) / bytes);
 }
 
 uint32_t hak_mid_chunk_block_index(const hak_mid_chunk_t *chunk, uintptr_t address) {
-    uint32_t bytes = hak_sc_bytes[hak_load_acq(&chunk->sc)]; /* as above */
+    uint32_t bytes = hak_sc_bytes[hak_load_rlx(&chunk->sc)]; /* as above */
     uintptr_t offset = address - hak_region_base(&chunk->region);
     if (bytes == 0 || offset >= hak_bytes(chunk) || offset % bytes != 0) {
         return UINT32_MAX;

@@ -82,8 +82,8 @@ TEST(MidRemote, ForgetEmptiesBothLists) {
     EXPECT_FALSE(hak_mid_remote_has_pending(&world->one));
 }
 
-/* T-05: pushers of two chunks against an owner that drains: each block comes out exactly once. */
-TEST(MidRemote, PushersAgainstTheOwner) {
+/* Pushers of two chunks against an owner that drains: each block comes out exactly once. */
+TEST(MidRemote, T05_PushersAgainstTheOwner) {
     constexpr int kPushers = 4;
     constexpr size_t kEach = 20000;
     auto world = std::make_unique<World>(kPushers * kEach);

@@ -22,8 +22,9 @@ bool hak_mpsc_stack_push_mt(hak_mpsc_stack_t *stack, hak_block_t *head, hak_bloc
 
 hak_block_t *hak_mpsc_stack_take_mt(hak_mpsc_stack_t *stack, uint32_t *count) {
     uint64_t old = hak_load_rlx(&stack->word); /* relaxed: a guess, the CAS checks it */
-    /* acquire part pairs with the CAS in push; seq_cst: as there */
-    while (old != 0 && !hak_cas_seq(&stack->word, &old, 0)) {
+    /* acquire: pairs with the CAS in push. No seq_cst: before the taker looks at the shard's mask,
+     * what was taken goes to the shard's free list, by a change that is seq_cst. */
+    while (old != 0 && !hak_cas_acq(&stack->word, &old, 0)) {
     }
     *count = (uint32_t)(old >> HAK_COUNT_SHIFT);
     return (hak_block_t *)(uintptr_t)(old & HAK_HEAD_MASK);

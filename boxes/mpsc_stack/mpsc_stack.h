@@ -36,17 +36,17 @@ bool hak_mpsc_stack_push_mt(hak_mpsc_stack_t *stack, hak_block_t *head, hak_bloc
 hak_block_t *hak_mpsc_stack_take_mt(hak_mpsc_stack_t *stack, uint32_t *count);
 
 static inline uint32_t hak_mpsc_stack_count(const hak_mpsc_stack_t *stack) {
-    /* seq_cst: the mask of boxes/pool_shard is compared with it; pairs with push and take */
+    /* seq_cst: the mask of boxes/pool_shard is compared with it; pairs with push */
     return (uint32_t)(hak_load_seq(&stack->word) >> 48);
 }
 /* A guess for paths that look often. */
 static inline bool hak_mpsc_stack_seems_empty(const hak_mpsc_stack_t *stack) {
     return hak_load_rlx(&stack->word) == 0; /* relaxed: taking is what synchronises */
 }
-/* The first block, to be walked while nobody pushes or takes. */
+/* The first block, to be walked by who holds the locks inside which others push and take. */
 static inline hak_block_t *hak_mpsc_stack_head(const hak_mpsc_stack_t *stack) {
-    /* pairs with the push */
-    return (hak_block_t *)(uintptr_t)(hak_load_acq(&stack->word) & 0x0000ffffffffffffull);
+    /* relaxed: ordered by those locks */
+    return (hak_block_t *)(uintptr_t)(hak_load_rlx(&stack->word) & 0x0000ffffffffffffull);
 }
 
 #ifdef __cplusplus

@@ -58,8 +58,9 @@ void hak_pool_cache_drain_inbox_owner(hak_pool_cache_t *cache, unsigned ci) {
 
 void hak_pool_cache_send_mt(hak_pool_cache_t *mine, hak_pool_page_t *page, unsigned ci,
                             hak_block_t *block) {
-    /* pairs with the release in hak_pool_page_take_mt */
-    hak_heap_t *owner = (hak_heap_t *)hak_load_acq(&page->heap);
+    /* relaxed: of the heap only atomic words are looked at, and their first value is the kernel's
+     * zero */
+    hak_heap_t *owner = (hak_heap_t *)hak_load_rlx(&page->heap);
     /* relaxed: a hint. If the thread has just ended, its heap's next thread or a purge finds the
      * block. */
     hak_pool_cache_t *other = hak_load_rlx(&owner->idle) == 0 ? hak_pool_cache_find(owner) : NULL;

@@ -109,7 +109,9 @@ hak_pool_chunk_t *hak_pool_chunk_map(hak_pool_chunk_t **spares, size_t bytes) {
         hak_store_rlx(&chunk->dirty_mask[w], 0);
         hak_store_rlx(&chunk->aged_mask[w], 0);
     }
-    hak_store_rel(&chunk->units, units); /* pairs with the acquire in visitors and unit_of */
+    /* relaxed: the registry and the list of all chunks have published what never changes of the
+     * descriptor; of the rest visitors read atomic words, each for itself */
+    hak_store_rlx(&chunk->units, units);
     hak_count_mapped(bytes);
     return chunk;
 }
@@ -123,7 +125,7 @@ void hak_pool_chunk_unmap_owner(hak_pool_chunk_t *chunk) {
         hak_store_rlx(&chunk->dirty_mask[w], 0);
         hak_store_rlx(&chunk->aged_mask[w], 0);
     }
-    hak_store_rel(&chunk->units, 0); /* pairs with the acquire in visitors and unit_of */
+    hak_store_rlx(&chunk->units, 0); /* relaxed: as above */
     hak_registry_remove(base, bytes);
     hak_sub_rlx(&hak_chunks.mapped_bytes, bytes); /* relaxed: a statistic */
     hak_page_arena_give_mt((void *)base, bytes);
@@ -268,9 +270,8 @@ hak_pool_unit_t *hak_pool_unit_of(uintptr_t address) {
     }
     hak_pool_chunk_t *chunk = (hak_pool_chunk_t *)region;
     uintptr_t index = (address - hak_region_base(region)) >> HAK_UNIT_SHIFT;
-    /* acquire: pairs with the release in hak_pool_chunk_map. The last window of a chunk of 1 MiB
-     * is half empty. */
-    return index < hak_load_acq(&chunk->units) ? &chunk->unit[index] : NULL;
+    /* relaxed: fixed while a block is in use. The last window of a chunk of 1 MiB is half empty. */
+    return index < hak_load_rlx(&chunk->units) ? &chunk->unit[index] : NULL;
 }
 
 uint32_t hak_pool_unit_block_index(const hak_pool_unit_t *unit, unsigned sc, uintptr_t address) {

@@ -17,8 +17,8 @@ hak_pool_heap_t *hak_pool_heap_make_owner(hak_heap_t *heap) {
     if (pool != NULL) {
         pool->heap = heap;
         hak_pool_remote_init(&pool->remote);
-        /* release: publishes it to guests. Pairs with the acquire in hak_pool_heap_of. */
-        hak_store_rel(&heap->backend[HAK_HEAP_POOL_TLS], (uintptr_t)pool);
+        /* relaxed: as in hak_pool_heap_of */
+        hak_store_rlx(&heap->backend[HAK_HEAP_POOL_TLS], (uintptr_t)pool);
     }
     return pool;
 }

@@ -53,10 +53,12 @@ typedef struct {
     uint32_t count;
 } hak_pool_list_t;
 
-/* What `heap` keeps, or NULL if it never had a block of these classes. Any thread. */
+/* What `heap` keeps, or NULL if it never had a block of these classes. Any thread; outside the
+ * owner lock the caller may look at the hints alone. */
 static inline hak_pool_heap_t *hak_pool_heap_of(const hak_heap_t *heap) {
-    /* pairs with the release in hak_pool_heap_make_owner */
-    return (hak_pool_heap_t *)hak_load_acq(&heap->backend[HAK_HEAP_POOL_TLS]);
+    /* relaxed: it is made inside the lock, which publishes it to guests. Hints are atomic words,
+     * whose first value is the kernel's zero. */
+    return (hak_pool_heap_t *)hak_load_rlx(&heap->backend[HAK_HEAP_POOL_TLS]);
 }
 /* The same, made at first use. NULL with errno ENOMEM. */
 hak_pool_heap_t *hak_pool_heap_make_owner(hak_heap_t *heap);

@@ -19,11 +19,10 @@ hak_pool_page_counters_t hak_pool_page_counters;
 static hak_aptr_t hak_region_table[HAK_POOL_REGIONS >> HAK_TABLE_SHIFT];
 
 hak_pool_region_t *hak_pool_page_region_at(uint32_t number) {
-    /* acquire, both: pair with the releases in hak_enter_locked */
-    hak_aptr_t *entries = (hak_aptr_t *)hak_load_acq(&hak_region_table[number >> HAK_TABLE_SHIFT]);
-    return entries == NULL
-               ? NULL
-               : (hak_pool_region_t *)hak_load_acq(&entries[number % HAK_TABLE_ENTRIES]);
+    /* relaxed, both: the caller has got the number from hak_pool_page_regions or has an id of the
+     * region, and both are handed over by a release that comes after hak_enter_locked */
+    hak_aptr_t *entries = (hak_aptr_t *)hak_load_rlx(&hak_region_table[number >> HAK_TABLE_SHIFT]);
+    return (hak_pool_region_t *)hak_load_rlx(&entries[number % HAK_TABLE_ENTRIES]);
 }
 
 uint32_t hak_pool_page_regions(void) {
@@ -72,12 +71,11 @@ static bool hak_enter_locked(hak_pool_region_t *region) {
         if (entries == NULL) {
             return false;
         }
-        hak_store_rel(root, (uintptr_t)entries); /* pairs with hak_pool_page_region_at */
+        hak_store_rlx(root, (uintptr_t)entries); /* relaxed, also below: as region_at says */
     }
     region->number = number;
-    /* release, both: pair with hak_pool_page_region_at and hak_pool_page_regions */
-    hak_store_rel(&entries[number % HAK_TABLE_ENTRIES], (uintptr_t)region);
-    hak_store_rel(&hak_pool_pages.regions, number);
+    hak_store_rlx(&entries[number % HAK_TABLE_ENTRIES], (uintptr_t)region);
+    hak_store_rel(&hak_pool_pages.regions, number); /* pairs with hak_pool_page_regions */
     return true;
 }
 
@@ -200,7 +198,8 @@ unsigned hak_pool_page_take_mt(hak_heap_t *heap, unsigned ci, unsigned shard, un
         if (page == NULL) {
             break;
         }
-        hak_store_rel(&page->heap, (uintptr_t)heap); /* pairs with the acquire in pool_cache */
+        /* relaxed: as pool_cache says of its load */
+        hak_store_rlx(&page->heap, (uintptr_t)heap);
         hak_store_rlx(&page->state, HAK_POOL_PAGE_ACTIVE); /* relaxed: read under the lock */
         hak_registry_set_tags(hak_pool_page_base(page), 1,
                               heap->tag | hak_pool_sc(ci) << HAK_BIN_SHIFT);

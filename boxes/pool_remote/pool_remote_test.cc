@@ -55,7 +55,7 @@ TEST_F(PoolRemote, ResetKeepsTheBlocks) {
 
 /* Eight threads push, one takes; blocks that were taken are pushed again, so that an address comes
  * back while others are in the middle of a push. Each push is taken exactly once. */
-TEST_F(PoolRemote, EachPushIsTakenOnce) {
+TEST_F(PoolRemote, T05_EachPushIsTakenOnce) {
     enum { PUSHERS = 8, EACH = 64, ROUNDS = 400 };
     struct alignas(64) Slot {
         std::atomic<Item *> item{nullptr};

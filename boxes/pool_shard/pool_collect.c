@@ -37,7 +37,8 @@ typedef struct {
 } hak_chain_t;
 
 static void hak_chain_add(hak_chain_t *chain, uint32_t id) {
-    hak_store_rlx(hak_pool_page_link(id), chain->first); /* relaxed: the push publishes it */
+    /* release: pairs with the acquire in tagged_stack's take, which may see it before the push */
+    hak_store_rel(hak_pool_page_link(id), chain->first);
     chain->last = chain->first == 0 ? id : chain->last;
     chain->first = id;
     chain->count++;

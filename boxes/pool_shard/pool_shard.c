@@ -79,7 +79,7 @@ void hak_pool_shard_put_mt(unsigned ci, hak_block_t *list) {
             last = id;
             shard = page->shard;
         } else {
-            hak_store_rlx(hak_pool_page_link(id), first); /* relaxed: the push publishes it */
+            hak_store_rel(hak_pool_page_link(id), first); /* pairs with tagged_stack's take */
         }
         hak_count_in(page);
         first = id;
@@ -115,7 +115,7 @@ uint32_t hak_pool_shard_drain_mt(unsigned ci, unsigned shard) {
     uint32_t first = last;
     for (hak_block_t *b = hak_block_next(list); b != NULL; b = hak_block_next(b)) {
         uint32_t id = hak_pool_page_id(ci, b);
-        hak_store_rlx(hak_pool_page_link(id), first); /* relaxed: the push publishes it */
+        hak_store_rel(hak_pool_page_link(id), first); /* as above */
         first = id;
     }
     hak_add_rlx(&hak_pool_shard_counters.drained, count); /* relaxed: a statistic */

@@ -8,6 +8,8 @@
  * reading links through it would be a race with the block's new user.
  *
  * Owns       hak_tagged_stack_t; the links of ids that are on it.
+ *            Who builds a chain stores its links with release: a thread that still looks at an
+ *            element which has been popped may read them.
  * Threads    *_mt: any.
  * Invariant  an id is on one stack at most. A link word holds a valid id or 0 at all times, and
  *            link words stay readable for good.

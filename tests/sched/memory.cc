@@ -5,8 +5,10 @@
  * behind the write that it read. A release stores the writer's view and clock with the write, an
  * acquire takes them over, a read-modify-write hands those of the write that it read on (release
  * sequence). Sequentially consistent operations share one more view, so they agree on an order;
- * they are no fences. This is the "promising" semantics without promises (Kang et al., POPL 2017):
- * everything but a load that sees a store which its own thread's later steps caused.
+ * they are no fences. Only their writes enter it: a processor may forward a weaker store to its
+ * own thread's load before others see it, so such a load proves nothing about them. This is the
+ * "promising" semantics without promises (Kang et al., POPL 2017): everything but a load that sees
+ * a store which its own thread's later steps caused.
  */
 #include <algorithm>
 #include <unordered_map>
@@ -141,9 +143,6 @@ void See(size_t slot, const Write &write, int order) {
     mine.at[slot] = std::max(mine.at[slot], write.stamp);
     if (Acquires(order) && write.released) {
         Join(mine, write.view);
-    }
-    if (order == __ATOMIC_SEQ_CST) {
-        sequential.at[slot] = std::max(sequential.at[slot], write.stamp);
     }
 }
 

@@ -107,6 +107,7 @@ hak_sched::Add inbox_push({"inbox_push", 3, {2, 1}, 500, Nothing, PushAndTake, A
 /* A shard with one block, which others take and put back: its bit tells the truth in the end. */
 
 enum { CI = 4, SHARD = 3 };
+hak_heap_t *heap;
 hak_pool_page_t *page;
 uint32_t in_hand;
 
@@ -119,7 +120,7 @@ void Put(hak_block_t *block) {
 }
 void BuildShard() {
     hak_testing::StartEngine();
-    hak_heap_t *heap = hak_heap_acquire_mt();
+    heap = hak_heap_acquire_mt();
     (void)hak_pool_page_take_mt(heap, CI, SHARD, 1, &page);
     (void)hak_pool_page_carve_owner(page, CI, 2);
     Put(BlockOf(0));
@@ -130,10 +131,13 @@ void Take() {
         in_hand++;
     }
 }
-void MaskIsTrue() {
+void CheckShards() {
     hak_pool_shard_lock();
     HAK_SCHED_CHECK(hak_pool_shard_check_locked() == 0);
     hak_pool_shard_unlock();
+}
+void MaskIsTrue() {
+    CheckShards();
     hak_pool_shard_stats_t stats;
     hak_pool_shard_stats(&stats);
     HAK_SCHED_CHECK(stats.listed + stats.remote + in_hand == 2);
@@ -156,5 +160,91 @@ void TakeAndSend(int self) {
     }
 }
 hak_sched::Add mask_send({"mask_send", 2, {3, 2}, 50, BuildShard, TakeAndSend, MaskIsTrue});
+
+/* Two drain and take, and so both change the mask, while a third sends. */
+uint32_t in_hands[2];
+void DrainAndTake(int self) {
+    if (self == 2) {
+        hak_pool_shard_send_mt(page, CI, BlockOf(1));
+        return;
+    }
+    hak_block_t *block;
+    (void)hak_pool_shard_drain_mt(CI, SHARD);
+    in_hands[self] = hak_pool_shard_take_mt(CI, SHARD, 1, &block, true);
+}
+void MaskIsTrueOfAll() {
+    in_hand = in_hands[0] + in_hands[1];
+    MaskIsTrue();
+}
+hak_sched::Add
+    mask_three({"mask_three", 3, {2, 1}, 500, BuildShard, DrainAndTake, MaskIsTrueOfAll});
+
+/* The first region is used up. While thread 0 looks at the link of a free block, thread 1 takes
+ * that block and links it to one of a new region, in one of the ways in which links are made. */
+void BuildFullRegion() {
+    BuildShard();
+    hak_pool_page_t *others[HAK_POOL_REGION_PAGES - 1];
+    (void)hak_pool_page_take_mt(heap, CI, SHARD, HAK_POOL_REGION_PAGES - 1, others);
+}
+/* Under the block are those of a page that can be closed, else the shard would not be collected. */
+void BuildToCollect() {
+    BuildFullRegion();
+    hak_block_t *top;
+    (void)hak_pool_shard_take_mt(CI, SHARD, 1, &top, true);
+    page++;
+    (void)hak_pool_page_carve_owner(page, CI, 2);
+    Put(BlockOf(0));
+    Put(BlockOf(1));
+    Put(top);
+}
+void TakeTwo() {
+    hak_block_t *two[2];
+    in_hand += hak_pool_shard_take_mt(CI, SHARD, 2, two, true);
+}
+hak_block_t *NewBlock() {
+    hak_pool_page_t *fresh;
+    (void)hak_pool_page_take_mt(heap, CI, SHARD, 1, &fresh);
+    return hak_pool_page_carve_owner(fresh, CI, 1);
+}
+void Send(hak_block_t *block) {
+    hak_pool_shard_send_mt(hak_pool_page_of((uintptr_t)block), CI, block);
+}
+enum Way { AS_A_LIST, ONE_BY_ONE, SENT, COLLECTED };
+void PutBoth(Way way, hak_block_t *old, hak_block_t *fresh) {
+    if (way == AS_A_LIST) {
+        hak_block_link(old, nullptr);
+        hak_block_link(fresh, old);
+        hak_pool_shard_put_mt(CI, fresh);
+    } else if (way == ONE_BY_ONE) {
+        Put(fresh);
+        Put(old);
+    } else if (way == SENT) {
+        Send(old);
+        Send(fresh);
+        (void)hak_pool_shard_drain_mt(CI, SHARD);
+    } else {
+        Put(old);
+        Put(fresh);
+        hak_pool_shard_lock();
+        (void)hak_pool_shard_collect_locked(1000, 0, 2 * HAK_POOL_REGION_PAGES);
+        hak_pool_shard_unlock();
+    }
+}
+template <Way way> void TakeAndGrow(int self) {
+    hak_block_t *old;
+    if (self == 0) {
+        TakeTwo();
+    } else if (hak_pool_shard_take_mt(CI, SHARD, 1, &old, true) == 1) {
+        PutBoth(way, old, NewBlock());
+    }
+}
+hak_sched::Add
+    grow_list({"grow_list", 2, {2, 1}, 50, BuildFullRegion, TakeAndGrow<AS_A_LIST>, CheckShards});
+hak_sched::Add grow_one_by_one(
+    {"grow_one_by_one", 2, {2, 1}, 50, BuildFullRegion, TakeAndGrow<ONE_BY_ONE>, CheckShards});
+hak_sched::Add
+    grow_sent({"grow_sent", 2, {2, 1}, 50, BuildFullRegion, TakeAndGrow<SENT>, CheckShards});
+hak_sched::Add grow_collected(
+    {"grow_collected", 2, {2, 1}, 50, BuildToCollect, TakeAndGrow<COLLECTED>, CheckShards});
 
 } // namespace

@@ -27,21 +27,30 @@ struct {
     hak_block_t *block[2][4];
 } world;
 
+/* As the backend does for a heap that needs a chunk. */
+void OpenChunk(int i) {
+    hak_mid_chunk_t *chunk = hak_mid_supply_take_mt((size_t)1 << HAK_MID_LEAST_CHUNK_SHIFT);
+    hak_mid_entry_t entry = {hak_region_base(&chunk->region), 1u << HAK_MID_LEAST_CHUNK_SHIFT, kMid,
+                             chunk};
+    (void)hak_mid_registry_add_mt(&entry);
+    hak_mid_chunk_open(chunk, kMid);
+    hak_mid_chunk_set_owner(chunk, world.mid[i], world.heap[i]->tag);
+    hak_mid_heap_list_owner(world.mid[i], chunk, true);
+    world.chunk[i] = chunk;
+}
+
+void BuildHeap(int i) {
+    world.heap[i] = hak_heap_acquire_mt();
+    world.mid[i] = hak_mid_heap_make(world.heap[i]);
+}
+
 void Build() {
     hak_testing::StartEngine();
     for (int i = 0; i < 2; i++) {
-        world.heap[i] = hak_heap_acquire_mt();
-        world.mid[i] = hak_mid_heap_make(world.heap[i]);
-        hak_mid_chunk_t *chunk = hak_mid_supply_take_mt((size_t)1 << HAK_MID_LEAST_CHUNK_SHIFT);
-        hak_mid_entry_t entry = {hak_region_base(&chunk->region), 1u << HAK_MID_LEAST_CHUNK_SHIFT,
-                                 kMid, chunk};
-        (void)hak_mid_registry_add_mt(&entry);
-        hak_mid_chunk_open(chunk, kMid);
-        hak_mid_chunk_set_owner(chunk, world.mid[i], world.heap[i]->tag);
-        hak_mid_heap_list_owner(world.mid[i], chunk, true);
-        world.chunk[i] = chunk;
+        BuildHeap(i);
+        OpenChunk(i);
         for (hak_block_t *&block : world.block[i]) {
-            (void)hak_mid_segment_take_owner(chunk, 1, &block);
+            (void)hak_mid_segment_take_owner(world.chunk[i], 1, &block);
         }
     }
 }
@@ -80,6 +89,7 @@ void Check(uint32_t in_use) {
 
 void SixInUse() { Check(6); }
 void FourInUse() { Check(4); }
+void EightInUse() { Check(8); }
 
 void PushAndDrain(int self) {
     if (self == 0) {
@@ -127,17 +137,18 @@ void BuildIdle() {
     hak_heap_release_mt(world.heap[1]);
     hak_sched::AdvanceMs(1000);
 }
-void Adopt() {
-    hak_owner_lock_take_owner(&world.heap[0]->lock);
+void AdoptInto(int heap) {
+    hak_owner_lock_take_owner(&world.heap[heap]->lock);
     hak_mid_chunk_t *chunk = nullptr;
     for (int i = 0; chunk == nullptr && i < 2; i++) {
-        chunk = hak_mid_adoption_take_owner(world.mid[0], kMid, hak_os_now_ms());
+        chunk = hak_mid_adoption_take_owner(world.mid[heap], kMid, hak_os_now_ms());
     }
     if (chunk != nullptr) {
-        hak_mid_heap_list_owner(world.mid[0], chunk, true);
+        hak_mid_heap_list_owner(world.mid[heap], chunk, true);
     }
-    hak_owner_lock_drop_owner(&world.heap[0]->lock);
+    hak_owner_lock_drop_owner(&world.heap[heap]->lock);
 }
+void Adopt() { AdoptInto(0); }
 void AdoptAndPush(int self) {
     if (self == 0) {
         Adopt();
@@ -164,5 +175,85 @@ void AdoptPurgePush(int self) {
 }
 hak_sched::Add mid_adopt_purge_push(
     {"mid_adopt_purge_push", 3, {2, 1}, 500, BuildIdle, AdoptPurgePush, SixInUse});
+
+/* What one thread makes and others find without a lock. */
+
+/* Two heaps, of which `made` has its part for Mid MT and the other has not. Heap 0 has no thread
+ * in the eyes of others. */
+void BuildBare(int made) {
+    hak_testing::StartEngine();
+    world.heap[0] = hak_heap_acquire_mt();
+    world.heap[1] = hak_heap_acquire_mt();
+    world.mid[made] = hak_mid_heap_make(world.heap[made]);
+    hak_heap_release_mt(world.heap[0]);
+}
+void Nothing() {}
+
+/* Thread 1 adopts from a heap that is just getting its part and its first chunk. */
+void BuildUnmade() { BuildBare(1); }
+void MakeAndAdopt(int self) {
+    if (self == 0) {
+        world.mid[0] = hak_mid_heap_make(world.heap[0]);
+        hak_owner_lock_take_owner(&world.heap[0]->lock);
+        OpenChunk(0);
+        hak_owner_lock_drop_owner(&world.heap[0]->lock);
+    } else {
+        AdoptInto(1);
+    }
+}
+hak_sched::Add
+    mid_make_adopt({"mid_make_adopt", 2, {2, 2}, 2000, BuildUnmade, MakeAndAdopt, Nothing});
+
+/* A chunk goes to a heap that has just got its part. Thread 1, which has a block of it in its bin,
+ * asks whose the chunk is. */
+void BuildOpen() {
+    BuildBare(0);
+    OpenChunk(0);
+}
+void AdoptAndAsk(int self) {
+    if (self == 0) {
+        world.mid[1] = hak_mid_heap_make(world.heap[1]);
+        AdoptInto(1);
+    } else {
+        const hak_heap_t *heap = hak_mid_chunk_owner(world.chunk[0])->heap;
+        HAK_SCHED_CHECK(heap == world.heap[0] || heap == world.heap[1]);
+    }
+}
+hak_sched::Add mid_adopt_ask({"mid_adopt_ask", 2, {2, 2}, 10, BuildOpen, AdoptAndAsk, Nothing});
+
+/* Statistics while a chunk is mapped and opened. */
+void CountChunk(hak_mid_chunk_t *chunk, void *chunks) {
+    ++*static_cast<unsigned *>(chunks);
+    if (hak_load_acq(&chunk->sc) == kMid) {
+        HAK_SCHED_CHECK(hak_mid_chunk_block_index(chunk, chunk->segment.chunk_base) == 0);
+        HAK_SCHED_CHECK(hak_mid_chunk_carved(chunk) == 0);
+    }
+}
+void OpenAndCount(int self) {
+    if (self == 0) {
+        OpenChunk(1);
+    } else {
+        unsigned chunks = 0;
+        hak_mid_supply_each(CountChunk, &chunks);
+        HAK_SCHED_CHECK(chunks == 1 || chunks == 2);
+    }
+}
+void BuildCount() {
+    BuildOpen();
+    world.mid[1] = hak_mid_heap_make(world.heap[1]);
+}
+hak_sched::Add mid_open_count({"mid_open_count", 2, {2, 2}, 50, BuildCount, OpenAndCount, Nothing});
+
+/* The cursor of adoption hands a heap from a thread that saw it made to one that did not. */
+void MakeAndVisit(int self) {
+    if (self == 0) {
+        (void)hak_heap_acquire_mt();
+        (void)hak_heap_acquire_mt();
+    } else {
+        hak_mid_visit_t visit = {0, 500, 1, 0};
+        hak_mid_adoption_purge_mt(nullptr, &visit, 1);
+    }
+}
+hak_sched::Add mid_cursor({"mid_cursor", 3, {2, 1}, 1000, Build, MakeAndVisit, EightInUse});
 
 } // namespace

@@ -97,6 +97,23 @@ TEST(Toys, DekkerNeedsSequentialConsistency) {
     ExpectFound(RunToy(2, Dekker<false>, NotBothMissed), "seen_a");
 }
 
+/* A look back at the own store does not help: the processor may forward a store that others do not
+ * see yet, as x86 and ARM do. */
+template <bool SEQ> void DekkerLooksBack(int self) {
+    hak_a32_t *mine = self == 0 ? &a : &b, *others = self == 0 ? &b : &a;
+    if (SEQ) {
+        hak_store_seq(mine, 1);
+    } else {
+        hak_store_rel(mine, 1);
+    }
+    HAK_SCHED_CHECK(hak_load_seq(mine) == 1);
+    hak_store_rlx(self == 0 ? &seen_a : &seen_b, hak_load_seq(others));
+}
+TEST(Toys, DekkerNeedsMoreThanALookBack) {
+    ExpectNone(RunToy(2, DekkerLooksBack<true>, NotBothMissed), 4);
+    ExpectFound(RunToy(2, DekkerLooksBack<false>, NotBothMissed), "seen_a");
+}
+
 /* Dekker with the fence on one side. */
 template <bool BARRIER> void DekkerWithBarrier(int self) {
     if (self == 0) {
