@@ -6,6 +6,7 @@
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush_inl.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
@@ -36,7 +37,7 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
 static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
     mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
     uint32_t cap = mine->bin_cap[sc];
-    uint64_t bytes = (uint64_t)cap * hak_sc_bytes[sc];
+    uint64_t bytes = (uint64_t)cap * hak_dyn_class_bytes(sc);
     if (2 * bytes <= HAK_CAP_MOST_BYTES && mine->cap_growth_bytes + bytes <= HAK_CAP_BUDGET_BYTES) {
         mine->cap_growth_bytes += (uint32_t)bytes;
         mine->bin_cap[sc] = 2 * cap;
