@@ -96,6 +96,36 @@ TEST_F(Mf2Page, TakeAndPutKeepTheCounts) {
     Close(page);
 }
 
+// T-04: regions whose addresses agree in their low 32 bits, and so in the index of a table of
+// 65,536 pages, are told apart; once removed they lead nowhere. They are only registered.
+TEST_F(Mf2Page, T04_FourGibApart) {
+    constexpr uintptr_t kGib = uintptr_t{1} << 30;
+    static hak_mf2_region_t regions[5];
+    for (unsigned i = 0; i < 5; i++) {
+        hak_mf2_region_t *region = &regions[i];
+        region->region.kind = HAK_REGION_MF2;
+        for (unsigned slot = 0; slot < HAK_MF2_REGION_PAGES; slot++) {
+            region->page[slot].slot = static_cast<uint8_t>(slot);
+        }
+        uintptr_t base = 101 * kGib + 4 * kGib * i;
+        hak_store_rlx(&region->region.base, base);
+        ASSERT_TRUE(hak_registry_add(&region->region, base, HAK_MF2_REGION_BYTES));
+    }
+    for (hak_mf2_region_t &region : regions) {
+        for (hak_mf2_page_t &page : region.page) {
+            uintptr_t base = hak_mf2_page_base(&page);
+            EXPECT_EQ(hak_mf2_page_of(base), &page);
+            EXPECT_EQ(hak_mf2_page_of(base + HAK_MF2_PAGE_BYTES - 1), &page);
+        }
+    }
+    for (hak_mf2_region_t &region : regions) {
+        uintptr_t base = hak_region_base(&region.region);
+        hak_registry_remove(base, HAK_MF2_REGION_BYTES);
+        EXPECT_EQ(hak_mf2_page_of(base), nullptr);
+        EXPECT_EQ(hak_mf2_page_of(base + 4 * kGib) == nullptr, &region == &regions[4]);
+    }
+}
+
 // T-29: a page that is open when its class's size is given up keeps blocks and stride; the class's
 // next page has the new size, and no id is shared between the two.
 TEST_F(Mf2Page, T29_KeepsItsOwnStride) {

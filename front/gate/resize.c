@@ -22,9 +22,10 @@ void *hak_gate_calloc(size_t bytes) {
 }
 
 void *hak_gate_aligned(size_t align, size_t size) {
-    /* Blocks above 1 KiB have multiples of 128, and slabs and pages begin at ones. */
-    bool by_table = hak_cfg_mid_dyn && hak_cfg_mf2_header == 0 && align <= HAK_DYN_GRAIN_BYTES &&
-                    size > HAK_SC_SMALL_MAX_BYTES;
+    /* Blocks above 1 KiB have multiples of 128, and slabs and pages begin at ones; but for the
+     * headers of mf2 pages. */
+    size_t grain = hak_cfg_mf2_header == 0 ? HAK_DYN_GRAIN_BYTES : hak_cfg_mf2_header;
+    bool by_table = hak_cfg_mid_dyn && align <= grain && size > HAK_SC_SMALL_MAX_BYTES;
     if (align <= 16 || by_table) {
         return hak_gate_malloc(size);
     }

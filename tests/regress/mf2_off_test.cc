@@ -1,5 +1,5 @@
-// C28: with HAKMEM_MF2_ENABLE=0 blocks of 2 to 32 KiB come from slabs, in the default's classes, and
-// nothing of MF2 runs.
+// C28: with HAKMEM_MF2_ENABLE=0 blocks of 2 to 32 KiB come from slabs, in the default's classes,
+// and nothing of MF2 runs.
 #include <gtest/gtest.h>
 
 #include <cerrno>
