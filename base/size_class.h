@@ -8,7 +8,8 @@
  * All tables are constant data: the dynamic loader calls malloc before any constructor runs.
  *
  * A variant with a mid backend has only powers of two between hak_cfg_pow2_above_bytes and 32 KiB:
- * the ids stay the same, those between are then not in use.
+ * the ids stay the same, those between are then not in use. core/dyn_class adds to them what the
+ * spare ids are for.
  *
  * Owns       nothing.
  * Layer      0 (base). Uses base/attr, base/bits, config.
@@ -51,14 +52,22 @@ extern hak_local const uint32_t hak_sc_bytes[HAK_SC_COUNT];
  * slow path. */
 extern hak_local const uint32_t hak_sc_divisor[HAK_SC_COUNT];
 
-/* Class of a size in 1025..65536. */
-static inline unsigned hak_sc_of_mid(size_t size) {
+/* Class of a size in 1025..65536 where each doubling has 8. */
+static inline unsigned hak_sc_of_eighth(size_t size) {
     size_t m = size - 1;
     unsigned b = hak_log2_floor(m);
-    if (size > hak_cfg_pow2_above_bytes && size <= HAK_SC_POW2_MAX_BYTES) {
-        return 40u + ((b - 10u) << 3);
-    }
     return 33u + ((b - 10u) << 3) + (unsigned)((m >> (b - 3u)) & 7u);
+}
+/* And where it has one. */
+static inline unsigned hak_sc_of_pow2(size_t size) {
+    return 40u + ((hak_log2_floor(size - 1) - 10u) << 3);
+}
+
+/* Class of a size in 1025..65536. */
+static inline unsigned hak_sc_of_mid(size_t size) {
+    return size > hak_cfg_pow2_above_bytes && size <= HAK_SC_POW2_MAX_BYTES
+               ? hak_sc_of_pow2(size)
+               : hak_sc_of_eighth(size);
 }
 
 /* Class of a size in 0..65536. */

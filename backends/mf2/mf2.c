@@ -16,7 +16,8 @@
 #include "boxes/mf2_remote/mf2_remote.h"
 #include "boxes/mf2_sweeper/mf2_sweeper.h"
 #include "boxes/tls_sll/tls_sll.h"
-#include "core/errors/errors.h"
+#include "core/dyn_class/dyn_class.h"
+#include "core/options/options.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
@@ -60,7 +61,7 @@ static bool hak_find(hak_mf2_heap_t *mine, unsigned index) {
 }
 
 static uint32_t hak_carve_count(const hak_mf2_page_t *page) {
-    uint32_t most = HAK_CARVE_BYTES / page->stride;
+    uint32_t most = HAK_CARVE_BYTES / hak_mf2_page_stride(page);
     uint32_t left = page->cap - hak_load_rlx(&page->carved); /* relaxed: ours */
     most = most < 2 ? 2 : most;
     return left < most ? left : most;
@@ -231,14 +232,26 @@ static bool hak_take_back_remote(hak_heap_t *heap, hak_block_t *block, unsigned 
     return true;
 }
 
+static void hak_flush_class(hak_heap_t *heap, unsigned sc) {
+    hak_block_t *block = hak_tls_sll_take_all(sc, heap->bin_cap[sc]);
+    while (block != NULL) {
+        hak_block_t *next = hak_block_next(block);
+        hak_put_back(heap, block, sc);
+        block = next;
+    }
+}
+
 static void hak_thread_flush(hak_heap_t *heap) {
-    for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
-        unsigned sc = hak_mf2_sc(index);
-        hak_block_t *block = hak_tls_sll_take_all(sc, heap->bin_cap[sc]);
-        while (block != NULL) {
-            hak_block_t *next = hak_block_next(block);
-            hak_put_back(heap, block, sc);
-            block = next;
+    for (unsigned index = 0; index < hak_mf2_classes(); index++) {
+        hak_flush_class(heap, hak_mf2_sc(index));
+    }
+}
+
+/* No malloc takes from the bins of sizes that were given up, so they would hold their pages. */
+static void hak_flush_given_up(hak_heap_t *heap) {
+    for (unsigned index = HAK_MF2_FIXED; index < hak_mf2_classes(); index++) {
+        if (!hak_dyn_class_is_current_mt(hak_mf2_sc(index))) {
+            hak_flush_class(heap, hak_mf2_sc(index));
         }
     }
 }
@@ -259,6 +272,7 @@ static void hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
     hak_mf2_heap_t *mine = heap == NULL ? NULL : hak_mf2_heap_of(heap);
     bool all = order->delay_ms == 0;
     if (mine != NULL) {
+        hak_flush_given_up(heap);
         hak_owner_lock_take_owner(&heap->lock);
         (void)hak_mf2_adopt_settle_owner(mine, all ? UINT32_MAX : HAK_PURGE_PAGES);
         hak_owner_lock_drop_owner(&heap->lock);
@@ -277,6 +291,20 @@ static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
                                  order->keep_bytes);
 }
 
+static bool hak_set_size(unsigned which, hak_option_id_t id, bool warn) {
+    if (hak_dyn_class_assign_mt(which, hak_option(id))) {
+        return true;
+    }
+    hak_options_refuse(id, hak_dyn_class_size_mt(which),
+                       warn ? "taken, or not between 2 and 32 KiB" : NULL);
+    return false;
+}
+
+static bool hak_configure(bool warn) {
+    bool first = hak_set_size(0, HAK_OPTION_MID_DYN1, warn);
+    return hak_set_size(1, HAK_OPTION_MID_DYN2, warn) && first;
+}
+
 const hak_backend_t hak_backend_mf2 = {
     .name = "mf2",
     .refill = hak_refill,
@@ -285,6 +313,7 @@ const hak_backend_t hak_backend_mf2 = {
     .take_back_remote = hak_take_back_remote,
     .thread_flush = hak_thread_flush,
     .thread_exit = hak_thread_exit,
+    .configure = hak_configure,
     .start = hak_mf2_sweeper_start,
     .purge = hak_purge,
     .has_garbage = hak_mf2_pool_has_dirty,

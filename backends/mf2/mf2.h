@@ -1,4 +1,5 @@
-/* mf2: the mid backend of per-page sharding: blocks of 2, 4, 8, 16 and 32 KiB on pages of 64 KiB.
+/* mf2: the mid backend of per-page sharding: blocks of 2, 4, 8, 16 and 32 KiB, and of two sizes in
+ * between that are chosen at run time (core/dyn_class), on pages of 64 KiB.
  *
  * A composition: boxes/mf2_page and mf2_pool are the memory, mf2_heap what a thread owns,
  * mf2_remote and mf2_pending how frees of others come back, mf2_adopt and mf2_policy who takes them

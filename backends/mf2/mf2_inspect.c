@@ -7,6 +7,7 @@
 #include "boxes/mf2_pool/mf2_pool.h"
 #include "boxes/mf2_remote/mf2_remote.h"
 #include "boxes/mf2_sweeper/mf2_sweeper.h"
+#include "core/dyn_class/dyn_class.h"
 #include "include/hakmem.h"
 
 /* Calls `visit` for every open page. */
@@ -38,13 +39,13 @@ bool hak_mf2_describe(uintptr_t address, hak_block_info_t *info) {
     if (sc == 0) {
         return false;
     }
-    uint32_t stride = hak_mf2_stride(sc);
+    uint32_t stride = hak_mf2_page_stride(page);
     uintptr_t index = (address - hak_mf2_page_base(page)) / stride;
     if (index >= HAK_MF2_PAGE_BYTES / stride) {
         return false;
     }
     info->block = hak_mf2_page_base(page) + index * stride + (uintptr_t)hak_cfg_mf2_header;
-    info->bytes = hak_sc_bytes[sc];
+    info->bytes = stride - (uint32_t)hak_cfg_mf2_header;
     info->handed_out = index < hak_load_rlx(&page->carved); /* relaxed: to explain an error */
     return true;
 }
@@ -57,14 +58,15 @@ static void hak_add_page(hak_mf2_page_t *page, void *context) {
     uint32_t remote = hak_mf2_remote_count(page);
     uint64_t used = hak_load_rlx(&page->used);
     used = used > remote ? used - remote : 0;
-    uint64_t carved = (uint64_t)hak_load_rlx(&page->carved) * hak_mf2_stride(sc);
+    uint64_t bytes = hak_mf2_page_bytes(page);
+    uint64_t carved = (uint64_t)hak_load_rlx(&page->carved) * hak_mf2_page_stride(page);
     if (sc == 0) {
         return; /* closed meanwhile */
     }
     out->slabs++;
     out->blocks += used;
-    out->bytes += used * hak_sc_bytes[sc];
-    out->free_bytes += carved - used * hak_sc_bytes[sc]; /* headers are overhead of this kind */
+    out->bytes += used * bytes;
+    out->free_bytes += carved - used * bytes; /* headers are overhead of this kind */
     out->uncarved_bytes += HAK_MF2_PAGE_BYTES - carved;
 }
 
@@ -187,6 +189,7 @@ size_t hak_mf2_check(void) {
 void hak_mf2_fork_take(void) {
     hak_mf2_orphans_fork_take();
     hak_mf2_pool_fork_take();
+    hak_dyn_class_fork_take();
 }
 
 static void hak_queue_again(hak_mf2_page_t *page, void *unused) {
@@ -206,6 +209,7 @@ void hak_mf2_fork_drop(bool in_child) {
         hak_each_page(hak_queue_again, NULL);
         hak_mf2_sweeper_forget();
     }
+    hak_dyn_class_fork_drop();
     hak_mf2_pool_fork_drop();
     hak_mf2_orphans_fork_drop();
 }

@@ -74,6 +74,9 @@ typedef struct hak_backend {
     void (*thread_flush)(hak_heap_t *mine);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */
     void (*thread_exit)(hak_heap_t *mine);
+    /* Options were read, or one was set: called before anything else here, and again at any time.
+     * False if it refuses one, which then has the value before. NULL: none concern it. */
+    bool (*configure)(bool warn);
     /* Starts threads of the backend's own, once the C library is ready, and again in the child of a
      * fork. NULL: it has none. */
     void (*start)(void);

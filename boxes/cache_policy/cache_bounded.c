@@ -8,6 +8,7 @@
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush_inl.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
@@ -68,7 +69,7 @@ static bool hak_pay_for_growth(hak_heap_t *mine, uint32_t bytes) {
 static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
     mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
     uint32_t cap = mine->bin_cap[sc];
-    uint32_t bytes = cap * hak_sc_bytes[sc];
+    uint32_t bytes = cap * hak_dyn_class_bytes(sc);
     if (2 * bytes <= HAK_CAP_MOST_BYTES && hak_pay_for_growth(mine, bytes)) {
         mine->bin_cap[sc] = 2 * cap;
     }

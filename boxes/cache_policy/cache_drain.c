@@ -4,6 +4,7 @@
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush_inl.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
@@ -24,8 +25,9 @@ static uint32_t hak_room(unsigned sc) {
         return INT32_MAX;
     }
     uint64_t interval = hak_option(HAK_OPTION_TINY_SLL_DRAIN_INTERVAL);
-    if (hak_sc_bytes[sc] > HAK_FULL_INTERVAL_BYTES) {
-        interval = interval * HAK_FULL_INTERVAL_BYTES / hak_sc_bytes[sc];
+    uint32_t bytes = hak_dyn_class_bytes(sc);
+    if (bytes > HAK_FULL_INTERVAL_BYTES) {
+        interval = interval * HAK_FULL_INTERVAL_BYTES / bytes;
     }
     return interval == 0 ? 0 : (uint32_t)interval - 1;
 }

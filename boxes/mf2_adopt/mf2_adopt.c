@@ -232,7 +232,7 @@ bool hak_mf2_adopt_retire_owner(hak_mf2_heap_t *mine, hak_mf2_page_t *page) {
 
 unsigned hak_mf2_adopt_settle_owner(hak_mf2_heap_t *mine, unsigned max_pages) {
     unsigned retired = 0;
-    for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
+    for (unsigned index = 0; index < hak_mf2_classes(); index++) {
         (void)hak_mf2_adopt_drain_owner(mine, index, max_pages);
         hak_mf2_page_t *page = mine->list[index];
         for (unsigned i = 0; page != NULL && i < max_pages; i++) {
@@ -245,7 +245,7 @@ unsigned hak_mf2_adopt_settle_owner(hak_mf2_heap_t *mine, unsigned max_pages) {
 }
 
 void hak_mf2_adopt_leave_all_owner(hak_mf2_heap_t *mine) {
-    for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
+    for (unsigned index = 0; index < hak_mf2_classes(); index++) {
         while (mine->list[index] != NULL) {
             hak_mf2_page_t *page = mine->list[index];
             if (!hak_mf2_adopt_retire_owner(mine, page)) {
@@ -259,7 +259,7 @@ void hak_mf2_adopt_leave_all_owner(hak_mf2_heap_t *mine) {
 /* A hint that there is something to settle. */
 static bool hak_has_something(const hak_mf2_heap_t *heap) {
     bool pending = false;
-    for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
+    for (unsigned index = 0; index < hak_mf2_classes(); index++) {
         pending |= hak_mf2_pending_has(heap, index);
     }
     return pending || hak_load_rlx(&heap->pages) != 0; /* relaxed: a hint */

@@ -111,7 +111,7 @@ TEST_F(Mf2Adopt, AdoptedPageIsActiveAtOnceAndItsFreesComeHome) {
 }
 
 // C20 and T-07: within the lease the page does not move again, and it is not lost.
-TEST_F(Mf2Adopt, LeaseKeepsThePageAndDoesNotLoseIt) {
+TEST_F(Mf2Adopt, T07_LeaseKeepsThePageAndDoesNotLoseIt) {
     std::vector<hak_block_t *> blocks;
     hak_mf2_page_t *page = FullPage(mf2_[0], &blocks);
     FreeAll(blocks);
@@ -149,7 +149,7 @@ TEST_F(Mf2Adopt, HomeIgnoresTheLease) {
 }
 
 // T-07, T-20: a page of a thread that is at work is left to it: put back, and drained by its owner.
-TEST_F(Mf2Adopt, BusyOwnerKeepsItsPage) {
+TEST_F(Mf2Adopt, T07_BusyOwnerKeepsItsPage) {
     hak_mf2_page_t *page = ActivePage(mf2_[0]);
     hak_block_t *block = hak_mf2_page_take_one_owner(page);
     Free(block);
@@ -173,7 +173,7 @@ TEST_F(Mf2Adopt, SleepingOwnerLosesItsPage) {
 
 // T-07: the owner had taken the blocks while the page was queued. A drain that finds nothing
 // releases the page again, and the next free queues it again.
-TEST_F(Mf2Adopt, EmptyDrainLosesNothing) {
+TEST_F(Mf2Adopt, T07_EmptyDrainLosesNothing) {
     std::vector<hak_block_t *> blocks;
     hak_mf2_page_t *page = FullPage(mf2_[0], &blocks);
     Free(blocks[0]);
@@ -207,7 +207,7 @@ TEST_F(Mf2Adopt, OrphansAreAdopted) {
 }
 
 // An orphan that is queued may also be had from the stack.
-TEST_F(Mf2Adopt, QueuedOrphanIsClaimed) {
+TEST_F(Mf2Adopt, T07_QueuedOrphanIsClaimed) {
     hak_mf2_page_t *page = ActivePage(mf2_[0]);
     live_ = {hak_mf2_page_take_one_owner(page), hak_mf2_page_take_one_owner(page)};
     hak_mf2_adopt_leave_all_owner(mf2_[0]);
@@ -239,7 +239,7 @@ TEST_F(Mf2Adopt, SweeperTick) {
 }
 
 // A wholly free page that is queued stays until the stack gave it up.
-TEST_F(Mf2Adopt, QueuedPageIsNotRetired) {
+TEST_F(Mf2Adopt, T07_QueuedPageIsNotRetired) {
     hak_mf2_page_t *page = ActivePage(mf2_[0]);
     hak_block_t *block = hak_mf2_page_take_one_owner(page);
     Free(block);
@@ -271,7 +271,7 @@ TEST_F(Mf2Adopt, TagTellsTheSamePageApart) {
 }
 
 // T-05, T-20: producers free, adopters pass pages to each other; every block arrives exactly once.
-TEST_F(Mf2Adopt, NothingIsLostUnderTraffic) {
+TEST_F(Mf2Adopt, T07_NothingIsLostUnderTraffic) {
     constexpr int kRounds = 300, kPages = 16;
     hak_option_values[HAK_OPTION_MF2_LEASE_MS].v = 0;
     std::vector<hak_block_t *> blocks;

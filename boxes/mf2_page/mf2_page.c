@@ -54,8 +54,9 @@ void hak_mf2_page_open(hak_mf2_page_t *page, unsigned sc, struct hak_mf2_heap *o
                        uint32_t tag) {
     hak_debug_assert(page->listed == 0 && hak_load_rlx(&page->sc) == 0);
     page->free = NULL;
-    page->stride = hak_mf2_stride(sc);
-    page->cap = HAK_MF2_PAGE_BYTES / page->stride;
+    uint32_t stride = hak_dyn_class_open_mt(sc) + (uint32_t)hak_cfg_mf2_header;
+    hak_store_rlx(&page->stride, stride); /* relaxed: published with the first block */
+    page->cap = HAK_MF2_PAGE_BYTES / stride;
     page->next = page->prev = NULL;
     hak_store_rlx(&page->used, 0); /* relaxed, here and below: nobody else has the page yet */
     hak_store_rlx(&page->carved, 0);
@@ -71,6 +72,7 @@ void hak_mf2_page_open(hak_mf2_page_t *page, unsigned sc, struct hak_mf2_heap *o
 void hak_mf2_page_close(hak_mf2_page_t *page) {
     hak_debug_assert(hak_load_rlx(&page->used) == 0 && hak_load_rlx(&page->remote) == 0);
     hak_registry_set_tags(hak_mf2_page_base(page), 1, HAK_TAG_NONE);
+    hak_dyn_class_close_mt(hak_load_rlx(&page->sc));
     hak_store_rlx(&page->sc, 0); /* relaxed: a reader that still sees the class finds used == 0 */
     hak_store_rlx(&page->owner, 0);
     hak_unpoison((void *)hak_mf2_page_base(page), HAK_MF2_PAGE_BYTES);
@@ -133,11 +135,10 @@ void hak_mf2_page_put_owner(hak_mf2_page_t *page, hak_block_t *list, uint32_t co
 
 uint32_t hak_mf2_page_block_index(const hak_mf2_page_t *page, uintptr_t address) {
     /* relaxed: the caller holds a block, or only reports */
-    unsigned sc = hak_load_rlx(&page->sc);
-    if (sc == 0) {
+    if (hak_load_rlx(&page->sc) == 0) {
         return UINT32_MAX;
     }
-    uint32_t stride = hak_mf2_stride(sc);
+    uint32_t stride = hak_mf2_page_stride(page);
     uint32_t offset = (uint32_t)(address - hak_mf2_page_base(page));
     uint32_t index = offset / stride;
     return offset % stride == (uint32_t)hak_cfg_mf2_header && index < HAK_MF2_PAGE_BYTES / stride

@@ -35,6 +35,7 @@
 #include "base/size_class.h"
 #include "boxes/block/block.h"
 #include "config/hak_config.h"
+#include "core/dyn_class/dyn_class.h"
 #include "registry/registry.h"
 
 #ifdef __cplusplus
@@ -42,7 +43,8 @@ extern "C" {
 #endif
 
 enum {
-    HAK_MF2_CLASSES = 5, /* 2, 4, 8, 16 and 32 KiB */
+    HAK_MF2_FIXED = 5,                             /* 2, 4, 8, 16 and 32 KiB */
+    HAK_MF2_CLASSES = HAK_MF2_FIXED + HAK_DYN_IDS, /* and those whose size is chosen later */
     HAK_MF2_FIRST_SC = 40,
     HAK_MF2_SC_STEP = 8,
     HAK_MF2_PAGE_BYTES = HAK_UNIT_BYTES,
@@ -60,11 +62,11 @@ typedef struct hak_mf2_page {
     hak_block_t *free;
     hak_a32_t used;
     hak_a32_t carved;
-    hak_a32_t sc; /* mf2_page: the class while the page is open, else 0 */
-    uint32_t cap; /* blocks that fit */
-    uint32_t stride;
-    uint8_t slot;   /* index in the region, fixed */
-    uint8_t listed; /* mf2_heap, mf2_orphans: on the list of the owner */
+    hak_a32_t sc;     /* mf2_page: the class while the page is open, else 0 */
+    uint32_t cap;     /* blocks that fit */
+    hak_a32_t stride; /* mf2_page: the page's own, whatever its class means later */
+    uint8_t slot;     /* index in the region, fixed */
+    uint8_t listed;   /* mf2_heap, mf2_orphans: on the list of the owner */
     struct hak_mf2_page *next, *prev;
     hak_a64_t transfer_ms; /* mf2_adopt: when it last moved between heaps; 0: never */
     /* Remote line. */
@@ -95,14 +97,22 @@ typedef struct hak_mf2_region {
 
 /* 0..HAK_MF2_CLASSES - 1 for a class that MF2 may serve. */
 static inline unsigned hak_mf2_index(unsigned sc) {
-    return (sc - HAK_MF2_FIRST_SC) / HAK_MF2_SC_STEP;
+    return sc >= HAK_DYN_FIRST_SC ? sc - HAK_DYN_FIRST_SC + HAK_MF2_FIXED
+                                  : (sc - HAK_MF2_FIRST_SC) / HAK_MF2_SC_STEP;
 }
 static inline unsigned hak_mf2_sc(unsigned index) {
-    return HAK_MF2_FIRST_SC + HAK_MF2_SC_STEP * index;
+    return index >= HAK_MF2_FIXED ? HAK_DYN_FIRST_SC + index - HAK_MF2_FIXED
+                                  : HAK_MF2_FIRST_SC + HAK_MF2_SC_STEP * index;
 }
-/* Distance between blocks: header and user's size. */
-static inline uint32_t hak_mf2_stride(unsigned sc) {
-    return hak_sc_bytes[sc] + (uint32_t)hak_cfg_mf2_header;
+/* Classes that may have a page: those below it. A bound for those who look through all. */
+static inline unsigned hak_mf2_classes(void) { return HAK_MF2_FIXED + hak_dyn_class_ids(); }
+/* Distance between blocks, header and user's size, of a page that was open at least once. */
+static inline uint32_t hak_mf2_page_stride(const hak_mf2_page_t *page) {
+    return hak_load_rlx(&page->stride); /* relaxed: fixed while one of its blocks is in use */
+}
+/* The user's size of its blocks. */
+static inline uint32_t hak_mf2_page_bytes(const hak_mf2_page_t *page) {
+    return hak_mf2_page_stride(page) - (uint32_t)hak_cfg_mf2_header;
 }
 
 static inline hak_mf2_region_t *hak_mf2_page_region(const hak_mf2_page_t *page) {
@@ -114,7 +124,7 @@ static inline uintptr_t hak_mf2_page_base(const hak_mf2_page_t *page) {
 }
 /* The user's address of the block with this index. */
 static inline uintptr_t hak_mf2_page_block(const hak_mf2_page_t *page, uint32_t index) {
-    return hak_mf2_page_base(page) + (uintptr_t)index * page->stride +
+    return hak_mf2_page_base(page) + (uintptr_t)index * hak_mf2_page_stride(page) +
            (uintptr_t)hak_cfg_mf2_header;
 }
 

@@ -22,7 +22,7 @@ void hak_mf2_round_other_owner(hak_mf2_heap_t *mine) {
     }
     mine->rr_heap = heap->all_next;
     if (mine->rr_heap == NULL) {
-        mine->rr_index = (index + 1) % HAK_MF2_CLASSES;
+        mine->rr_index = (index + 1) % hak_mf2_classes();
     }
     hak_mf2_count(&mine->counters.drain_tries, 1);
     if (heap == mine) {

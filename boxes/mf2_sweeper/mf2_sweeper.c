@@ -66,7 +66,7 @@ static unsigned hak_sweep_stack(hak_mf2_heap_t *heap, unsigned index, uint64_t n
 unsigned hak_mf2_sweep_mt(uint64_t now_ms, unsigned max_pages) {
     unsigned seen = 0;
     for (hak_mf2_heap_t *heap = hak_mf2_heap_first(); heap != NULL; heap = heap->all_next) {
-        for (unsigned index = 0; index < HAK_MF2_CLASSES; index++) {
+        for (unsigned index = 0; index < hak_mf2_classes(); index++) {
             if (hak_mf2_pending_has(heap, index)) {
                 seen += hak_sweep_stack(heap, index, now_ms, max_pages);
             }

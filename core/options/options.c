@@ -61,6 +61,22 @@ static void hak_warn_value(const hak_option_row_t *row, const char *value) {
     hak_end_line(&text);
 }
 
+void hak_options_refuse(hak_option_id_t id, uint64_t before, const char *why) {
+    if (why != NULL) {
+        hak_text_t text;
+        hak_put_head(&text);
+        hak_options_put_env_name(&text, &hak_option_rows[id]);
+        hak_text_put(&text, "=");
+        hak_options_put_value(&text, &hak_option_rows[id], hak_option(id));
+        hak_text_put(&text, ": ");
+        hak_text_put(&text, why);
+        hak_text_put(&text, "; using ");
+        hak_options_put_value(&text, &hak_option_rows[id], before);
+        hak_end_line(&text);
+    }
+    hak_store_rlx(&hak_option_values[id], before); /* relaxed: see hak_option() */
+}
+
 static void hak_warn_unknown(const char *name, size_t count) {
     hak_text_t text;
     hak_put_head(&text);

@@ -53,6 +53,9 @@ typedef enum {
     HAK_OPTION_POOL_RING_CAP,          /* mid pool: blocks in a ring; at start only */
     HAK_OPTION_POOL_TLS_PAGES,         /* mid pool: pages a heap carves; at start only */
     HAK_OPTION_POOL_CAS_POLICY,        /* hak_pool_cas_policy_t */
+    HAK_OPTION_MF2_ENABLE,             /* 0: their sizes go to slabs; at start only */
+    HAK_OPTION_MID_DYN1,               /* mf2: bytes of a class between 2 and 32 KiB; 0: none */
+    HAK_OPTION_MID_DYN2,               /* and of another */
     HAK_OPTION_MF2_DRAIN,              /* 0 adopt, 1 own, 2 rr, 3 hybrid; fixed by the variant */
     HAK_OPTION_MF2_DRAIN_EVERY,        /* operations between two drains; own and rr */
     HAK_OPTION_MF2_SWEEPER,            /* 1: a thread drains what is pending; at start only */
@@ -98,6 +101,10 @@ void hak_options_init(char *const *environment);
 /* As in hakmem.h: hak_option_get, hak_option_set. */
 int hak_options_get_text(const char *name, char *value, size_t bytes);
 int hak_options_set_text(const char *name, const char *value);
+
+/* For who finds that a value does not go with others: the option gets the value before again, and
+ * with `why` a line on stderr, as for a value that the table does not accept. */
+void hak_options_refuse(hak_option_id_t id, uint64_t before, const char *why);
 
 /* Prints the table: name, default, current value, help. */
 void hak_options_write_help(int fd);

@@ -32,6 +32,7 @@ enum {
     HAK_DEFAULT_MF2_SWEEPER_MS = 1,
     HAK_DEFAULT_MF2_LEASE_MS = 10,
     HAK_MAX_MF2_MS = 10000,
+    HAK_MAX_DYN_BYTES = 32640,
 };
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
@@ -54,6 +55,7 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_POOL_REFILL_BATCH] = {HAK_DEFAULT_POOL_REFILL_BATCH},
     [HAK_OPTION_POOL_RING_CAP] = {HAK_DEFAULT_POOL_RING_CAP},
     [HAK_OPTION_POOL_TLS_PAGES] = {HAK_DEFAULT_POOL_TLS_PAGES},
+    [HAK_OPTION_MF2_ENABLE] = {1},
     [HAK_OPTION_MF2_DRAIN] = {hak_cfg_mf2_drain},
     [HAK_OPTION_MF2_DRAIN_EVERY] = {HAK_DEFAULT_MF2_DRAIN_EVERY},
     [HAK_OPTION_MF2_SWEEPER] = {hak_cfg_mf2_sweeper},
@@ -282,6 +284,22 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
                  "list of the mid pool.",
          .kind = HAK_OPTION_IS_WORD,
          .words = hak_pool_cas_words},
+    [HAK_OPTION_MF2_ENABLE] =
+        {.name = "mf2_enable",
+         .help = "0: blocks of 2 to 32 KiB come from slabs, as in //:hakmem. For mid mf2 alone.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .settable = HAK_SETTABLE_AT_START,
+         .initial = 1},
+    [HAK_OPTION_MID_DYN1] =
+        {.name = "mid_dyn1",
+         .help = "Bytes of one more size class above 2 and below 32 KiB, rounded up to a multiple "
+                 "of 128; 0: none. For mid mf2 alone.",
+         .kind = HAK_OPTION_IS_NUMBER,
+         .high = HAK_MAX_DYN_BYTES},
+    [HAK_OPTION_MID_DYN2] = {.name = "mid_dyn2",
+                             .help = "The same for another one.",
+                             .kind = HAK_OPTION_IS_NUMBER,
+                             .high = HAK_MAX_DYN_BYTES},
     [HAK_OPTION_MF2_DRAIN] =
         {.name = "mf2_drain",
          .help = "Which thread takes remote frees of MF2 pages in: adopt, whoever needs a page; "

@@ -117,5 +117,12 @@ int hak_option_get(const char *name, char *value, size_t bytes) {
 }
 
 int hak_option_set(const char *name, const char *value) {
-    return hak_options_set_text(name, value);
+    if (hak_options_set_text(name, value) != 0) {
+        return -1;
+    }
+    if (!hak_gate_options_changed()) {
+        errno = EINVAL;
+        return -1;
+    }
+    return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "backends/large/large.h"
 #include "backends/os/os.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
 #include "core/options/options.h"
 #include "front/decay/decay.h"
@@ -35,8 +36,19 @@ static void hak_in_child(void) {
     hak_decay_start();
 }
 
+static bool hak_configure(bool warn) {
+    bool accepted = true;
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        if ((*b)->configure != NULL) {
+            accepted &= (*b)->configure(warn);
+        }
+    }
+    return accepted;
+}
+
 static void hak_start_locked(char *const *environment) {
     hak_options_init(environment);
+    (void)hak_configure(true);
     hak_check_all = hak_option(HAK_OPTION_CHECK) == HAK_CHECK_INTERIOR;
     hak_registry_init((hak_registry_form_t)hak_option(HAK_OPTION_REGISTRY), hak_check_all);
     hak_thread_init();
@@ -61,6 +73,7 @@ void hak_gate_init(char *const *environment) {
     }
     if (environment != NULL) {
         hak_options_init(environment); /* if there was no environment at the first call */
+        (void)hak_configure(true);
         hak_decay_start();
     }
 }
@@ -72,11 +85,16 @@ hak_inline void hak_gate_ready(void) {
     }
 }
 
+bool hak_gate_options_changed(void) {
+    hak_gate_ready();
+    return hak_configure(false);
+}
+
 static void *hak_hand_out(hak_block_t *block, unsigned sc) {
     if (hak_cfg_check_double_free) {
         hak_block_set_mark(block, 0);
     }
-    hak_unpoison(block, hak_sc_bytes[sc]);
+    hak_unpoison(block, hak_dyn_class_bytes(sc));
     return block;
 }
 
@@ -147,9 +165,21 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     return block;
 }
 
+/* Where classes may change: a class that got a smaller size since it was looked up is no use. */
+static void *hak_alloc_size(size_t size) {
+    for (;;) {
+        unsigned sc = hak_dyn_class_of(size);
+        void *block = hak_gate_alloc_class(sc);
+        if (!hak_cfg_mid_dyn || block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
+            return block;
+        }
+        hak_gate_free(block);
+    }
+}
+
 hak_noinline void *hak_gate_alloc_slow(size_t size) {
     bool zeroed;
-    return hak_likely(size <= HAK_SC_MAX_BYTES) ? hak_gate_alloc_class(hak_sc_of(size))
+    return hak_likely(size <= HAK_SC_MAX_BYTES) ? hak_alloc_size(size)
                                                 : hak_gate_alloc_large(size, 1, &zeroed);
 }
 
@@ -165,7 +195,7 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     if (hak_cfg_check_double_free) {
         hak_block_set_mark(block, hak_registry_mark((uintptr_t)block));
     }
-    hak_poison(block, hak_sc_bytes[sc]);
+    hak_poison(block, hak_dyn_class_bytes(sc));
     hak_heap_t *mine = hak_thread_heap();
     if (mine != NULL && tag >> HAK_TAG_OWNER_SHIFT == mine->tag >> HAK_TAG_OWNER_SHIFT) {
         if (!hak_tls_sll_push_class(sc, block)) {

@@ -73,6 +73,9 @@ void hak_gate_audit(hak_audit_result_t *out);
 /* Fills every field but struct_bytes. */
 void hak_gate_stats(hak_stats_t *stats);
 
+/* An option was set. False if a backend does not accept it and put the value before back. */
+bool hak_gate_options_changed(void);
+
 /* Sets the process up if nothing has yet: options, registry, heaps, fork handlers. Called by the
  * constructor and by the first slow path, whichever comes first. `environment` may be NULL. */
 void hak_gate_init(char *const *environment);

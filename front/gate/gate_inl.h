@@ -9,6 +9,7 @@
 #include "base/size_class.h"
 #include "boxes/tls_sll/tls_sll_inl.h"
 #include "config/hak_config.h"
+#include "core/dyn_class/dyn_class.h"
 #include "front/gate/gate.h"
 #include "registry/registry_inl.h"
 
@@ -24,7 +25,7 @@ hak_inline void *hak_gate_take(size_t size, size_t offset) {
     if (hak_cfg_stats) {
         hak_gate_count_call(HAK_CALL_MALLOC);
     }
-    hak_unpoison(block, hak_sc_bytes[offset >> HAK_BIN_SHIFT]);
+    hak_unpoison(block, hak_dyn_class_bytes((unsigned)(offset >> HAK_BIN_SHIFT)));
     return block;
 }
 
@@ -34,7 +35,7 @@ hak_inline void *hak_gate_malloc(size_t size) {
         return hak_gate_take(size, hak_sc_small_offset[(size + 15) >> 4]);
     }
     if (hak_likely(size <= HAK_SC_MAX_BYTES)) {
-        return hak_gate_take(size, (size_t)hak_sc_of_mid(size) << HAK_BIN_SHIFT);
+        return hak_gate_take(size, hak_dyn_class_mid_offset(size));
     }
     return hak_gate_alloc_slow(size);
 }
@@ -79,7 +80,7 @@ hak_inline void hak_gate_free(void *address) {
     if (hak_cfg_stats) {
         hak_gate_count_call(HAK_CALL_FREE);
     }
-    hak_poison(address, hak_sc_bytes[hak_tls_sll_class(bin)]);
+    hak_poison(address, hak_dyn_class_bytes(hak_tls_sll_class(bin)));
     if (hak_unlikely(!hak_tls_sll_push(bin, address))) {
         hak_gate_take_back(address, hak_tls_sll_class(bin));
     }

@@ -6,6 +6,7 @@
 #include "backends/os/os.h"
 #include "boxes/huge/huge.h"
 #include "boxes/slot_pool/slot_pool.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/meta/meta.h"
 #include "front/decay/decay.h"
 #include "front/gate/gate_inl.h"
@@ -64,7 +65,8 @@ static void hak_add_heap(const hak_heap_t *heap, hak_stats_t *stats) {
     }
     stats->cached_max_bytes += hak_load_rlx(&heap->batched_bytes);
     for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
-        stats->cached_max_bytes += (uint64_t)hak_load_rlx(&heap->cached_max[sc]) * hak_sc_bytes[sc];
+        stats->cached_max_bytes +=
+            (uint64_t)hak_load_rlx(&heap->cached_max[sc]) * hak_dyn_class_bytes(sc);
     }
 }
 

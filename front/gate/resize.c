@@ -4,6 +4,7 @@
 
 #include "backends/large/large.h"
 #include "base/bits.h"
+#include "core/dyn_class/dyn_class.h"
 #include "front/gate/gate_inl.h"
 #include "front/gate/gate_internal.h"
 
@@ -21,7 +22,11 @@ void *hak_gate_calloc(size_t bytes) {
 }
 
 void *hak_gate_aligned(size_t align, size_t size) {
-    if (align <= 16) {
+    /* Blocks above 1 KiB have multiples of 128, and slabs and pages begin at ones; but for the
+     * headers of mf2 pages. */
+    size_t grain = hak_cfg_mf2_header == 0 ? HAK_DYN_GRAIN_BYTES : hak_cfg_mf2_header;
+    bool by_table = hak_cfg_mid_dyn && align <= grain && size > HAK_SC_SMALL_MAX_BYTES;
+    if (align <= 16 || by_table) {
         return hak_gate_malloc(size);
     }
     if (size <= HAK_SC_MAX_BYTES && align <= HAK_UNIT_BYTES) {
@@ -45,7 +50,7 @@ void *hak_gate_aligned(size_t align, size_t size) {
 
 size_t hak_gate_good_size(size_t size) {
     if (size <= HAK_SC_MAX_BYTES) {
-        return hak_sc_bytes[hak_sc_of(size)];
+        return hak_dyn_class_bytes(hak_dyn_class_of(size));
     }
     return size > PTRDIFF_MAX ? 0 : hak_large_good_bytes(size);
 }

@@ -1,0 +1,101 @@
+/* dyn_class: up to two size classes between 2 and 32 KiB whose sizes are chosen at run time, DYN1
+ * and DYN2, for a variant whose other classes there are powers of two.
+ *
+ * A table from sizes to classes replaces the arithmetic of base/size_class. A size in use gets an
+ * id, one of the spare classes, and an id stands for one size as long as any of its pages is open:
+ * blocks of a size that is given up go on to be what they are, wherever they are. An id without a
+ * page may get another size.
+ *
+ * Owns       the table, the ids.
+ * Threads    *_mt: any. The others: any, without a lock.
+ * Invariant  a class in the table holds every size that leads to it. A thread that went by an older
+ *            table may ask for a class that is no longer what it was, and looks at its size again
+ *            once it has a block, which keeps the id's page open.
+ * Layer      2 (core). Uses base, config, core/lock.
+ */
+#ifndef HAK_CORE_DYN_CLASS_DYN_CLASS_H_
+#define HAK_CORE_DYN_CLASS_DYN_CLASS_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "base/attr.h"
+#include "base/size_class.h"
+#include "config/hak_config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    HAK_DYN_CLASSES = 2, /* sizes in use at a time */
+    HAK_DYN_GRAIN_SHIFT = 7,
+    HAK_DYN_GRAIN_BYTES = 1 << HAK_DYN_GRAIN_SHIFT, /* sizes are multiples of it, as all classes
+                                                       above 1 KiB are */
+    HAK_DYN_ABOVE_BYTES = 2048,
+    HAK_DYN_BELOW_BYTES = 32768,
+    HAK_DYN_FIRST_SC = HAK_SC_FIXED + 1,
+    HAK_DYN_IDS = HAK_SC_SPARE,
+};
+
+/* Offset of the class's bin, for (size - 1) / 128. */
+extern hak_local hak_a32_t hak_dyn_class_table[HAK_SC_MAX_BYTES / HAK_DYN_GRAIN_BYTES];
+/* Size of each id; 0: never used. */
+extern hak_local hak_a32_t hak_dyn_class_sizes[HAK_DYN_IDS];
+
+/* Bin offset of a size in 1025..65536, by the table. */
+static inline size_t hak_dyn_class_look_up(size_t size) {
+    /* relaxed: see the invariant */
+    return hak_load_rlx(&hak_dyn_class_table[(size - 1) >> HAK_DYN_GRAIN_SHIFT]);
+}
+
+/* The same in this variant, which may not have the table. */
+static inline size_t hak_dyn_class_mid_offset(size_t size) {
+    return hak_cfg_mid_dyn ? hak_dyn_class_look_up(size)
+                           : (size_t)hak_sc_of_mid(size) << HAK_BIN_SHIFT;
+}
+
+/* Class of a size in 0..65536, in this variant. */
+static inline unsigned hak_dyn_class_of(size_t size) {
+    return hak_cfg_mid_dyn && size > HAK_SC_SMALL_MAX_BYTES
+               ? (unsigned)(hak_dyn_class_look_up(size) >> HAK_BIN_SHIFT)
+               : hak_sc_of(size);
+}
+
+/* Block size of a class, as hak_sc_bytes; that of an id cannot change while the caller has one of
+ * its blocks. */
+static inline uint32_t hak_dyn_class_bytes(unsigned sc) {
+    if (!hak_cfg_mid_dyn || sc < HAK_DYN_FIRST_SC) {
+        return hak_sc_bytes[sc];
+    }
+    return hak_load_rlx(&hak_dyn_class_sizes[sc - HAK_DYN_FIRST_SC]); /* relaxed: as said above */
+}
+
+/* Size `which` (0, 1) becomes `bytes`, rounded up to a multiple of 128; 0: it is not in use. False
+ * if that is out of range, a fixed class or the other size, or if all ids have pages: nothing has
+ * changed then. */
+bool hak_dyn_class_assign_mt(unsigned which, size_t bytes);
+/* Present value; 0: not in use. */
+uint32_t hak_dyn_class_size_mt(unsigned which);
+/* Ids that ever had a size: those below it. */
+unsigned hak_dyn_class_ids(void);
+/* True if sizes lead to this class now. */
+bool hak_dyn_class_is_current_mt(unsigned sc);
+
+/* A page of the class is opened, which holds the class's size: returns it. And closed. */
+uint32_t hak_dyn_class_open_mt(unsigned sc);
+void hak_dyn_class_close_mt(unsigned sc);
+
+/* Eight classes to a doubling as without a mid backend, instead of powers of two: at start. */
+void hak_dyn_class_use_all_mt(void);
+
+/* Around a fork. */
+void hak_dyn_class_fork_take(void);
+void hak_dyn_class_fork_drop(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_CORE_DYN_CLASS_DYN_CLASS_H_ */
