@@ -7,6 +7,7 @@
 #include "boxes/pool_chunk/pool_chunk.h"
 #include "boxes/pool_heap/pool_heap.h"
 #include "boxes/testing/engine.h"
+#include "config/hak_config.h"
 #include "tests/sched/sched.h"
 extern "C" {
 #include "core/owner_lock/owner_lock_inl.h"
