@@ -97,24 +97,13 @@ static void hak_thread_flush(hak_heap_t *mine) {
     hak_owner_lock_drop_owner(&mine->lock);
 }
 
-static hak_heap_t *hak_next_heap(void) {
-    hak_heap_t *heap = (hak_heap_t *)hak_load_acq(&hak_cursor); /* pairs with the release below */
-    if (heap == NULL) {
-        heap = hak_heap_first();
-    }
-    if (heap != NULL) {
-        hak_store_rel(&hak_cursor, (uintptr_t)heap->next_all); /* pairs with the acquire above */
-    }
-    return heap;
-}
-
 /* Empties the caches of heaps whose thread is gone, or has not been here for `lease_ms`. */
 static void hak_flush_others(const hak_heap_t *mine, uint64_t now_ms, uint64_t lease_ms,
                              uint64_t most) {
     uint64_t made, idle;
     hak_heap_counts(&made, &idle);
     for (uint64_t i = 0; i < most && i < made; i++) {
-        hak_heap_t *heap = hak_next_heap();
+        hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
         hak_pool_cache_t *cache = heap == NULL || heap == mine ? NULL : hak_pool_cache_find(heap);
         /* relaxed: hints, the lock decides */
         if (cache == NULL || hak_load_rlx(&cache->touched) == 0 ||

@@ -48,17 +48,6 @@ static size_t hak_visit_other(hak_heap_t *heap, hak_pool_heap_t *pool, hak_pool_
     return bytes;
 }
 
-static hak_heap_t *hak_next_heap(void) {
-    /* acquire: pairs with the release below */
-    hak_heap_t *heap = (hak_heap_t *)hak_load_acq(&hak_purge_cursor);
-    heap = heap == NULL ? hak_heap_first() : heap;
-    if (heap != NULL) {
-        /* release: pairs with the acquire above */
-        hak_store_rel(&hak_purge_cursor, (uintptr_t)heap->next_all);
-    }
-    return heap;
-}
-
 size_t hak_pool_tls_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     size_t bytes = 0;
     uint64_t dirty = hak_dirty_bytes();
@@ -76,7 +65,7 @@ size_t hak_pool_tls_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     hak_heap_counts(&made, &idle);
     uint64_t most = order->delay_ms == 0 || made < HAK_PURGE_HEAPS ? made : HAK_PURGE_HEAPS;
     for (uint64_t i = 0; i < most && visit.calls < visit.max_calls; i++) {
-        hak_heap_t *heap = hak_next_heap();
+        hak_heap_t *heap = hak_heap_step_mt(&hak_purge_cursor);
         hak_pool_heap_t *pool = heap == NULL ? NULL : hak_pool_heap_of(heap);
         if (pool != NULL && heap != mine) {
             bytes += hak_visit_other(heap, pool, &visit);

@@ -8,17 +8,6 @@ enum { HAK_LOOK_AT = 8, HAK_ENTER = 2, HAK_DRAIN_SLABS = 64 };
 
 static hak_aptr_t hak_cursor; /* hak_heap_t: where the next look begins; any value is right */
 
-static hak_heap_t *hak_next_heap(void) {
-    hak_heap_t *heap = (hak_heap_t *)hak_load_acq(&hak_cursor); /* pairs with the release below */
-    if (heap == NULL) {
-        heap = hak_heap_first();
-    }
-    if (heap != NULL) {
-        hak_store_rel(&hak_cursor, (uintptr_t)heap->next_all); /* pairs with the acquire above */
-    }
-    return heap;
-}
-
 static bool hak_is_idle(const hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms) {
     /* relaxed: hints, the lock decides */
     return hak_load_rlx(&heap->idle) != 0 || hak_load_rlx(&heap->active_ms) + lease_ms <= now_ms;
@@ -54,7 +43,7 @@ static hak_slab_t *hak_take_from(hak_heap_t *heap, hak_heap_t *mine, unsigned sc
 hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_ms) {
     unsigned entered = 0;
     for (unsigned i = 0; i < HAK_LOOK_AT && entered < HAK_ENTER; i++) {
-        hak_heap_t *heap = hak_next_heap();
+        hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
         if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, HAK_ADOPTION_LEASE_MS)) {
             continue;
         }
@@ -77,7 +66,7 @@ unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsign
     uint64_t made, idle;
     hak_heap_counts(&made, &idle);
     for (unsigned i = 0; i < max_heaps && i < made; i++) {
-        hak_heap_t *heap = hak_next_heap();
+        hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
         if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, lease_ms)) {
             continue;
         }

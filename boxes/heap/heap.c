@@ -115,6 +115,17 @@ hak_heap_t *hak_heap_first(void) {
     return (hak_heap_t *)hak_load_acq(&hak_heaps.all);
 }
 
+hak_heap_t *hak_heap_step_mt(hak_aptr_t *cursor) {
+    hak_heap_t *heap = (hak_heap_t *)hak_load_acq(cursor); /* pairs with the release below */
+    if (heap == NULL) {
+        heap = hak_heap_first();
+    }
+    if (heap != NULL) {
+        hak_store_rel(cursor, (uintptr_t)heap->next_all); /* pairs with the acquire above */
+    }
+    return heap;
+}
+
 void hak_heap_counts(uint64_t *made, uint64_t *idle) {
     *made = hak_load_rlx(&hak_heaps.made); /* relaxed: statistics */
     *idle = hak_load_rlx(&hak_heaps.idle_count);

@@ -105,6 +105,10 @@ void hak_heap_release_mt(hak_heap_t *heap);
 
 /* All heaps, newest first; follow next_all. No lock. */
 hak_heap_t *hak_heap_first(void);
+/* The heap at which `*cursor` points, which then points at the next one; after the last comes the
+ * first. So that those who look at a few heaps at a time look at all of them in turn. NULL if there
+ * is none. Any thread; a cursor begins as 0, and any heap is a right value. */
+hak_heap_t *hak_heap_step_mt(hak_aptr_t *cursor);
 
 void hak_heap_counts(uint64_t *made, uint64_t *idle);
 

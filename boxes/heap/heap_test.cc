@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
@@ -124,6 +126,27 @@ TEST_F(Heap, EveryHeapHasAnOwnerIdOfItsOwn) {
     EXPECT_EQ(listed, Made());
     for (hak_heap_t *heap : heaps) {
         EXPECT_EQ(tags.count(heap->tag), 1u);
+        hak_heap_release_mt(heap);
+    }
+}
+
+TEST_F(Heap, StepsComeToEveryHeapInTurn) {
+    std::vector<hak_heap_t *> made;
+    for (int i = 0; i < 3; i++) {
+        made.push_back(hak_heap_acquire_mt());
+    }
+    size_t all = 0;
+    for (hak_heap_t *heap = hak_heap_first(); heap != nullptr; heap = heap->next_all) {
+        all++;
+    }
+    hak_aptr_t cursor = {};
+    std::vector<hak_heap_t *> seen;
+    for (size_t i = 0; i < 2 * all; i++) {
+        seen.push_back(hak_heap_step_mt(&cursor));
+    }
+    EXPECT_EQ(std::set<hak_heap_t *>(seen.begin(), seen.begin() + (long)all).size(), all);
+    EXPECT_TRUE(std::equal(seen.begin(), seen.begin() + (long)all, seen.begin() + (long)all));
+    for (hak_heap_t *heap : made) {
         hak_heap_release_mt(heap);
     }
 }

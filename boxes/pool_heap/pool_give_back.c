@@ -17,19 +17,6 @@ enum {
 
 static hak_aptr_t hak_pool_cursor; /* hak_heap_t: where the next look begins; any value is right */
 
-static hak_heap_t *hak_next_heap(void) {
-    /* acquire: pairs with the release below */
-    hak_heap_t *heap = (hak_heap_t *)hak_load_acq(&hak_pool_cursor);
-    if (heap == NULL) {
-        heap = hak_heap_first();
-    }
-    if (heap != NULL) {
-        /* release: pairs with the acquire above */
-        hak_store_rel(&hak_pool_cursor, (uintptr_t)heap->next_all);
-    }
-    return heap;
-}
-
 /* From a heap without a thread whatever it has; from one whose thread sleeps what others freed. */
 static bool hak_is_worth(const hak_heap_t *heap, const hak_pool_heap_t *other, unsigned sc,
                          uint64_t now_ms) {
@@ -114,7 +101,7 @@ static bool hak_look_around(hak_pool_heap_t *pool, unsigned sc, uint64_t now_ms,
     uint64_t made, idle;
     hak_heap_counts(&made, &idle);
     for (unsigned i = 0; i < HAK_LOOK_AT && i < made && entered < HAK_ENTER; i++) {
-        hak_heap_t *heap = hak_next_heap();
+        hak_heap_t *heap = hak_heap_step_mt(&hak_pool_cursor);
         hak_pool_heap_t *other = heap == NULL ? NULL : hak_pool_heap_of(heap);
         if (other == NULL || other == pool || !hak_is_worth(heap, other, sc, now_ms)) {
             continue;
