@@ -8,9 +8,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/support/api_table.h"
@@ -31,6 +33,22 @@ std::string size_of(unsigned which) {
     char text[32];
     EXPECT_GT(hak_option_get(which == 0 ? "mid_dyn1" : "mid_dyn2", text, sizeof text), 0);
     return text;
+}
+
+// Both values once hakmem has started, before any test.
+const std::pair<std::string, std::string> kAtStart = [] {
+    hak_test.free(hak_test.malloc(1));
+    return std::make_pair(size_of(0), size_of(1));
+}();
+
+// A size that cannot be is refused with a line on stderr, and leaves none.
+TEST(DynClassAtStart, ComesFromTheEnvironment) {
+    auto expected = [](const char *name) {
+        const char *text = getenv(name);
+        return std::string(text == nullptr || std::string(text) == "4096" ? "0" : text);
+    };
+    EXPECT_EQ(expected("HAKMEM_MID_DYN1"), kAtStart.first);
+    EXPECT_EQ(expected("HAKMEM_MID_DYN2"), kAtStart.second);
 }
 
 class T29_DynClass : public ::testing::Test {
