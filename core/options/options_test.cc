@@ -210,6 +210,19 @@ TEST_F(Options, GetErrorsAlwaysTerminate) {
     EXPECT_EQ(errno, ERANGE);
 }
 
+TEST_F(Options, RefusedValueGivesWayToTheOneBefore) {
+    EXPECT_EQ(Load({"HAKMEM_MID_DYN1=4096"}), "");
+    testing::internal::CaptureStderr();
+    hak_options_refuse(HAK_OPTION_MID_DYN1, 5120, "no");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              Head() + "HAKMEM_MID_DYN1=4096: no; using 5120\n");
+    EXPECT_EQ(Get("mid_dyn1"), "5120");
+    testing::internal::CaptureStderr();
+    hak_options_refuse(HAK_OPTION_MID_DYN1, 0, nullptr);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "nobody asked for a line";
+    EXPECT_EQ(Get("mid_dyn1"), "0");
+}
+
 TEST_F(Options, RowFixedByTheVariantTakesOnlyItsOwnValue) {
     hak_option_row_t row = hak_option_rows[HAK_OPTION_HUGE_CACHE_MB];
     row.settable = HAK_SETTABLE_BY_VARIANT;

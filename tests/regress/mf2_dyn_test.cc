@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/support/api_table.h"
@@ -30,6 +33,22 @@ std::string size_of(unsigned which) {
     char text[32];
     EXPECT_GT(hak_option_get(which == 0 ? "mid_dyn1" : "mid_dyn2", text, sizeof text), 0);
     return text;
+}
+
+// Both values once hakmem has started, before any test.
+const std::pair<std::string, std::string> kAtStart = [] {
+    hak_test.free(hak_test.malloc(1));
+    return std::make_pair(size_of(0), size_of(1));
+}();
+
+// A size that cannot be is refused with a line on stderr, and leaves none.
+TEST(DynClassAtStart, ComesFromTheEnvironment) {
+    auto expected = [](const char *name) {
+        const char *text = getenv(name);
+        return std::string(text == nullptr || std::string(text) == "4096" ? "0" : text);
+    };
+    EXPECT_EQ(expected("HAKMEM_MID_DYN1"), kAtStart.first);
+    EXPECT_EQ(expected("HAKMEM_MID_DYN2"), kAtStart.second);
 }
 
 class T29_DynClass : public ::testing::Test {
@@ -238,6 +257,54 @@ TEST_F(T29_DynClass, RefusesWhenAllIdsHaveBlocks) {
     hak_thread_flush();
     hak_trim(0);
     EXPECT_EQ(0, set_size(0, bytes));
+}
+
+// A class is looked up, and before there is a page its id gets a smaller size: the block must hold
+// what was asked for all the same. The first call of a thread takes long enough to hit that.
+TEST_F(T29_DynClass, ClassThatShrinksBeforeItsFirstBlock) {
+    unsigned long small = 0, rounds = std::max(hak_test_scaled(8000), 1000ul);
+    hak_random_t random = {29};
+    for (unsigned long round = 0; round < rounds; round++) {
+        ASSERT_EQ(0, set_size(0, 14336));
+        std::atomic<int> step{0};
+        std::thread asks([&] {
+            step = 1;
+            while (step != 2) {
+                std::this_thread::yield();
+            }
+            void *block = hak_test.malloc(14336);
+            small += hak_test.usable_size(block) < 14336;
+            hak_test.free(block);
+        });
+        while (step != 1) {
+            std::this_thread::yield();
+        }
+        step = 2;
+        for (uint64_t spin = hak_random_below(&random, 2000); spin != 0; spin--) {
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+        }
+        (void)set_size(0, 8320); // another id, and the one of 14,336 is free
+        (void)set_size(1, 8448); // which gets this size
+        asks.join();
+        ASSERT_EQ(0, set_size(1, 0));
+    }
+    EXPECT_EQ(0u, small);
+}
+
+// Nobody asks for a size that was given up, so what a thread cache holds of it would stay there.
+TEST_F(T29_DynClass, PurgeEmptiesCachesOfGoneSizes) {
+    ASSERT_EQ(0, hak_option_set("purge_delay_ms", "1"));
+    ASSERT_EQ(0, set_size(0, 14336));
+    uint64_t before = hak_test_stats_flushed().live_blocks;
+    give(take(14336, 1));
+    EXPECT_GT(hak_test_stats().live_blocks, before) << "the cache has it";
+    ASSERT_EQ(0, set_size(0, 20480));
+    for (unsigned i = 0; i < 5000 && hak_test_stats().live_blocks != before; i++) {
+        hak_test.free(hak_test.malloc(200000)); // looks at the clock
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(before, hak_test_stats().live_blocks);
+    ASSERT_EQ(0, hak_option_set("purge_delay_ms", "500"));
 }
 
 // The same number at both ends of what is usable.
