@@ -26,7 +26,7 @@ build_packages=(
 )
 # clang: the layer check. libclang-rt: a test builds a program with clang's sanitizer. cmake,
 # pkg-config: the installed package is linked each way. libjemalloc ... libtcmalloc: what
-# tools/compare.sh runs. libpython3.11-testsuite: CPython's own tests. redis-tools: has the server
+# tools/race.sh runs. libpython3.11-testsuite: CPython's own tests. redis-tools: has the server
 # program too, under another name.
 test_packages=(
     clang libclang-rt-14-dev libabsl-dev libgtest-dev googletest valgrind

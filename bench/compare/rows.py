@@ -1,4 +1,4 @@
-"""The rows that compare.py can run: which program, with which arguments, on how many CPUs.
+"""The rows that race.py can run: which program, with which arguments, on how many CPUs.
 
 The arguments keep one run under about two seconds with most allocators, so that many rounds of all
 rows are affordable. A row whose threads outnumber the machine's CPUs gets all there are.

@@ -69,7 +69,7 @@ class Tables(unittest.TestCase):
     def test_a_failed_run_is_said_and_leaves_the_rest(self):
         figures = {"one": {"glibc": 10.0, "fast": None, "slow": 20.0, "hakmem": None}}
         lines = tables.ratio_table(["one"], [LIBC, FAST, SLOW, HAKMEM], figures, "%.1f")
-        one = ["one", "10.0", "failed", "20.0", "failed", "slow", "–", "–"]
+        one = ["one", "10.0", "failed", "20.0", "failed", "glibc", "–", "–"]
         self.assertEqual(cells(lines[2]), one)
 
     def test_without_peers_the_ratio_to_the_c_library_stays(self):
