@@ -36,15 +36,15 @@ def cell(text, value, kind=""):
     return tag("td", text, kind, ' data-v="%s"' % esc(value))
 
 
-def table(heads, lines):
+def table(heads, lines, kind=""):
     """A sortable table. lines: lists of cells."""
     head = "".join(
         tag("th", tag("button", esc(text), extra=' type="button"'), extra=' scope="col"')
         for text in heads
     )
     body = "\n".join(tag("tr", "".join(line)) for line in lines)
-    return tag("div", tag("table", "<thead><tr>%s</tr></thead><tbody>%s</tbody>" % (head, body)),
-               "wide")
+    inside = "<thead><tr>%s</tr></thead><tbody>%s</tbody>" % (head, body)
+    return tag("div", tag("table", inside, kind), "wide")
 
 
 class Page:
@@ -318,9 +318,9 @@ class Page:
         rows = [[cell(esc(row[key]), row[key], "command")
                  for key in ("name", "behaviour", "threads", "command")]
                 for row in self.document["rows"]]
-        return (tag("div", facts, "wide") + tag("h3", "Allocators") + table(heads, lines)
+        return (tag("div", facts, "wide") + tag("h3", "Allocators") + table(heads, lines, "words")
                 + tag("details", tag("summary", "Commands of the rows")
-                      + table(["row", "behaviour", "CPUs", "command"], rows)))
+                      + table(["row", "behaviour", "CPUs", "command"], rows, "words")))
 
     # The page
 
