@@ -319,6 +319,7 @@ def write_report(document, folder):
     with open(os.path.join(folder, "race.html"), "w", encoding="utf-8") as file:
         file.write(page.of(figures.Race(document)))
     sys.stdout.write(text)
+    sys.stdout.flush()
     say("the report is %s" % os.path.join(folder, "race.html"))
 
 
@@ -366,7 +367,8 @@ def run_race(options):
             os.unlink(os.path.join(options.out, name))
     stand_aside(options.cpus)
     document = new_document(options, chosen, notes)
-    with open(os.path.join(options.out, "race.csv"), "w", newline="", encoding="utf-8") as file:
+    path = os.path.join(options.out, "race.csv")
+    with open(path, "w", newline="", encoding="utf-8", buffering=1) as file:
         sink = csv.writer(file, lineterminator="\n")
         sink.writerow(CSV_COLUMNS)
         try:
@@ -386,15 +388,19 @@ def run_race(options):
 
 def main(argv):
     options = parse_arguments(argv)
-    if options.list:
-        print("\n".join(row.name for row in rows.ROWS))
-        return 0
     try:
+        if options.list:
+            print("\n".join(row.name for row in rows.ROWS), flush=True)
+            return 0
         return report_again(options) if options.source else run_race(options)
     except runner.NotServed as error:
         progress("")
         say("NOT SERVED: %s" % error)
         return EXIT_NOT_SERVED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0 if options.list else EXIT_USAGE
     except (OSError, ValueError) as error:
         say("error: %s" % error)
         return EXIT_USAGE

@@ -113,6 +113,23 @@ expect "$folder/err" 'NOT SERVED: hakmem, row larson'
 [[ ! -e $out/race.html ]] || fail "the report of an earlier race is still there"
 ! grep -q '^1,larson,[a-z_]*,hakmem' "$out/race.csv" || fail "a run of another allocator is a row"
 
+# Control-C ends a race with a report on the runs that were made, and a status that says so. The
+# shell has a job in the background ignore it, which env undoes.
+rm -rf "$out"
+env --default-signal=INT python3 "$race" --bin "$bin" --no-peers --out "$out" --smoke \
+    --rows pair_64 --rounds 5000 --hakmem "$fake" >"$folder/out" 2>"$folder/err" </dev/null &
+pid=$!
+while kill -0 "$pid" 2>/dev/null && ! grep -q '^\[6/' "$folder/err"; do
+    sleep 0.1
+done
+kill -INT "$pid"
+status=0
+wait "$pid" || status=$?
+[[ $status == 130 ]] || fail "an interrupted race exits with $status: $(tail -n 3 "$folder/err")"
+expect "$folder/out" '^Interrupted: only the runs that were made are here\.$'
+expect "$out/race.html" 'The race was interrupted'
+python3 "$here/page_check.py" "$out" || fail "the report of an interrupted race does not hold"
+
 # Everything once: every program under every allocator that is here.
 peers=
 run 0 --smoke --hakmem "$hakmem"
