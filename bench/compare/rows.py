@@ -85,6 +85,7 @@ SMOKE = [
     "large_1m",
     "spike",
     "startup_empty",
+    "latency_larson_t2",
 ]
 
 
