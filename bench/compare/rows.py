@@ -84,6 +84,7 @@ SMOKE = [
     "aligned_64_t1",
     "large_1m",
     "spike",
+    "phase_shift_t2",
     "startup_empty",
     "latency_larson_t2",
 ]
