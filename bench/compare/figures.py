@@ -5,7 +5,6 @@ cannot come to differ. A race is the document that race.py writes as JSON.
 """
 
 import collections
-import re
 
 import tables
 
@@ -17,9 +16,16 @@ Spread = collections.namedtuple("Spread", "middle least greatest count")
 # lost rows whose range meets the best peer's. worst: (ratio, row) or None.
 Score = collections.namedtuple("Score", "mean behaviours rows counted ahead unclear worst")
 
-# Latencies of single calls as programs name them: p50_ns, malloc_p999_ns ...
-_LATENCY = re.compile(r"(?:(.*)_)?(p50|p99|p999|max)_ns")
+# What programs say of single calls: p50_ns, malloc_p999_ns, free_switched_count ... The samples in
+# which the thread was switched out are none of the allocator's doing, so they are counted apart.
 PERCENTILES = ("p50", "p99", "p999", "max")
+_LATENCY = {name + "_ns": name for name in PERCENTILES}
+_LATENCY.update({
+    "over_1ms_count": "over_1ms",
+    "over_1ms_with_faults_count": "over_1ms_faults",
+    "switched_count": "switched",
+    "switched_max_ns": "switched_max",
+})
 
 
 def spread(values, least=False):
@@ -47,13 +53,17 @@ def overlap(one, other):
 
 
 def latencies(found):
-    """{kind: {percentile: nanoseconds}} of a mapping that holds keys such as malloc_p99_ns."""
+    """{kind: {name: number}} of a mapping that holds keys such as malloc_p99_ns."""
     kinds = {}
     for key, value in found.items():
-        match = _LATENCY.fullmatch(key)
-        if match and isinstance(value, (int, float)):
-            kinds.setdefault(match.group(1) or "call", {})[match.group(2)] = value
-    return kinds
+        # The longest ending counts: switched_max_ns is no max_ns.
+        endings = [end for end in _LATENCY if key == end or key.endswith("_" + end)]
+        if endings and isinstance(value, (int, float)):
+            ending = max(endings, key=len)
+            kind = key[: -len(ending)].rstrip("_") or "call"
+            kinds.setdefault(kind, {})[_LATENCY[ending]] = value
+    # Other notes may end alike: without a percentile it is no latency.
+    return {kind: names for kind, names in kinds.items() if set(names) & set(PERCENTILES)}
 
 
 class Race:
@@ -146,7 +156,7 @@ class Race:
         return good[(len(good) - 1) // 2] if good else None
 
     def latency(self, row, allocator):
-        """{kind: {percentile: median of the rounds}}."""
+        """{kind: {name: median of the rounds}}."""
         values = {}
         for run in self.runs(row, allocator):
             for kind, percentiles in (run.get("latency") or {}).items():

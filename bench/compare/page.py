@@ -209,20 +209,31 @@ class Page:
             kinds = dict.fromkeys(kind for value in found.values() for kind in value)
             for kind in kinds:
                 told = [(n, self.slot[n], v[kind]) for n, v in found.items() if kind in v]
-                charts.append(svg.percentiles("%s, %s" % (row, kind), told))
-                for name, _, values in told:
-                    line = [cell(esc(t), t, "left") for t in (row, kind, name)]
-                    line += [cell(svg.nanoseconds(values[key]) if key in values else "–",
-                                  values.get(key)) for key in figures.PERCENTILES]
-                    lines.append(line)
+                charts.append(svg.percentiles("%s, %s" % (row, kind), [
+                    (n, slot, {k: v for k, v in values.items() if k in figures.PERCENTILES})
+                    for n, slot, values in told]))
+                lines += [self.latency_line(row, kind, name, values) for name, _, values in told]
         if not charts:
             return tag("p", "No program of this race reported latencies of single calls.", "note")
         words = (
             "Circle p50, square p99, diamond p99.9, bar the slowest call; medians of the rounds. "
-            "Reading the clock is part of each figure."
+            "Reading the clock is part of each figure; <i>nothing</i> is an empty loop beside, so "
+            "what it shows is the noise of the machine. Samples in which the thread was switched "
+            "out stand apart."
         )
-        heads = ["row", "call", "allocator", "p50", "p99", "p99.9", "max"]
-        return (tag("p", words, "note") + tag("div", "".join(charts), "two") + table(heads, lines))
+        heads = ["row", "call", "allocator", "p50", "p99", "p99.9", "max", "above 1 ms",
+                 "of these first touches", "switched out", "slowest of these"]
+        return tag("p", words, "note") + tag("div", "".join(charts), "two") + table(heads, lines)
+
+    @staticmethod
+    def latency_line(row, kind, name, values):
+        line = [cell(esc(text), text, "left") for text in (row, kind, name)]
+        keys = [*figures.PERCENTILES, "over_1ms", "over_1ms_faults", "switched", "switched_max"]
+        for key in keys:
+            value = values.get(key)
+            form = "%g".__mod__ if key in keys[4:7] else svg.nanoseconds
+            line.append(cell("–" if value is None else form(value), value))
+        return line
 
     # Tables
 
