@@ -38,10 +38,12 @@ def cell(text, value, kind=""):
 
 def table(heads, lines, kind=""):
     """A sortable table. lines: lists of cells."""
-    head = "".join(
-        tag("th", tag("button", esc(text), extra=' type="button"'), extra=' scope="col"')
-        for text in heads
-    )
+    head = ""
+    for i, text in enumerate(heads):
+        # A head stands over its figures: as far left or right as they do.
+        side = "left" if lines and ' class="left"' in lines[0][i] else ""
+        button = tag("button", esc(text), extra=' type="button"')
+        head += tag("th", button, side, ' scope="col"')
     body = "\n".join(tag("tr", "".join(line)) for line in lines)
     inside = "<thead><tr>%s</tr></thead><tbody>%s</tbody>" % (head, body)
     return tag("div", tag("table", inside, kind), "wide")
@@ -243,6 +245,8 @@ class Page:
         for name in self.slot:
             score = self.race.score(name, key)
             behind = score.counted - score.ahead
+            # One round has no range.
+            apart = behind - score.unclear if self.document["rounds"] > 1 else None
             worst = ("–", None)
             if score.worst:
                 ratio, row = score.worst
@@ -252,7 +256,7 @@ class Page:
                 cell(svg.ratio_text(score.mean), score.mean),
                 cell("%d of %d" % (score.ahead, score.counted), score.ahead),
                 cell(behind, behind),
-                cell(behind - score.unclear, behind - score.unclear),
+                cell("–" if apart is None else apart, apart),
                 cell(esc(worst[0]), worst[1], "left"),
             ])
         return table(heads, lines)

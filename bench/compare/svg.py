@@ -10,7 +10,7 @@ import html
 import math
 
 SLOTS = 8  # colours and line patterns in the style sheet
-PLOT, VALUE = 330, 150  # widths of the columns of a bar chart beside that of the names
+PLOT = 330  # width of the bars, between the names and the values
 
 
 def _number(value):
@@ -48,7 +48,7 @@ class Log:
         part = math.log(value / self.low) / math.log(self.high / self.low)
         return self.left + self.width * part
 
-    def ticks(self, base, most=11):
+    def ticks(self, base, most=8):
         """Powers of `base` inside, thinned out to so many; 1 stays if it is inside."""
         first = math.ceil(math.log(self.low) / math.log(base) - 1e-9)
         last = math.floor(math.log(self.high) / math.log(base) + 1e-9)
@@ -66,9 +66,9 @@ def ratio_axis(values, left, width):
     return Log(2.0 ** math.floor(math.log2(low)), 2.0 ** math.ceil(math.log2(high)), left, width)
 
 
-def label_width(names):
-    """Room for the longest name: about 6.7 for a character of 12 px."""
-    return max(80, 12 + math.ceil(6.7 * max(map(len, names), default=0)))
+def room_for(words, least):
+    """Room for the longest of the words: about 6.8 for a character of 12 px."""
+    return max(least, 14 + math.ceil(6.8 * max(map(len, words), default=0)))
 
 
 def times(value):
@@ -116,7 +116,7 @@ def ratio_bars(title, groups):
     """
     bars = [bar for _, group in groups for bar in group]
     values = [bar[key] for bar in bars for key in ("ratio", "least", "greatest")]
-    left = label_width([bar["label"] for bar in bars])
+    left = room_for([bar["label"] for bar in bars], 80)
     axis = ratio_axis(values, left, PLOT)
     top, pitch, parts = 30, 15, []
     height = top + 8 + sum(pitch * len(group) + (22 if head else 0) for head, group in groups)
@@ -145,7 +145,8 @@ def ratio_bars(title, groups):
                 parts.append(_text(left + PLOT + 8, middle + 4, bar["value"], "value"))
             parts.append("</g>")
             y += pitch
-    return picture(left + PLOT + VALUE, height, title, parts)
+    wide = left + PLOT + room_for([bar["value"] for bar in bars], 100)
+    return picture(wide, height, title, parts)
 
 
 def nice_step(span, most):
@@ -197,7 +198,7 @@ def percentiles(title, lines):
     values = [value for _, _, found in lines for value in found.values() if value > 0] or [1]
     low = 10.0 ** math.floor(math.log10(min(values)))
     high = max(10.0 ** math.ceil(math.log10(max(values))), low * 10)
-    left = label_width([name for name, _, _ in lines])
+    left = room_for([name for name, _, _ in lines], 80)
     axis = Log(low, high, left, PLOT)
     top, pitch = 36, 18
     height = top + pitch * len(lines) + 8
@@ -215,12 +216,16 @@ def percentiles(title, lines):
             parts.append(_line(min(marks.values()), y, max(marks.values()), y, "line s%d" % slot))
         for key, x in marks.items():
             parts.append(_mark(key, x, y, slot))
-        most = "max " + nanoseconds(found["max"]) if "max" in found else ""
-        tail = "p99.9 " + nanoseconds(found["p999"]) if "p999" in found else ""
-        value = ", ".join(part for part in (tail, most) if part)
-        parts.append(_text(left + PLOT + 8, y + 4, value, "value"))
+        parts.append(_text(left + PLOT + 8, y + 4, slow_ends(found), "value"))
         parts.append("</g>")
-    return picture(left + PLOT + VALUE, height, title, parts)
+    wide = left + PLOT + room_for([slow_ends(found) for _, _, found in lines], 100)
+    return picture(wide, height, title, parts)
+
+
+def slow_ends(found):
+    """p99.9 and the maximum, as far as they are known."""
+    told = [(word, found[key]) for key, word in (("p999", "p99.9"), ("max", "max")) if key in found]
+    return ", ".join("%s %s" % (word, nanoseconds(value)) for word, value in told)
 
 
 def _mark(key, x, y, slot):
