@@ -11,7 +11,7 @@ fail() {
 }
 
 cpu=$(taskset -cp $$ | sed -E 's/.*: *([0-9]+).*/\1/')
-json=$(taskset -c "$cpu" "$program" --json --threads=4 --ops=500000 --generations=2)
+json=$(taskset -c "$cpu" "$program" --json --threads=4 --ops=200000 --generations=2)
 
 # sum SUFFIX: of that note over both rows and all kinds of calls.
 sum() {
