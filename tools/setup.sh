@@ -5,13 +5,14 @@ set -euo pipefail
 
 usage() {
     cat <<'EOF'
-usage: tools/setup.sh [--list] [build|test|aarch64|all]
+usage: tools/setup.sh [--list] [build|test|aarch64|browser|all]
 
 Installs what is missing of the Debian 12 packages that hakmem needs, with apt-get, as root or
 through sudo:
   build     what tools/run.sh needs: Bazel and a C++ compiler
   test      what the tests need on top: GoogleTest, clang, valgrind, other allocators, programs
   aarch64   a cross compiler and qemu, for tools/aarch64.sh
+  browser   chromium, for //tests/bench_tools:browser_test
   all       build and test; this is the default
   --list    print the packages instead of installing anything
 HAK_SETUP=skip in the environment makes this script do nothing, for machines that were set up in
@@ -26,7 +27,7 @@ build_packages=(
 )
 # clang: the layer check. libclang-rt: a test builds a program with clang's sanitizer. cmake,
 # pkg-config: the installed package is linked each way. libjemalloc ... libtcmalloc: what
-# tools/compare.sh runs. libpython3.11-testsuite: CPython's own tests. redis-tools: has the server
+# tools/race.sh runs. libpython3.11-testsuite: CPython's own tests. redis-tools: has the server
 # program too, under another name.
 test_packages=(
     clang libclang-rt-14-dev libabsl-dev libgtest-dev googletest valgrind
@@ -35,6 +36,7 @@ test_packages=(
     git libpython3.11-testsuite memcached perl procps python3 redis-tools sqlite3
 )
 aarch64_packages=(g++-aarch64-linux-gnu gcc-aarch64-linux-gnu qemu-user-static)
+browser_packages=(chromium fonts-dejavu-core)
 
 say() {
     printf 'setup: %s\n' "$*" >&2
@@ -106,7 +108,7 @@ main() {
                 exit 0
                 ;;
             --list) list=1 ;;
-            build | test | aarch64 | all) wanted+=("$1") ;;
+            build | test | aarch64 | browser | all) wanted+=("$1") ;;
             *)
                 usage >&2
                 die "unknown argument: $1"
@@ -121,6 +123,7 @@ main() {
             build) packages+=("${build_packages[@]}") ;;
             test) packages+=("${test_packages[@]}") ;;
             aarch64) packages+=("${aarch64_packages[@]}") ;;
+            browser) packages+=("${browser_packages[@]}") ;;
             all) packages+=("${build_packages[@]}" "${test_packages[@]}") ;;
         esac
     done

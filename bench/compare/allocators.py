@@ -1,4 +1,4 @@
-"""Finds the allocators of a comparison and says which file must have served a run."""
+"""Finds the allocators of a race and says which file must have served a run."""
 
 import collections
 import os

@@ -1,70 +1,92 @@
-"""The rows that compare.py can run: which program, with which arguments, on how many CPUs.
+"""The rows that race.py can run: which program, with which arguments, on how many CPUs.
 
-The arguments keep one run under about two seconds with most allocators, so that many rounds of all
-rows are affordable. A row whose threads outnumber the machine's CPUs gets all there are.
+They stand in bench/rows.txt. A row whose threads outnumber the machine's CPUs gets all there are.
 """
 
 import collections
 import fnmatch
+import os
 
 # name: the row in tables. program: in bench/. args: of a full run; a smoke run has the program's
-# own small defaults. threads: CPUs that it can use. quick: part of the short list.
-Row = collections.namedtuple("Row", "name program args threads quick")
+# own small defaults. threads: CPUs that it can use. quick: part of the short list. behaviour: the
+# group of rows that counts as one in means.
+Row = collections.namedtuple("Row", "name program args threads quick behaviour")
 
+ROWS_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "rows.txt")
 
-def _pair(name, quick=False):
-    return Row(name, "pair", ["--rows=" + name, "--rounds=3"], 1, quick)
-
-
-def _large(name, quick=False):
-    return Row(name, "large", ["--rows=" + name, "--rounds=1", "--bytes=2g"], 1, quick)
-
-
-ROWS = [
-    _pair("pair_16"),
-    _pair("pair_64", quick=True),
-    _pair("pair_1k"),
-    _pair("pair_4k"),
-    _pair("pair_32k", quick=True),
-    _pair("pair_mixed"),
-    _pair("lifo_1k", quick=True),
-    _pair("fifo_1k"),
-    _pair("lifo_100k"),
-    _pair("fifo_100k"),
-    _pair("replace_10k", quick=True),
-    _pair("replace_200k", quick=True),
-    Row("random_mixed", "random_mixed", ["10000000", "4096", "42", "--rounds=1"], 1, True),
-    # sleep min max chunks rounds seed threads
-    Row("larson", "larson", ["1", "8", "1000", "5000", "100", "4141", "4"], 4, True),
-    Row("larson_mid", "larson", ["1", "2048", "32768", "10000", "1", "12345", "4"], 4, False),
-    # threads cycles ws seed
-    Row("mid_large_mt", "mid_large_mt", ["4", "3000", "256", "1", "--rounds=1"], 4, True),
-    Row("prodcons_64", "prodcons", ["--rows=prodcons_64", "--rounds=1"], 2, True),
-    Row("prodcons_mixed", "prodcons", ["--rows=prodcons_mixed", "--rounds=1"], 2, False),
-    Row("xthread_generations", "xthread", ["--rows=xthread_generations", "--rounds=1"], 4, True),
-    Row("xthread_churn", "xthread", ["--rows=xthread_churn", "--rounds=1"], 4, True),
-    _large("large_64k"),
-    _large("large_256k"),
-    _large("large_1m", quick=True),
-    _large("large_8m"),
-    _large("large_32m"),
-    _large("large_replace", quick=True),
-    _large("large_realloc", quick=True),
-    _large("large_append"),
-    # The program's default is a gigabyte; this fits small machines and shows the same shares.
-    Row("spike", "spike", ["--mib=256", "--watch-ms=1500"], 4, True),
-]
-
-# Rows of a --smoke run: every program once.
-SMOKE = [
+# The short list: each mechanism once.
+QUICK = {
     "pair_64",
+    "pair_32k",
+    "lifo_1k",
+    "replace_10k",
+    "replace_200k",
     "random_mixed",
     "larson",
     "mid_large_mt",
     "prodcons_64",
+    "xthread_generations",
     "xthread_churn",
     "large_1m",
+    "large_replace",
+    "large_realloc",
     "spike",
+}
+
+# Threads by the parameter that sets them: so many for each, and so many beside.
+THREADS_BY = {"--threads": (1, 0), "--pairs": (2, 0), "--fan": (1, 1)}
+
+
+def threads_of(args):
+    """How many threads a program runs with `args`; 1 if they do not say."""
+    for arg in args:
+        name, _, value = arg.partition("=")
+        if name in THREADS_BY:
+            each, beside = THREADS_BY[name]
+            return int(value) * each + beside
+    return 1
+
+
+def parse(lines):
+    """The rows of a file such as rows.txt. Raises ValueError for a line that is none."""
+    found = []
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) < 3 or any(row.name == words[1] for row in found):
+            raise ValueError("line %d of the rows: too short or named twice" % number)
+        behaviour, name, program = words[:3]
+        args = words[3:]
+        found.append(Row(name, program, args, threads_of(args), name in QUICK, behaviour))
+    return found
+
+
+def _read():
+    with open(ROWS_FILE) as file:
+        return parse(file)
+
+
+ROWS = _read()
+
+# Rows of a --smoke run: every program once.
+SMOKE = [
+    "pair_64",
+    "liveset_1k",
+    "random_mixed",
+    "larson",
+    "mid_large_mt",
+    "prodcons_64",
+    "pingpong_64_t2",
+    "xthread_churn",
+    "false_active_t2",
+    "calloc_64",
+    "aligned_64_t1",
+    "large_1m",
+    "spike",
+    "phase_shift_t2",
+    "startup_empty",
+    "latency_larson_t2",
 ]
 
 

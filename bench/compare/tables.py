@@ -1,4 +1,4 @@
-"""Medians, ratios and the Markdown tables of compare.py.
+"""Medians, ratios and the Markdown tables of race.py.
 
 No input or output: tests feed it known numbers.
 """
@@ -21,6 +21,20 @@ def geometric_mean(values):
     """The geometric mean of what is not None, or None."""
     values = [value for value in values if value is not None and value > 0]
     return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+def mean_of_behaviours(pairs):
+    """(mean, {behaviour: mean}) of (behaviour, ratio or None) pairs.
+
+    The mean is taken per behaviour first, so that a behaviour with many rows has no more weight
+    than one with a single row. A behaviour without a ratio is left out of both.
+    """
+    groups = {}
+    for behaviour, value in pairs:
+        groups.setdefault(behaviour, []).append(value)
+    means = {name: geometric_mean(values) for name, values in groups.items()}
+    means = {name: value for name, value in means.items() if value is not None}
+    return geometric_mean(list(means.values())), means
 
 
 def ratio(value, reference):
@@ -55,16 +69,23 @@ def _align(lines):
     return out
 
 
-def ratio_table(rows, allocators, figures, form):
+def ratio_table(rows, allocators, figures, form, behaviour=None):
     """Lines of one table.
 
     rows: names. allocators: Allocator tuples. figures: {row: {allocator name: number or None}}.
-    form: of a figure. After the figures come the best peer, and for each hakmem its ratio to that
-    peer and to the C library's malloc; below 1 is better. The last line is the geometric mean of
-    the ratios, and under each allocator that of its own ratio to the C library's malloc.
+    form: of a figure. behaviour: {row: what it belongs to}; without it each row is its own. After
+    the figures come the best allocator that is no hakmem, and for each hakmem its ratio to that one
+    and to the C library's malloc; below 1 is better. The last line is the geometric mean of the
+    ratios over behaviours, and under each allocator that of its ratio to the C library's malloc.
     """
+
+    def mean(ratios):
+        pairs = [((behaviour or {}).get(row, row), value) for row, value in zip(rows, ratios)]
+        return mean_of_behaviours(pairs)[0]
+
     libc = [a.name for a in allocators if a.kind == "libc"]
-    peers = [a.name for a in allocators if a.kind == "peer"]
+    others = [a.name for a in allocators if a.kind == "peer"]
+    peers = libc + others if others else []
     subjects = [a.name for a in allocators if a.kind == "hakmem"]
     head = ["row"] + [a.name for a in allocators] + (["best peer"] if peers else [])
     for name in subjects:
@@ -90,9 +111,9 @@ def ratio_table(rows, allocators, figures, form):
         for allocator in allocators:
             every = [figures[row] for row in rows]
             ratios = [ratio(f.get(allocator.name), f.get(libc[0])) for f in every]
-            last.append(_times(geometric_mean(ratios)))
+            last.append(_times(mean(ratios)))
     else:
         last = ["geometric mean"] + ["" for _ in allocators]
     last += [""] if peers else []
-    last += [_times(geometric_mean(columns.get(i, []))) for i in range(len(last), len(head))]
+    last += [_times(mean(columns.get(i, []))) for i in range(len(last), len(head))]
     return _align(lines + [last])

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# metadata_test.sh BIN FAKE HALF LYING OVERLAPPING: what the benchmark programs say about a run.
+# metadata_test.sh BIN CARELESS FAKE HALF LYING OVERLAPPING: what the benchmark programs say about a run.
 #   BIN          folder of the programs
 #   FAKE ...     libraries made from the .c files beside this script
 set -euo pipefail
 
 bin=$1
-fake=$(realpath "$2")
-half=$(realpath "$3")
-lying=$(realpath "$4")
-overlapping=$(realpath "$5")
+careless=$(realpath "$2")
+fake=$(realpath "$3")
+half=$(realpath "$4")
+lying=$(realpath "$5")
+overlapping=$(realpath "$6")
 pair=$bin/pair/pair
 checks=0
 
@@ -89,6 +90,24 @@ status=0
 text=$(LD_PRELOAD=$overlapping "$pair" --smoke --rows=lifo_1k 2>&1) || status=$?
 [[ $status == 1 ]] || fail "overlapping blocks: status $status"
 expect "$text" 'FAILED: block 0x[0-9a-f]+ begins with'
+
+# So they are by the programs whose blocks change hands or move in a table.
+for program in pingpong/pingpong prodcons/prodcons latency/latency; do
+    status=0
+    text=$(LD_PRELOAD=$overlapping "$bin/$program" --smoke 2>&1) || status=$?
+    [[ $status == 1 ]] || fail "overlapping blocks in $program: status $status"
+    expect "$text" 'FAILED: block 0x[0-9a-f]+ begins with'
+done
+
+# One byte of calloc that is not zero, and an address that is not aligned.
+status=0
+text=$(LD_PRELOAD=$careless "$bin/zeroed/zeroed" --smoke --rows=calloc_32k 2>&1) || status=$?
+[[ $status == 1 ]] || fail "a dirty calloc: status $status"
+expect "$text" 'FAILED: byte 10922 of calloc\(1, 32768\) is 0x1'
+status=0
+text=$(LD_PRELOAD=$careless "$bin/aligned/aligned" --smoke --rows=aligned_64 2>&1) || status=$?
+[[ $status == 1 ]] || fail "blocks out of line: status $status"
+expect "$text" 'FAILED: posix_memalign\(64, [0-9]+\) gave 0x'
 
 # Too little memory: status 1 and a reason, no crash. The programs' own needs fit.
 status=0

@@ -69,7 +69,7 @@ class Tables(unittest.TestCase):
     def test_a_failed_run_is_said_and_leaves_the_rest(self):
         figures = {"one": {"glibc": 10.0, "fast": None, "slow": 20.0, "hakmem": None}}
         lines = tables.ratio_table(["one"], [LIBC, FAST, SLOW, HAKMEM], figures, "%.1f")
-        one = ["one", "10.0", "failed", "20.0", "failed", "slow", "–", "–"]
+        one = ["one", "10.0", "failed", "20.0", "failed", "glibc", "–", "–"]
         self.assertEqual(cells(lines[2]), one)
 
     def test_without_peers_the_ratio_to_the_c_library_stays(self):
@@ -110,6 +110,34 @@ class Rows(unittest.TestCase):
         self.assertEqual(programs, {row.program for row in rows.ROWS})
         with self.assertRaises(ValueError):
             rows.select("pair_16,no_such_row", False)
+
+    def test_the_short_lists_name_rows(self):
+        names = {row.name for row in rows.ROWS}
+        self.assertLessEqual(rows.QUICK, names)
+        self.assertLessEqual(set(rows.SMOKE), names)
+        self.assertEqual(len(rows.select("quick", False)), len(rows.QUICK))
+
+    def test_a_line_gives_a_row(self):
+        lines = ["# nothing", "", "fan  one_n prodcons --rows=x --fan=3  # four threads"]
+        row = rows.Row("one_n", "prodcons", ["--rows=x", "--fan=3"], 4, False, "fan")
+        self.assertEqual(rows.parse(lines), [row])
+        for wrong in (["pair pair_16"], ["a same pair", "b same pair"]):
+            with self.assertRaises(ValueError):
+                rows.parse(wrong)
+
+    def test_threads_are_those_of_the_arguments(self):
+        wanted = {"--threads=8": 8, "--pairs=2": 4, "--fan=7": 8, "--rows=threads": 1}
+        for arg, threads in wanted.items():
+            self.assertEqual(rows.threads_of(["--ops=5", arg]), threads)
+
+    def test_every_threaded_behaviour_has_every_number_of_threads(self):
+        threads = {}
+        for row in rows.ROWS:
+            threads.setdefault(row.behaviour, set()).add(row.threads)
+        for behaviour, found in threads.items():
+            if found != {1}:
+                pairs = behaviour == "pingpong" or behaviour.startswith("prodcons")
+                self.assertLessEqual({2, 4, 8} if pairs else {1, 2, 4, 8}, found, behaviour)
 
 
 if __name__ == "__main__":

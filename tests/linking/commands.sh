@@ -47,7 +47,7 @@ expect_run "install.sh" 0 "" "$root/tools/install.sh" --prefix "$work/prefix"
 expect_run "preloading what was installed" 0 True \
     env LD_PRELOAD="$work/prefix/lib/libhakmem.so" /usr/bin/python3 -c "$served"
 
-for script in run test install setup tidy aarch64; do
+for script in run test install setup tidy aarch64 race; do
     "$root/tools/$script.sh" --help >"$work/help" || fail "$script.sh --help fails"
     grep -q "^usage: tools/$script.sh" "$work/help" || fail "$script.sh --help does not say usage"
 done

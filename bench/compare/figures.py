@@ -1,0 +1,168 @@
+"""What a race's runs come to: medians with their range, ratios to the best peer, means, scores.
+
+No input or output: the Markdown tables and the HTML report take every number from here, so they
+cannot come to differ. A race is the document that race.py writes as JSON.
+"""
+
+import collections
+
+import tables
+
+TIME, PEAK, AFTER = "ns_per_op", "peak_rss_bytes", "at_end_bytes"
+
+# Of the rounds of one row under one allocator. middle is the median, or the least if asked for.
+Spread = collections.namedtuple("Spread", "middle least greatest count")
+# An allocator over all rows, as ratios to the best peer. ahead: rows at or below 1. unclear: the
+# lost rows whose range meets the best peer's. worst: (ratio, row) or None.
+Score = collections.namedtuple("Score", "mean behaviours rows counted ahead unclear worst")
+
+# What programs say of single calls: p50_ns, malloc_p999_ns, free_switched_count ... The samples in
+# which the thread was switched out are none of the allocator's doing, so they are counted apart.
+PERCENTILES = ("p50", "p99", "p999", "max")
+_LATENCY = {name + "_ns": name for name in PERCENTILES}
+_LATENCY.update({
+    "over_1ms_count": "over_1ms",
+    "over_1ms_with_faults_count": "over_1ms_faults",
+    "switched_count": "switched",
+    "switched_max_ns": "switched_max",
+})
+
+
+def spread(values, least=False):
+    """The Spread of numbers; None of nothing."""
+    if not values:
+        return None
+    middle = tables.least(values) if least else tables.median(values)
+    return Spread(middle, min(values), max(values), len(values))
+
+
+def scaled(value, divisor):
+    """`value` in units of `divisor`; None if either is missing or the divisor is 0."""
+    if value is None or not divisor:
+        return None
+    return value._replace(
+        middle=value.middle / divisor,
+        least=value.least / divisor,
+        greatest=value.greatest / divisor,
+    )
+
+
+def overlap(one, other):
+    """True if the ranges of two Spreads meet: their order could be chance."""
+    return one.least <= other.greatest and other.least <= one.greatest
+
+
+def latencies(found):
+    """{kind: {name: number}} of a mapping that holds keys such as malloc_p99_ns."""
+    kinds = {}
+    for key, value in found.items():
+        # The longest ending counts: switched_max_ns is no max_ns.
+        endings = [end for end in _LATENCY if key == end or key.endswith("_" + end)]
+        if endings and isinstance(value, (int, float)):
+            ending = max(endings, key=len)
+            kind = key[: -len(ending)].rstrip("_") or "call"
+            kinds.setdefault(kind, {})[_LATENCY[ending]] = value
+    # Other notes may end alike: without a percentile it is no latency.
+    return {kind: names for kind, names in kinds.items() if set(names) & set(PERCENTILES)}
+
+
+class Race:
+    """A finished race, asked by row, allocator and figure."""
+
+    def __init__(self, document):
+        self.document = document
+        self.rows = [row["name"] for row in document["rows"]]
+        self.behaviour = {row["name"]: row["behaviour"] for row in document["rows"]}
+        self.allocators = [allocator["name"] for allocator in document["allocators"]]
+        kinds = {kind: [] for kind in ("libc", "peer", "hakmem")}
+        for allocator in document["allocators"]:
+            kinds[allocator["kind"]].append(allocator["name"])
+        self.subjects = kinds["hakmem"]
+        self.peers = kinds["libc"] + kinds["peer"]
+        self._runs = {}
+        for run in document["runs"]:
+            self._runs.setdefault((run["row"], run["allocator"]), []).append(run)
+
+    def runs(self, row, allocator):
+        return self._runs.get((row, allocator), [])
+
+    def failed(self, row, allocator):
+        return any(run["failure"] for run in self.runs(row, allocator))
+
+    def spread(self, row, allocator, key):
+        """None where a run failed: the other rounds of an allocator that crashes are no figure."""
+        if self.failed(row, allocator):
+            return None
+        values = [run[key] for run in self.runs(row, allocator) if run[key] is not None]
+        return spread(values, key == TIME and self.document["figure"] == "min")
+
+    def watched(self, key):
+        """The rows in which some run has this figure."""
+        return [
+            row
+            for row in self.rows
+            if any(
+                run.get(key) is not None
+                for allocator in self.allocators
+                for run in self.runs(row, allocator)
+            )
+        ]
+
+    def best_peer(self, row, key):
+        """(name, Spread) of the best allocator that is no hakmem, or (None, None)."""
+        known = {name: self.spread(row, name, key) for name in self.peers}
+        middles = {name: value.middle for name, value in known.items() if value is not None}
+        name, _ = tables.best(middles, self.peers)
+        return (None, None) if name is None else (name, known[name])
+
+    def ratio(self, row, allocator, key):
+        """The Spread of an allocator in units of the best peer's middle."""
+        _, best = self.best_peer(row, key)
+        return None if best is None else scaled(self.spread(row, allocator, key), best.middle)
+
+    def means(self, ratios):
+        """(mean over behaviours, {behaviour: mean of its rows}) of {row: ratio or None}."""
+        return tables.mean_of_behaviours([(self.behaviour[row], ratios[row]) for row in ratios])
+
+    def against(self, subject, other, key):
+        """(mean, {behaviour: mean}, rows counted, rows ahead) of one allocator to another."""
+        ratios = {}
+        for row in self.rows:
+            mine, theirs = self.spread(row, subject, key), self.spread(row, other, key)
+            ratios[row] = tables.ratio(mine and mine.middle, theirs and theirs.middle)
+        known = [value for value in ratios.values() if value is not None]
+        mean, behaviours = self.means(ratios)
+        return mean, behaviours, len(known), sum(value <= 1 for value in known)
+
+    def score(self, allocator, key):
+        ratios, unclear, worst = {}, 0, None
+        for row in self.rows:
+            found = self.ratio(row, allocator, key)
+            ratios[row] = found and found.middle
+            if found is None:
+                continue
+            worst = max(worst or (0, ""), (found.middle, row))
+            _, best = self.best_peer(row, key)
+            unclear += found.middle > 1 and overlap(found, scaled(best, best.middle))
+        known = [value for value in ratios.values() if value is not None]
+        mean, behaviours = self.means(ratios)
+        ahead = sum(value <= 1 for value in known)
+        return Score(mean, behaviours, len(self.rows), len(known), ahead, unclear, worst)
+
+    def median_run(self, row, allocator):
+        """The good run whose time is the median, or the lower one of the middle two; or None."""
+        good = [run for run in self.runs(row, allocator) if not run["failure"]]
+        good.sort(key=lambda run: run[TIME])
+        return good[(len(good) - 1) // 2] if good else None
+
+    def latency(self, row, allocator):
+        """{kind: {name: median of the rounds}}."""
+        values = {}
+        for run in self.runs(row, allocator):
+            for kind, percentiles in (run.get("latency") or {}).items():
+                for name, value in percentiles.items():
+                    values.setdefault(kind, {}).setdefault(name, []).append(value)
+        return {
+            kind: {name: tables.median(found) for name, found in percentiles.items()}
+            for kind, percentiles in values.items()
+        }
