@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# metadata_test.sh BIN CARELESS FAKE HALF LYING OVERLAPPING: what the benchmark programs say about a run.
+# metadata_test.sh BIN CARELESS FAKE HALF LYING OVERLAPPING: what the programs say about a run.
 #   BIN          folder of the programs
 #   FAKE ...     libraries made from the .c files beside this script
 set -euo pipefail
