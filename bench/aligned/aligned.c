@@ -32,9 +32,9 @@ static unsigned char *take_aligned(const job_t *job, hak_bench_rng_t *rng, unsig
     if (alignment == 0) {
         uint64_t octaves = LARGEST_LOG - SMALLEST_LOG + 1;
         alignment = (size_t)1 << (SMALLEST_LOG + hak_bench_below(hak_bench_next(rng), octaves));
-        /* mimalloc 2.0.9 misplaces blocks of 256, 512 and 1024 B at their own size; the check
-         * would end the row, and the peer would be missing from it. */
-        size += size == alignment;
+        /* mimalloc 2.0.9 misplaces aligned blocks of 256, 512 and 1024 B; the check would end
+         * the row, and the peer would be missing from it. */
+        size += (size & (size - 1)) == 0;
     }
     int error = posix_memalign(&block, alignment, size);
     if (hak_unlikely(error != 0 || block == NULL)) {
