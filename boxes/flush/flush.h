@@ -22,6 +22,11 @@ void hak_flush_all_owner(hak_heap_t *mine);
  * is in use and shows the same block by chance is refilled at the next miss. Calls in between do
  * nothing. */
 void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms);
+/* The same before the heap opens one more slab, whatever the time: what one phase of a program left
+ * in the bins of its sizes keeps slabs in use that the next phase could have. Most calls do
+ * nothing: it looks at the bins once the heap has opened an eighth more slabs, so that flushing
+ * stays a small part of what growing costs. Owner lock held. */
+void hak_flush_growing_locked(hak_heap_t *mine, uint64_t now_ms);
 
 #ifdef __cplusplus
 }

@@ -82,6 +82,38 @@ TEST_F(Flush, BinThatStoodStillIsIdle) {
     ASSERT_TRUE(hak_tls_sll_push_class(kBusy, block));
 }
 
+/* As BinThatStoodStillIsIdle, but counted in slabs that the heap opens instead of in time. */
+TEST_F(Flush, HeapThatGrowsLooksAtItsBinsNowAndThen) {
+    hak_testing::OwnHeap mine;
+    constexpr unsigned kBusy = kClass + 1;
+    for (unsigned sc : {kClass, kBusy}) {
+        for (hak_block_t *block : hak_testing::Carve(mine.get(), NewSlab(mine.get(), sc), 3)) {
+            ASSERT_TRUE(hak_tls_sll_push_class(sc, block));
+        }
+    }
+    auto open = [&mine](unsigned slabs) {
+        for (unsigned i = 0; i < slabs; i++) {
+            hak_count_add(&mine.get()->counters.slabs_made, 1);
+            hak_owner_lock_take_guest(&mine.get()->lock);
+            hak_flush_growing_locked(mine.get(), 0);
+            hak_owner_lock_drop_guest(&mine.get()->lock);
+        }
+    };
+    open(1);
+    EXPECT_NE(hak_tls.bin[kClass].head, nullptr) << "seen for the first time";
+    open(15);
+    EXPECT_NE(hak_tls.bin[kClass].head, nullptr) << "too soon";
+    hak_block_t *block = hak_tls_sll_pop_class(kBusy);
+    open(1);
+    EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
+    EXPECT_NE(hak_tls.bin[kBusy].head, nullptr) << "in use";
+    ASSERT_TRUE(hak_tls_sll_push_class(kBusy, block));
+    /* A heap of 1,000 slabs looks each 125 slabs at the most. */
+    hak_count_add(&mine.get()->counters.slabs_made, 1000);
+    open(1);
+    EXPECT_GE(mine.get()->bins_look_at, hak_load_rlx(&mine.get()->counters.slabs_made) + 120);
+}
+
 TEST_F(Flush, FlushAllEmptiesEveryBin) {
     hak_testing::OwnHeap mine;
     std::vector<hak_slab_t *> slabs;

@@ -81,6 +81,7 @@ typedef struct hak_heap {
     hak_a64_t batched_bytes;             /* in all batches; read by statistics */
     hak_block_t *bin_seen[HAK_SC_COUNT]; /* flush: first block of each bin at the last look */
     uint64_t bins_seen_ms;               /* flush: when that was */
+    uint64_t bins_look_at;               /* flush: and at how many slabs the next one is */
     /* backends: what one keeps for the heap, made by it at first use, never freed; 0: none yet */
     hak_aptr_t backend[HAK_HEAP_BACKENDS];
     /* pending: slabs of this heap with remote frees. */

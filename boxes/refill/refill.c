@@ -4,6 +4,7 @@
 #include "boxes/adoption/adoption.h"
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/drain/drain.h"
+#include "boxes/flush/flush.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
@@ -31,6 +32,7 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
     hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to others */
     hak_slab_t *slab = hak_adoption_take_owner(mine, sc, now_ms);
     if (slab == NULL) {
+        hak_flush_growing_locked(mine, now_ms);
         slab = hak_slot_pool_take_mt(sc);
         if (slab == NULL) {
             return NULL;
