@@ -26,6 +26,15 @@ const char hak_cache_policy_name[] = "bounded";
 
 bool hak_cache_policy_keeps(void) { return hak_option(HAK_OPTION_TINY_TLS_SLL) != 0; }
 
+static uint32_t hak_beyond_budget(uint32_t growth_bytes) {
+    return growth_bytes > HAK_CAP_BUDGET_BYTES ? growth_bytes - HAK_CAP_BUDGET_BYTES : 0;
+}
+
+void hak_cache_policy_end_owner(hak_heap_t *mine) {
+    hak_sub_rlx(&hak_cap_taken, hak_beyond_budget(mine->cap_growth_bytes)); /* relaxed: a sum */
+    mine->cap_growth_bytes = 0;
+}
+
 void hak_cache_policy_start_owner(hak_heap_t *mine) {
     bool keeps = hak_cache_policy_keeps();
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
@@ -35,17 +44,8 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
             hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]); /* relaxed: a statistic */
         }
     }
-    mine->cap_growth_bytes = 0;
+    hak_cache_policy_end_owner(mine); /* of a thread that vanished in a fork */
     mine->overflowed[0] = mine->overflowed[1] = 0;
-}
-
-static uint32_t hak_beyond_budget(uint32_t growth_bytes) {
-    return growth_bytes > HAK_CAP_BUDGET_BYTES ? growth_bytes - HAK_CAP_BUDGET_BYTES : 0;
-}
-
-void hak_cache_policy_end_owner(hak_heap_t *mine) {
-    hak_sub_rlx(&hak_cap_taken, hak_beyond_budget(mine->cap_growth_bytes)); /* relaxed: a sum */
-    mine->cap_growth_bytes = 0;
 }
 
 /* False if the thread's bins may not grow by `bytes` more. */

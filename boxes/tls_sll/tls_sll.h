@@ -50,7 +50,7 @@ hak_static_assert(sizeof(hak_tls_t) <= 1472,
 /* initial-exec: one load gives the offset, no call. */
 extern hak_local __thread hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
 
-/* Blocks that a bin of the class may hold at first. It grows with demand: see boxes/refill. */
+/* Blocks that a bin of the class may hold at first. It grows with demand: boxes/cache_policy. */
 uint32_t hak_tls_sll_first_cap(unsigned sc);
 
 /* The thread gets `heap`, whose tag is `tag` and whose bins may hold cap[sc] blocks; all bins
