@@ -15,6 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* For tables of the hit path. The scheduler of tests/sched has no such words. */
+typedef struct {
+    uint16_t v;
+} hak_a16_t;
 typedef struct {
     uint32_t v;
 } hak_a32_t;

@@ -53,9 +53,7 @@ const uint32_t hak_sc_divisor[HAK_SC_COUNT] = {
 };
 
 /* Bin offset for a size of 16 * i bytes. */
-#define CLASS16(i)                                                                                 \
-    ((i) == 0 ? 1 : (i) <= 16 ? (i) : (i) <= 32 ? 16 + ((i)-16 + 1) / 2 : 24 + ((i)-32 + 3) / 4)
-#define OFF(i) ((uint16_t)(CLASS16(i) << HAK_BIN_SHIFT))
+#define OFF(i) ((uint16_t)(HAK_SC_OF_GRAIN(i) << HAK_BIN_SHIFT))
 #define OFF8(i)                                                                                    \
     OFF(i), OFF((i) + 1), OFF((i) + 2), OFF((i) + 3), OFF((i) + 4), OFF((i) + 5), OFF((i) + 6),    \
         OFF((i) + 7)

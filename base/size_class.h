@@ -17,6 +17,7 @@
 #ifndef HAK_BASE_SIZE_CLASS_H_
 #define HAK_BASE_SIZE_CLASS_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,10 +41,15 @@ enum {
     HAK_BIN_SHIFT = 4, /* a thread cache's bin is 16 bytes */
 };
 
+/* The class of sizes up to 16 * i bytes, i <= 64. */
+#define HAK_SC_OF_GRAIN(i)                                                                         \
+    ((i) == 0 ? 1 : (i) <= 16 ? (i) : (i) <= 32 ? 16 + ((i)-16 + 1) / 2 : 24 + ((i)-32 + 3) / 4)
+
 /* Class times 16, i.e. the byte offset of the class's bin, for (size + 15) / 16. */
 extern hak_local const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 + 1];
 
-/* Block size of each class in bytes; 0 for class 0 and the spare ones. */
+/* Block size of each class in bytes; 0 for class 0 and the spare ones. core/dyn_class knows the
+ * size of those. */
 extern hak_local const uint32_t hak_sc_bytes[HAK_SC_COUNT];
 
 /* ceil(2^32 / block size): x * this, modulo 2^32, is below it exactly if x < 65536 is a multiple
@@ -51,6 +57,12 @@ extern hak_local const uint32_t hak_sc_bytes[HAK_SC_COUNT];
  * classes whose slab has several units, which makes the test fail and leaves the answer to the
  * slow path. */
 extern hak_local const uint32_t hak_sc_divisor[HAK_SC_COUNT];
+
+/* The same for a class whose size was chosen at run time; 0: it is not known, or too large for a
+ * slab of one unit to hold a few. */
+static inline uint32_t hak_sc_divisor_of(uint32_t bytes) {
+    return bytes == 0 || bytes > 4096 ? 0 : (uint32_t)(((1ull << 32) + bytes - 1) / bytes);
+}
 
 /* Class of a size in 1025..65536 where each doubling has 8. */
 static inline unsigned hak_sc_of_eighth(size_t size) {
@@ -74,6 +86,13 @@ static inline unsigned hak_sc_of_mid(size_t size) {
 static inline unsigned hak_sc_of(size_t size) {
     return size <= HAK_SC_SMALL_MAX_BYTES ? hak_sc_small_offset[(size + 15) >> 4] >> HAK_BIN_SHIFT
                                           : hak_sc_of_mid(size);
+}
+
+/* True if `size`, rounded up to a multiple of 16, can be an exact size of a spare class: up to 1
+ * KiB, and no fixed class is as small. Up to 256 bytes all multiples of 16 are fixed classes. */
+static inline bool hak_sc_may_be_exact(size_t size) {
+    return size != 0 && size <= HAK_SC_SMALL_MAX_BYTES &&
+           ((size + 15) & ~(size_t)15) < hak_sc_bytes[hak_sc_of(size)];
 }
 
 /* 64 KiB units in a slab of the class: a slab holds at least 8 blocks, 16 up to 4 KiB and above 32

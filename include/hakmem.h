@@ -193,6 +193,13 @@ typedef struct hak_stats {
     uint64_t mf2_pending_drained, mf2_requeues, mf2_lease_skips, mf2_drain_tries, mf2_drain_other;
     uint64_t mf2_handoffs, mf2_orphan_pages, mf2_alignment_bugs, mf2_registry_collisions;
     uint64_t mf2_lookup_success_percent, mf2_silent_drops;
+    /* Exact classes; HAK_STAT_DISABLED in variants with MF2: sizes that have one; chosen by
+     * exact_auto, given up by it, chosen while no spare class was free; then size and slabs of each
+     * spare class, 0 if it is not in use. */
+    uint64_t exact_sizes, exact_added, exact_dropped, exact_refused;
+    uint64_t exact_1_bytes, exact_1_slabs, exact_2_bytes, exact_2_slabs, exact_3_bytes,
+        exact_3_slabs, exact_4_bytes, exact_4_slabs, exact_5_bytes, exact_5_slabs, exact_6_bytes,
+        exact_6_slabs, exact_7_bytes, exact_7_slabs, exact_8_bytes, exact_8_slabs;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

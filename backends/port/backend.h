@@ -98,8 +98,7 @@ typedef struct hak_backend {
     size_t (*check)(void);
 } hak_backend_t;
 
-/* The variant's route. Classes up to HAK_SC_COUNT; NULL for class 0 and for spare classes that are
- * not in use. */
+/* The variant's route. Classes up to HAK_SC_COUNT; NULL for class 0. */
 extern const hak_backend_t *const hak_route[HAK_SC_COUNT];
 /* Each backend of the route once, then NULL. */
 extern const hak_backend_t *const hak_route_backends[];

@@ -7,9 +7,8 @@
 #define M &hak_backend_mid_mt
 #define S7 S, S, S, S, S, S, S
 #define S8 S, S7
-#define N8 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 
 /* Each row ends with a power of two: 128 B, 256 B ... 8 KiB in row 7. */
 const hak_backend_t *const hak_route[HAK_SC_COUNT] = {NULL, S8, S8, S8, S8, S8, S8, S7,
-                                                      M,    S7, M,  S7, M,  S8, N8};
+                                                      M,    S7, M,  S7, M,  S8, S8};
 const hak_backend_t *const hak_route_backends[] = {&hak_backend_slabs, &hak_backend_mid_mt, NULL};

@@ -8,9 +8,8 @@
 #define M &hak_backend_mid_pool
 #define S8 S, S, S, S, S, S, S, S
 #define M8 S, S, S, S, S, S, S, M
-#define N8 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 
 /* Class 0, then rows of eight: the last class of a row is a power of two. */
 const hak_backend_t *const hak_route[HAK_SC_COUNT] = {NULL, S8, S8, S8, S8, M8,
-                                                      M8,   M8, M8, M8, S8, N8};
+                                                      M8,   M8, M8, M8, S8, S8};
 const hak_backend_t *const hak_route_backends[] = {&hak_backend_slabs, &hak_backend_mid_pool, NULL};

@@ -7,9 +7,8 @@
 #define P &hak_backend_pool_tls
 #define S8 S, S, S, S, S, S, S, S
 #define S7P S, S, S, S, S, S, S, P
-#define N8 NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 
 /* Classes 1 to 8, 9 to 16, and so on: the last of each eight is a power of two. */
 const hak_backend_t *const hak_route[HAK_SC_COUNT] = {NULL, S8,  S8,  S8,  S8, S7P,
-                                                      S7P,  S7P, S7P, S7P, S8, N8};
+                                                      S7P,  S7P, S7P, S7P, S8, S8};
 const hak_backend_t *const hak_route_backends[] = {&hak_backend_slabs, &hak_backend_pool_tls, NULL};

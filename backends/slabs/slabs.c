@@ -5,12 +5,15 @@
 #include "boxes/adoption/adoption.h"
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/drain/drain.h"
+#include "boxes/exact_sizes/exact_sizes.h"
 #include "boxes/flush/flush.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
 #include "boxes/refill/refill.h"
 #include "boxes/slot_pool/slot_pool.h"
+#include "config/hak_config.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
@@ -19,9 +22,10 @@ enum {
 };
 
 static bool hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+    (void)sc; /* the slab knows */
     hak_slab_t *slab = hak_slab_of((uintptr_t)block);
     if (mine != NULL) {
-        return hak_free_remote_add(mine, slab, block, sc);
+        return hak_free_remote_add(mine, slab, block);
     }
     /* relaxed: only grows */
     if (hak_slab_block_index(slab, (uintptr_t)block) >= hak_load_rlx(&slab->carved)) {
@@ -66,9 +70,10 @@ static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
         return false;
     }
     /* pairs with the release in hak_slab_open */
-    uint32_t bytes = hak_sc_bytes[hak_load_acq(&slab->sc)];
+    bool is_slab = hak_load_acq(&slab->sc) != 0;
+    uint32_t bytes = hak_slab_block_bytes(slab);
     uintptr_t offset = address - hak_slab_base(slab);
-    if (bytes == 0 || offset / bytes >= slab->cap) {
+    if (!is_slab || bytes == 0 || offset / bytes >= slab->cap) {
         return false;
     }
     info->block = address - offset % bytes;
@@ -89,7 +94,7 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
         if (sc == 0) {
             continue;
         }
-        uint64_t bytes = hak_sc_bytes[sc];
+        uint64_t bytes = hak_slab_block_bytes(slab);
         /* relaxed: exact when nobody works on the slab */
         uint64_t used = hak_load_rlx(&slab->used);
         uint64_t carved = hak_load_rlx(&slab->carved);
@@ -102,6 +107,13 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
 }
 
 static void hak_stats(hak_backend_stats_t *out) { hak_slot_pool_each(hak_add_superslab, out); }
+
+/* Elsewhere the spare classes are another backend's. */
+static void hak_counters(struct hak_stats *stats) {
+    if (!hak_cfg_mid_dyn) {
+        hak_exact_sizes_stats_mt(stats);
+    }
+}
 
 /* Counts the free list and the remote list of each slab and compares them with its numbers. */
 static void hak_check_superslab(hak_superslab_t *ss, void *context) {
@@ -161,11 +173,25 @@ static void hak_fork_drop(bool in_child) {
         }
         hak_slot_pool_each(hak_queue_again, NULL);
     }
+    if (!hak_cfg_mid_dyn) {
+        hak_dyn_class_fork_drop();
+    }
     hak_slot_pool_fork_drop();
+    hak_exact_sizes_fork_drop();
+}
+
+static void hak_fork_take(void) {
+    hak_exact_sizes_fork_take();
+    hak_slot_pool_fork_take();
+    if (!hak_cfg_mid_dyn) { /* else that is another backend's */
+        hak_dyn_class_fork_take();
+    }
 }
 
 const hak_backend_t hak_backend_slabs = {
     .name = "slabs",
+    .configure = hak_exact_sizes_configure_mt,
+    .counters = hak_counters,
     .refill = hak_refill_owner,
     .refill_one = hak_refill_one_owner,
     .take_back = hak_cache_policy_overflow_owner,
@@ -176,7 +202,7 @@ const hak_backend_t hak_backend_slabs = {
     .has_garbage = hak_slot_pool_has_dirty,
     .describe = hak_describe,
     .stats = hak_stats,
-    .fork_take = hak_slot_pool_fork_take,
+    .fork_take = hak_fork_take,
     .fork_drop = hak_fork_drop,
     .check = hak_check,
 };

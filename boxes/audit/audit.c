@@ -59,7 +59,7 @@ static void hak_count_slab(hak_slab_t *slab, hak_audit_result_t *out) {
     const char *block = (const char *)hak_slab_base(slab);
     for (uint32_t i = 0; i < carved && hak_cfg_check_double_free; i++) {
         out->live += !hak_is_marked((const hak_block_t *)block);
-        block += hak_sc_bytes[sc];
+        block += hak_slab_block_bytes(slab);
     }
 }
 

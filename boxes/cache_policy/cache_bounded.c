@@ -38,7 +38,11 @@ void hak_cache_policy_end_owner(hak_heap_t *mine) {
 void hak_cache_policy_start_owner(hak_heap_t *mine) {
     bool keeps = hak_cache_policy_keeps();
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
-        mine->bin_cap[sc] = keeps ? hak_tls_sll_first_cap(sc) : 0;
+        uint32_t bytes = hak_dyn_class_bytes(sc);
+        mine->bin_cap[sc] = keeps && sc != 0 ? hak_tls_sll_first_cap(bytes) : 0;
+        if (sc > HAK_SC_FIXED) {
+            mine->spare_bytes[sc - HAK_SC_FIXED - 1] = bytes;
+        }
         /* the heap has slabs of the class: frees may fill the bin */
         if (hak_load_rlx(&mine->cached_max[sc]) != 0) {
             hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]); /* relaxed: a statistic */
@@ -61,6 +65,28 @@ static bool hak_pay_for_growth(hak_heap_t *mine, uint32_t bytes) {
         return false;
     }
     mine->cap_growth_bytes = growth;
+    return true;
+}
+
+/* What the bin's growth cost is paid back. */
+bool hak_cache_policy_resize_owner(hak_heap_t *mine, unsigned sc, uint32_t bytes) {
+    uint32_t *known = &mine->spare_bytes[sc - HAK_SC_FIXED - 1];
+    if (*known == bytes) {
+        return false;
+    }
+    uint32_t cap = mine->bin_cap[sc], first = hak_tls_sll_first_cap(*known);
+    if (cap > first) {
+        uint32_t growth = mine->cap_growth_bytes;
+        mine->cap_growth_bytes = growth - (cap - first) * *known;
+        uint32_t given = hak_beyond_budget(growth) - hak_beyond_budget(mine->cap_growth_bytes);
+        hak_sub_rlx(&hak_cap_taken, given); /* relaxed: a sum */
+    }
+    *known = bytes;
+    mine->bin_cap[sc] = hak_cache_policy_keeps() ? hak_tls_sll_first_cap(bytes) : 0;
+    if (hak_tls.heap == mine) { /* else it is borrowed */
+        hak_tls_sll_resize(sc, bytes, mine->bin_cap[sc]);
+    }
+    hak_store_rlx(&mine->cached_max[sc], 0); /* relaxed: a statistic */
     return true;
 }
 
@@ -93,7 +119,7 @@ void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     hak_cache_policy_note_overflow_owner(mine, sc);
     hak_owner_lock_take_owner(&mine->lock);
-    hak_flush_put_back(mine, block, sc);
+    hak_flush_put_back(mine, block);
     hak_count_add(&mine->counters.flushed_blocks, 1);
     hak_owner_lock_drop_owner(&mine->lock);
 }

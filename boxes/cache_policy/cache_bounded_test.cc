@@ -47,7 +47,7 @@ TEST_F(CacheBounded, RefusedBlockGoesBackToItsSlab) {
     while (hak_tls_sll_push_class(kClass, blocks[i])) {
         i++;
     }
-    EXPECT_EQ(i, (size_t)hak_tls_sll_first_cap(kClass));
+    EXPECT_EQ(i, (size_t)hak_tls_sll_first_cap(hak_sc_bytes[kClass]));
     hak_cache_policy_overflow_owner(mine.get(), blocks[i], kClass);
     EXPECT_EQ(slab->free, blocks[i]);
     EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap - 1) << "blocks in the bin count as used";

@@ -41,12 +41,30 @@ static void hak_note_most(hak_heap_t *mine, unsigned sc, uint64_t most) {
 
 void hak_cache_policy_start_owner(hak_heap_t *mine) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
-        mine->bin_cap[sc] = hak_sc_bytes[sc] == 0 ? 0 : hak_room(sc);
+        uint32_t bytes = hak_dyn_class_bytes(sc);
+        mine->bin_cap[sc] = bytes == 0 ? 0 : hak_room(sc);
+        if (sc > HAK_SC_FIXED) {
+            mine->spare_bytes[sc - HAK_SC_FIXED - 1] = bytes;
+        }
         /* the heap has slabs of the class: frees may fill the bin */
         if (hak_load_rlx(&mine->cached_max[sc]) != 0) {
             hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]); /* relaxed: a statistic */
         }
     }
+}
+
+bool hak_cache_policy_resize_owner(hak_heap_t *mine, unsigned sc, uint32_t bytes) {
+    uint32_t *known = &mine->spare_bytes[sc - HAK_SC_FIXED - 1];
+    if (*known == bytes) {
+        return false;
+    }
+    *known = bytes;
+    mine->bin_cap[sc] = hak_room(sc);
+    if (hak_tls.heap == mine) { /* else it is borrowed */
+        hak_tls_sll_resize(sc, bytes, mine->bin_cap[sc]);
+    }
+    hak_store_rlx(&mine->cached_max[sc], 0); /* relaxed: a statistic */
+    return true;
 }
 
 /* This policy has no limits for all threads. */
@@ -59,12 +77,11 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
 }
 
 /* Gives up to `most` blocks of the list back. Owner lock held. Returns the rest of it. */
-static hak_block_t *hak_drain_list(hak_heap_t *mine, unsigned sc, hak_block_t *list,
-                                   uint64_t most) {
+static hak_block_t *hak_drain_list(hak_heap_t *mine, hak_block_t *list, uint64_t most) {
     uint64_t count = 0;
     while (list != NULL && count < most) {
         hak_block_t *next = hak_block_next(list);
-        hak_flush_put_back(mine, list, sc);
+        hak_flush_put_back(mine, list);
         list = next;
         count++;
     }
@@ -88,7 +105,7 @@ void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsig
     }
     uint64_t batch = hak_option(HAK_OPTION_TINY_SLL_DRAIN_BATCH);
     hak_owner_lock_take_owner(&mine->lock);
-    bin->head = hak_drain_list(mine, sc, bin->head, batch == 0 || !keeps ? UINT64_MAX : batch);
+    bin->head = hak_drain_list(mine, bin->head, batch == 0 || !keeps ? UINT64_MAX : batch);
     hak_count_add(&mine->counters.cache_drains, keeps);
     hak_owner_lock_drop_owner(&mine->lock);
 }

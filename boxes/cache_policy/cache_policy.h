@@ -11,7 +11,8 @@
  * there: with a policy that never gives them back nothing would ever be empty. With
  * HAKMEM_TINY_TLS_SLL=0 bins hold nothing: each free goes to its slab, under either policy.
  *
- * Owns       hak_heap.bin_cap, cached_max, overflowed, cap_growth_bytes; the rooms of bins.
+ * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflowed, cap_growth_bytes; the rooms of
+ *            bins.
  * Threads    *_owner: the thread that has `mine`.
  * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, core/options.
  */
@@ -33,6 +34,9 @@ extern const char hak_cache_policy_name[];
 void hak_cache_policy_start_owner(hak_heap_t *mine);
 /* The thread ends, its bins are empty: its share of what all threads may keep is free again. */
 void hak_cache_policy_end_owner(hak_heap_t *mine);
+/* The heap gets its first slab of a spare class since that has blocks of `bytes`: sets bin_cap, and
+ * the bin, which is empty. False if nothing has changed since the last call. */
+bool hak_cache_policy_resize_owner(hak_heap_t *mine, unsigned sc, uint32_t bytes);
 /* False if bins are to stay empty: a refill then fetches one block. */
 bool hak_cache_policy_keeps(void);
 /* Puts the `count` blocks of a refill, 0 or more, into the empty bin of the class. */

@@ -63,9 +63,9 @@ static uintptr_t hak_limit(const hak_slab_t *slab, uint32_t block_bytes) {
 }
 
 /* Starts a batch with one block. */
-static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block,
-                     unsigned sc) {
-    uintptr_t limit = hak_limit(slab, hak_sc_bytes[sc]);
+static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block) {
+    uint32_t bytes = hak_slab_block_bytes(slab);
+    uintptr_t limit = hak_limit(slab, bytes);
     if (hak_unlikely((uintptr_t)block >= limit)) {
         return false;
     }
@@ -73,7 +73,7 @@ static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak
         hak_send(mine, batch);
     }
     hak_block_link(block, NULL);
-    *batch = (hak_batch_t){slab, block, block, limit, 1, hak_sc_bytes[sc]};
+    *batch = (hak_batch_t){slab, block, block, limit, 1, bytes};
     return true;
 }
 
@@ -90,10 +90,10 @@ static bool hak_extend(hak_batch_t *batch, hak_block_t *block) {
     return true;
 }
 
-bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
+bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block) {
     hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
     bool added = hak_likely(batch->slab == slab) ? hak_extend(batch, block)
-                                                 : hak_open(mine, batch, slab, block, sc);
+                                                 : hak_open(mine, batch, slab, block);
     if (hak_unlikely(!added)) {
         return false;
     }

@@ -66,6 +66,8 @@ typedef struct hak_heap {
     hak_a32_t cached_max[HAK_SC_COUNT]; /* cache_policy: bound of the blocks in the thread's bin */
     /* cache_policy: the room of an empty bin */
     uint32_t bin_cap[HAK_SC_COUNT];
+    /* cache_policy: block size of each spare class for which bin_cap was set; 0: not yet */
+    uint32_t spare_bytes[HAK_SC_SPARE];
     /* cache_policy: bit per class: its bin was full since its last refill */
     uint64_t overflowed[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */

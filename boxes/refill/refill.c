@@ -41,6 +41,10 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
         hak_slab_set_heap_owner(slab, mine, mine->tag | sc << HAK_BIN_SHIFT);
         hak_count_add(&mine->counters.slabs_made, 1);
     }
+    if (hak_unlikely(sc > HAK_SC_FIXED) &&
+        hak_cache_policy_resize_owner(mine, sc, hak_slab_block_bytes(slab))) {
+        mine->carve_step[sc] = 1;
+    }
     hak_heap_list_owner(mine, slab, true);
     return slab;
 }
@@ -64,7 +68,7 @@ static hak_list_t hak_take_free(hak_slab_t *slab) {
 
 static hak_list_t hak_carve(hak_heap_t *mine, hak_slab_t *slab, unsigned sc) {
     uint32_t carved = hak_load_rlx(&slab->carved);
-    uint32_t most = HAK_CARVE_BYTES / hak_sc_bytes[sc];
+    uint32_t most = HAK_CARVE_BYTES / hak_slab_block_bytes(slab);
     uint32_t count = mine->carve_step[sc];
     most = most == 0 ? 1 : most;
     mine->carve_step[sc] = (uint16_t)(2 * count < most ? 2 * count : most);

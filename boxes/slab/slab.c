@@ -1,6 +1,7 @@
 #include "boxes/slab/slab.h"
 
 #include "config/hak_config.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/errors/errors.h"
 #include "registry/registry_inl.h"
 
@@ -17,10 +18,12 @@ hak_slab_t *hak_slab_of(uintptr_t address) {
 void hak_slab_open(hak_slab_t *slab, unsigned sc) {
     hak_debug_assert(slab->units == hak_sc_units(sc));
     slab->free = NULL;
-    slab->cap = hak_sc_slab_blocks(sc);
+    uint32_t bytes = hak_dyn_class_open_mt(sc);
+    slab->cap = ((uint32_t)slab->units << HAK_UNIT_SHIFT) / bytes;
     slab->listed = 0;
     slab->next = slab->prev = NULL;
     hak_store_rlx(&slab->used, 0); /* relaxed, here and below: nobody else has the slab yet */
+    hak_store_rlx(&slab->block_bytes, bytes);
     hak_store_rlx(&slab->carved, 0);
     hak_store_rlx(&slab->remote, 0);
     hak_poison((void *)hak_slab_base(slab), (size_t)slab->units << HAK_UNIT_SHIFT);
@@ -35,13 +38,15 @@ void hak_slab_set_heap_owner(hak_slab_t *slab, struct hak_heap *heap, uint32_t t
 void hak_slab_close(hak_slab_t *slab) {
     hak_debug_assert(hak_load_rlx(&slab->used) == 0 && hak_load_rlx(&slab->remote) == 0);
     hak_registry_set_tags(hak_slab_base(slab), slab->units, HAK_TAG_NONE);
-    hak_store_rlx(&slab->sc, 0); /* relaxed: a reader that still sees the class finds used == 0 */
+    unsigned sc = hak_load_rlx(&slab->sc); /* relaxed, both: who closes it has it alone */
+    hak_store_rlx(&slab->sc, 0);           /* a reader that still sees the class finds used == 0 */
+    hak_dyn_class_close_mt(sc);
     hak_unpoison((void *)hak_slab_base(slab), (size_t)slab->units << HAK_UNIT_SHIFT);
 }
 
 hak_block_t *hak_slab_carve_owner(hak_slab_t *slab, uint32_t count, hak_block_t *tail) {
     uint32_t carved = hak_load_rlx(&slab->carved); /* relaxed: only the owner writes */
-    size_t bytes = hak_sc_bytes[hak_load_rlx(&slab->sc)];
+    size_t bytes = hak_slab_block_bytes(slab);
     hak_debug_assert(carved + count <= slab->cap);
     char *block = (char *)hak_slab_base(slab) + (size_t)(carved + count) * bytes;
     hak_block_t *head = tail;
@@ -58,10 +63,11 @@ hak_block_t *hak_slab_carve_owner(hak_slab_t *slab, uint32_t count, hak_block_t 
 }
 
 uint32_t hak_slab_block_index(const hak_slab_t *slab, uintptr_t address) {
-    /* relaxed: the caller holds a block, or only reports */
-    uint32_t bytes = hak_sc_bytes[hak_load_rlx(&slab->sc)];
+    uint32_t bytes = hak_slab_block_bytes(slab);
     uint32_t offset = (uint32_t)(address - hak_slab_base(slab));
-    if (bytes == 0 || offset % bytes != 0 || offset / bytes >= slab->cap) {
+    /* relaxed: the caller holds a block, or only reports */
+    if (hak_load_rlx(&slab->sc) == 0 || bytes == 0 || offset % bytes != 0 ||
+        offset / bytes >= slab->cap) {
         return UINT32_MAX;
     }
     return offset / bytes;

@@ -12,7 +12,7 @@
  * Threads    fields of the owner line change under the owner lock of the slab's heap; atomics may
  *            be read by anyone.
  * Invariant  carved = used + length of the free list; 0 <= used <= carved <= cap.
- * Layer      4 (boxes). Uses base, registry, boxes/block.
+ * Layer      4 (boxes). Uses base, core/dyn_class, registry, boxes/block.
  */
 #ifndef HAK_BOXES_SLAB_SLAB_H_
 #define HAK_BOXES_SLAB_SLAB_H_
@@ -46,6 +46,7 @@ typedef struct hak_slab {
     uint8_t listed;        /* heap: on its heap's list of partial slabs */
     uint8_t slot;          /* index in the superslab, fixed */
     uint8_t last_sc;       /* slot_pool: class of the slab that the slot began last, 0 for a run */
+    hak_a32_t block_bytes; /* slab: size of its blocks, as long as `sc` is not 0 */
     hak_a64_t large_bytes; /* large: bytes of the large block, 0 if this is none */
     struct hak_slab *next; /* heap while the slot is ACTIVE, slot_policy while it is EMPTY */
     struct hak_slab *prev; /* the same */
@@ -97,11 +98,17 @@ static inline struct hak_heap *hak_slab_heap(const hak_slab_t *slab) {
     return (struct hak_heap *)hak_load_rlx(&slab->heap);
 }
 
+/* Size of its blocks, by who has one or is inside the owner lock. */
+static inline uint32_t hak_slab_block_bytes(const hak_slab_t *slab) {
+    return hak_load_rlx(&slab->block_bytes); /* relaxed: fixed while the slab is open */
+}
+
 /* The slab or large run that holds `address`, or NULL if no superslab does. Any thread; the answer
  * is stable only while a block of it is in use. */
 hak_slab_t *hak_slab_of(uintptr_t address);
 
-/* Makes `slab`, fresh from slot_pool, a slab of class `sc` without owner, tag or carved block. */
+/* Makes `slab`, fresh from slot_pool, a slab of class `sc` without owner, tag or carved block. From
+ * here until it is closed a class whose size was chosen at run time keeps that size. */
 void hak_slab_open(hak_slab_t *slab, unsigned sc);
 /* Gives the slab to `heap` with this tag. By the thread that alone holds it, or under the old
  * owner's lock. */

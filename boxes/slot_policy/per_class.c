@@ -7,17 +7,19 @@
 
 const char hak_slot_policy_name[] = "per_class";
 
-static hak_ss_bins_t hak_bins[HAK_TINY_CLASSES + 1];
+static hak_ss_bins_t hak_bins[HAK_TINY_CLASSES + 1]; /* by hak_sc_tiny_index */
+
+static hak_ss_bins_t *hak_bins_of(unsigned sc) { return &hak_bins[hak_sc_tiny_index(sc)]; }
 
 static void hak_put(hak_superslab_t *ss) {
-    hak_ss_bins_put_locked(&hak_bins[ss->sc], ss, hak_bit_count32(ss->free_mask),
+    hak_ss_bins_put_locked(hak_bins_of(ss->sc), ss, hak_bit_count32(ss->free_mask),
                            ss->dirty_mask != 0);
 }
 
 bool hak_slot_policy_serves(unsigned sc) { return hak_sc_is_tiny(sc); }
 
 hak_slab_t *hak_slot_policy_find_locked(unsigned sc, hak_slot_stage_t *stage) {
-    hak_superslab_t *ss = hak_ss_bins_find_locked(&hak_bins[sc], 1);
+    hak_superslab_t *ss = hak_ss_bins_find_locked(hak_bins_of(sc), 1);
     if (ss == NULL) {
         return NULL;
     }
@@ -31,7 +33,7 @@ void hak_slot_policy_add_locked(hak_superslab_t *ss, unsigned sc) {
 }
 
 void hak_slot_policy_remove_locked(hak_superslab_t *ss) {
-    hak_ss_bins_remove_locked(&hak_bins[ss->sc], ss);
+    hak_ss_bins_remove_locked(hak_bins_of(ss->sc), ss);
     ss->sc = 0;
 }
 
@@ -40,25 +42,25 @@ void hak_slot_policy_moved_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_
     (void)slots;
     (void)from;
     (void)to;
-    hak_ss_bins_remove_locked(&hak_bins[ss->sc], ss);
+    hak_ss_bins_remove_locked(hak_bins_of(ss->sc), ss);
     hak_put(ss);
 }
 
 static size_t hak_check_one(const hak_superslab_t *ss, unsigned room, bool warm, void *context) {
-    unsigned sc = (unsigned)((hak_ss_bins_t *)context - hak_bins);
-    size_t faults =
-        ss->sc != sc || room != hak_bit_count32(ss->free_mask) || warm != (ss->dirty_mask != 0);
+    const hak_ss_bins_t *bins = context;
+    size_t faults = hak_bins_of(ss->sc) != bins || room != hak_bit_count32(ss->free_mask) ||
+                    warm != (ss->dirty_mask != 0);
     uint32_t active = hak_slot_state_mask(ss, HAK_SLOT_ACTIVE);
     for (; active != 0; active &= active - 1) {
-        faults += ss->slab[hak_lowest_bit(active)].last_sc != sc;
+        faults += ss->slab[hak_lowest_bit(active)].last_sc != ss->sc;
     }
     return faults;
 }
 
 size_t hak_slot_policy_check_locked(void) {
     size_t faults = 0;
-    for (unsigned sc = 1; sc <= HAK_TINY_CLASSES; sc++) {
-        faults += hak_ss_bins_check_locked(&hak_bins[sc], hak_check_one, &hak_bins[sc]);
+    for (unsigned i = 1; i <= HAK_TINY_CLASSES; i++) {
+        faults += hak_ss_bins_check_locked(&hak_bins[i], hak_check_one, &hak_bins[i]);
     }
     return faults;
 }

@@ -19,27 +19,28 @@ static void hak_put(hak_superslab_t *ss) {
 bool hak_slot_policy_serves(unsigned sc) { return hak_sc_is_tiny(sc); }
 
 hak_slab_t *hak_slot_policy_find_locked(unsigned sc, hak_slot_stage_t *stage) {
-    hak_superslab_t *ss = hak_hint[sc];
+    hak_superslab_t **hint = &hak_hint[hak_sc_tiny_index(sc)];
+    hak_superslab_t *ss = *hint;
     if (ss == NULL || ss->free_mask == 0) {
         ss = hak_ss_bins_find_locked(&hak_bins, HAK_HAS_ROOM);
         if (ss == NULL) {
             return NULL;
         }
-        hak_hint[sc] = ss;
+        *hint = ss;
     }
     *stage = ss->dirty_mask != 0 ? HAK_STAGE_EMPTY : HAK_STAGE_UNUSED;
     return &ss->slab[hak_lowest_bit(ss->dirty_mask != 0 ? ss->dirty_mask : ss->free_mask)];
 }
 
 void hak_slot_policy_add_locked(hak_superslab_t *ss, unsigned sc) {
-    hak_hint[sc] = ss;
+    hak_hint[hak_sc_tiny_index(sc)] = ss;
     hak_put(ss);
 }
 
 void hak_slot_policy_remove_locked(hak_superslab_t *ss) {
     hak_ss_bins_remove_locked(&hak_bins, ss);
-    for (unsigned sc = 1; sc <= HAK_TINY_CLASSES; sc++) {
-        hak_hint[sc] = hak_hint[sc] == ss ? NULL : hak_hint[sc];
+    for (unsigned i = 1; i <= HAK_TINY_CLASSES; i++) {
+        hak_hint[i] = hak_hint[i] == ss ? NULL : hak_hint[i];
     }
 }
 
@@ -57,8 +58,8 @@ void hak_slot_policy_moved_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_
 /* Ticks off the hints that lead to `ss`. */
 static size_t hak_check_one(const hak_superslab_t *ss, unsigned room, bool warm, void *context) {
     uint64_t *good_hints = context;
-    for (unsigned sc = 1; sc <= HAK_TINY_CLASSES; sc++) {
-        *good_hints |= hak_hint[sc] == ss ? 1ull << sc : 0;
+    for (unsigned i = 1; i <= HAK_TINY_CLASSES; i++) {
+        *good_hints |= hak_hint[i] == ss ? 1ull << i : 0;
     }
     return warm || room != (ss->free_mask != 0 ? HAK_HAS_ROOM : HAK_FULL);
 }
@@ -66,8 +67,8 @@ static size_t hak_check_one(const hak_superslab_t *ss, unsigned room, bool warm,
 size_t hak_slot_policy_check_locked(void) {
     uint64_t good_hints = 0;
     size_t faults = hak_ss_bins_check_locked(&hak_bins, hak_check_one, &good_hints);
-    for (unsigned sc = 1; sc <= HAK_TINY_CLASSES; sc++) {
-        faults += hak_hint[sc] != NULL && (good_hints >> sc & 1u) == 0;
+    for (unsigned i = 1; i <= HAK_TINY_CLASSES; i++) {
+        faults += hak_hint[i] != NULL && (good_hints >> i & 1u) == 0;
     }
     return faults;
 }

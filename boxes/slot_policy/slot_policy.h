@@ -29,7 +29,8 @@ extern "C" {
 
 enum {
     HAK_TINY_MAX_BYTES = HAK_SC_SMALL_MAX_BYTES,
-    HAK_TINY_CLASSES = 32 /* classes 1..32 */
+    HAK_TINY_FIXED = 32, /* classes 1..32 */
+    HAK_TINY_CLASSES = HAK_TINY_FIXED + HAK_SC_SPARE
 };
 
 /* Where a slot came from. */
@@ -41,7 +42,14 @@ typedef enum {
     HAK_STAGES
 } hak_slot_stage_t;
 
-static inline bool hak_sc_is_tiny(unsigned sc) { return sc - 1 < HAK_TINY_CLASSES; }
+/* Spare classes are: of them only exact sizes have slabs. */
+static inline bool hak_sc_is_tiny(unsigned sc) {
+    return sc - 1 < HAK_TINY_FIXED || sc > HAK_SC_FIXED;
+}
+/* 1..HAK_TINY_CLASSES for tiny classes, 0 for class 0. */
+static inline unsigned hak_sc_tiny_index(unsigned sc) {
+    return sc <= HAK_TINY_FIXED ? sc : sc - HAK_SC_FIXED + HAK_TINY_FIXED;
+}
 
 /* As HAKMEM_SS_POLICY calls it. */
 extern const char hak_slot_policy_name[];

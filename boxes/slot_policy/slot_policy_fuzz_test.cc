@@ -54,6 +54,10 @@ class SlotPolicyFuzz : public PoolFixture {
             Set(HAK_OPTION_TINY_CROSS_CLASS_EMPTY, random->Below(2));
         }
     }
+    static unsigned TinyClass(size_t i) {
+        auto sc = (unsigned)(i + 1);
+        return sc <= HAK_TINY_FIXED ? sc : sc - HAK_TINY_FIXED + HAK_SC_FIXED;
+    }
     static void TakeOne(std::vector<Piece> *pieces, unsigned sc, char pattern) {
         hak_slot_pool_stats_t before = Stats();
         size_t room = Room(*pieces, sc);
@@ -79,11 +83,10 @@ class SlotPolicyFuzz : public PoolFixture {
             } else if (random.Below(100) == 0) {
                 ChangeAnOption(&random);
             } else if (pieces.size() < goal) {
-                unsigned sc =
-                    random.Below(8) == 0
-                        ? hak_sc_of(2048)
-                        : 1 + (unsigned)(random.Below(2) == 0 ? random.Below(HAK_TINY_CLASSES)
-                                                              : random.Below(3));
+                unsigned sc = random.Below(8) == 0
+                                  ? hak_sc_of(2048)
+                                  : TinyClass(random.Below(2) == 0 ? random.Below(HAK_TINY_CLASSES)
+                                                                   : random.Below(3));
                 TakeOne(&pieces, sc, (char)(1 + step % 120));
             } else if (!pieces.empty()) {
                 size_t i = random.Below(pieces.size());
@@ -158,7 +161,7 @@ TEST_F(SlotPolicyFuzz, ThreadsDoNotMeet) {
         hak_testing::Random random((uint64_t)self);
         std::vector<Piece> mine;
         for (int i = 0; i < ROUNDS; i++) {
-            unsigned sc = 1 + (unsigned)random.Below(HAK_TINY_CLASSES);
+            unsigned sc = TinyClass(random.Below(HAK_TINY_CLASSES));
             mine.push_back({Take(sc), sc, (char)(self + 1)});
             Fill(mine.back());
             size_t most = i / 100 % 2 == 0 ? 40 : 0; /* fill, then leave all */

@@ -56,7 +56,7 @@ TEST_F(SlotPolicy, NameAndOptionAgree) {
 
 TEST_F(SlotPolicy, ServesTinyClassesAlone) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
-        bool is_tiny = hak_sc_bytes[sc] != 0 && hak_sc_bytes[sc] <= HAK_TINY_MAX_BYTES;
+        bool is_tiny = sc != 0 && hak_sc_bytes[sc] <= HAK_TINY_MAX_BYTES; // also the spare ones
         EXPECT_EQ(hak_sc_is_tiny(sc), is_tiny) << sc;
         EXPECT_EQ(hak_slot_policy_serves(sc), is_tiny && !Is("any")) << sc;
     }
@@ -189,7 +189,7 @@ TEST_F(SlotPolicy, T39_NoEntryOfAReleasedSuperslabSurvives) {
     for (int round = 0; round < 20; round++) {
         std::vector<hak_slab_t *> slabs;
         for (int i = 0; i < 200; i++) {
-            slabs.push_back(Take(1 + (unsigned)random.Below(HAK_TINY_CLASSES)));
+            slabs.push_back(Take(1 + (unsigned)random.Below(HAK_TINY_FIXED)));
             Base(slabs.back())[0] = 1;
         }
         /* Whole superslabs go while others keep slabs of the same classes. */
@@ -200,7 +200,7 @@ TEST_F(SlotPolicy, T39_NoEntryOfAReleasedSuperslabSurvives) {
             slabs.pop_back();
         }
         ASSERT_EQ(hak_testing::Faults(), 0u) << round;
-        for (unsigned sc = 1; sc <= HAK_TINY_CLASSES; sc++) {
+        for (unsigned sc = 1; sc <= HAK_TINY_FIXED; sc++) {
             slabs.push_back(Take(sc)); /* looks whether it is mapped */
             Base(slabs.back())[HAK_UNIT_BYTES - 1] = 1;
         }

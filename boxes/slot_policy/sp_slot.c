@@ -14,8 +14,8 @@ const char hak_slot_policy_name[] = "sp_slot";
 
 enum { HAK_LOOK = 8 }; /* EMPTY slots to choose among */
 
-static hak_slab_t *hak_empty[HAK_TINY_CLASSES + 1]; /* newest first */
-static uint64_t hak_empty_classes;                  /* bit per class: its list is not empty */
+static hak_slab_t *hak_empty[HAK_TINY_CLASSES + 1]; /* by hak_sc_tiny_index, newest first */
+static uint64_t hak_empty_classes;                  /* bit per list: it is not empty */
 static hak_ss_bins_t hak_bins;                      /* by the number of slots for everybody */
 
 static uint32_t hak_for_all(const hak_superslab_t *ss) { return ss->free_mask & ~ss->class_mask; }
@@ -27,34 +27,36 @@ static void hak_put(hak_superslab_t *ss) {
 
 static void hak_list_empty(hak_superslab_t *ss, unsigned slot) {
     hak_slab_t *slab = &ss->slab[slot];
-    hak_slab_t **list = &hak_empty[slab->last_sc];
+    unsigned index = hak_sc_tiny_index(slab->last_sc);
+    hak_slab_t **list = &hak_empty[index];
     slab->prev = NULL;
     slab->next = *list;
     if (*list != NULL) {
         (*list)->prev = slab;
     }
     *list = slab;
-    hak_empty_classes |= 1ull << slab->last_sc;
+    hak_empty_classes |= 1ull << index;
     ss->class_mask |= 1u << slot;
 }
 
 static void hak_unlist_empty(hak_superslab_t *ss, unsigned slot) {
     hak_slab_t *slab = &ss->slab[slot];
-    hak_slab_t **list = &hak_empty[slab->last_sc];
+    unsigned index = hak_sc_tiny_index(slab->last_sc);
+    hak_slab_t **list = &hak_empty[index];
     *(slab->prev != NULL ? &slab->prev->next : list) = slab->next;
     if (slab->next != NULL) {
         slab->next->prev = slab->prev;
     }
     slab->next = slab->prev = NULL;
     if (*list == NULL) {
-        hak_empty_classes &= ~(1ull << slab->last_sc);
+        hak_empty_classes &= ~(1ull << index);
     }
     ss->class_mask &= ~(1u << slot);
 }
 
 /* Of the first few slots on a list that is not empty the one in the fullest superslab. */
-static hak_slab_t *hak_choose(unsigned sc) {
-    hak_slab_t *best = hak_empty[sc];
+static hak_slab_t *hak_choose(unsigned index) {
+    hak_slab_t *best = hak_empty[index];
     unsigned least = hak_bit_count32(hak_slab_superslab(best)->free_mask);
     hak_slab_t *slab = best->next;
     for (int i = 1; slab != NULL && i < HAK_LOOK; i++, slab = slab->next) {
@@ -70,9 +72,10 @@ static hak_slab_t *hak_choose(unsigned sc) {
 bool hak_slot_policy_serves(unsigned sc) { return hak_sc_is_tiny(sc); }
 
 hak_slab_t *hak_slot_policy_find_locked(unsigned sc, hak_slot_stage_t *stage) {
-    if (hak_empty[sc] != NULL) {
+    unsigned index = hak_sc_tiny_index(sc);
+    if (hak_empty[index] != NULL) {
         *stage = HAK_STAGE_EMPTY;
-        return hak_choose(sc);
+        return hak_choose(index);
     }
     hak_superslab_t *ss = hak_ss_bins_find_locked(&hak_bins, 1);
     if (ss != NULL) {
@@ -128,15 +131,16 @@ static size_t hak_check_one(const hak_superslab_t *ss, unsigned room, bool warm,
 size_t hak_slot_policy_check_locked(void) {
     uint64_t expected = 0, entries = 0;
     size_t faults = hak_ss_bins_check_locked(&hak_bins, hak_check_one, &expected);
-    for (unsigned sc = 0; sc <= HAK_TINY_CLASSES; sc++) {
-        faults += (hak_empty[sc] != NULL) != (hak_empty_classes >> sc & 1u);
+    for (unsigned i = 0; i <= HAK_TINY_CLASSES; i++) {
+        faults += (hak_empty[i] != NULL) != (hak_empty_classes >> i & 1u);
         const hak_slab_t *before = NULL;
-        for (const hak_slab_t *slab = hak_empty[sc]; slab != NULL; slab = slab->next) {
+        for (const hak_slab_t *slab = hak_empty[i]; slab != NULL; slab = slab->next) {
             const hak_superslab_t *ss = hak_slab_superslab(slab);
             if (slab->prev != before || entries++ > expected) {
                 return faults + 1; /* the list may have no end */
             }
-            faults += slab->last_sc != sc || (ss->class_mask >> slab->slot & 1u) == 0;
+            faults +=
+                hak_sc_tiny_index(slab->last_sc) != i || (ss->class_mask >> slab->slot & 1u) == 0;
             before = slab;
         }
     }

@@ -4,6 +4,7 @@
 #include "boxes/slot_pool/slot_pool.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "backends/os/os.h"
 #include "base/attr.h"
@@ -114,6 +115,7 @@ static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned un
     ss->slab[first].units = (uint8_t)units;
     ss->slab[first].last_sc = (uint8_t)sc;
     hak_pool.stats.taken++;
+    hak_pool.class_slabs[sc]++;
     return empty == 0;
 }
 
@@ -122,7 +124,7 @@ static void hak_count_tiny_locked(unsigned sc, hak_slot_stage_t stage) {
     uint64_t *const taken[HAK_STAGES] = {&stats->tiny_from_empty, &stats->tiny_from_cross,
                                          &stats->tiny_from_unused, &stats->tiny_from_new};
     ++*taken[stage];
-    hak_pool.tiny_classes |= 1ull << sc;
+    hak_pool.tiny_classes |= 1ull << hak_sc_tiny_index(sc);
     if (++stats->tiny_slabs_active > stats->tiny_slabs_peak) {
         stats->tiny_slabs_peak = stats->tiny_slabs_active;
     }
@@ -210,6 +212,7 @@ void hak_slot_pool_give_mt(hak_slab_t *slab) {
     hak_pool.stats.tiny_slabs_active -= hak_sc_is_tiny(slab->last_sc);
     hak_deactivate_locked(ss, slab->slot, units, now_ms);
     hak_pool.stats.given++;
+    hak_pool.class_slabs[slab->last_sc]--;
     hak_pool_settle_locked(ss, now_ms);
     hak_lock_drop(&hak_pool.lock);
 }
@@ -267,6 +270,12 @@ void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out) {
     out->lru_pushes = hak_pool.lru.pushes;
     out->lru_evictions = hak_pool.lru.evictions;
     out->lru_superslabs = hak_pool.lru.count;
+    hak_lock_drop(&hak_pool.lock);
+}
+
+void hak_slot_pool_class_slabs_mt(uint32_t slabs[HAK_SC_COUNT]) {
+    hak_pool_lock_take();
+    memcpy(slabs, hak_pool.class_slabs, sizeof hak_pool.class_slabs);
     hak_lock_drop(&hak_pool.lock);
 }
 

@@ -66,6 +66,9 @@ typedef struct {
 } hak_slot_pool_stats_t;
 void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out);
 
+/* Slabs in use of each class; of class 0 it is the runs. */
+void hak_slot_pool_class_slabs_mt(uint32_t slabs[HAK_SC_COUNT]);
+
 /* Checks masks, counts and lists; the caller holds the lock by hak_slot_pool_fork_take. Returns
  * the number of faults. */
 size_t hak_slot_pool_check_locked(void);

@@ -38,12 +38,13 @@ typedef struct {
     /* Superslabs with EMPTY slots in the order of their next visit by purge. */
     hak_superslab_t *visit_head, *visit_tail;
     uint64_t visit_count;
-    hak_aptr_t all;                  /* hak_superslab_t, every descriptor ever made */
-    unsigned purges_in_flight;       /* system calls for which the lock was dropped */
-    uint64_t refused_until_ms;       /* the kernel refused a purge: no other before this time */
-    uint64_t slots[HAK_SLOT_STATES]; /* of mapped superslabs, by state */
-    hak_a64_t dirty_slots;           /* slots[HAK_SLOT_EMPTY], for readers without the lock */
-    uint64_t tiny_classes;           /* bit per class */
+    hak_aptr_t all;                     /* hak_superslab_t, every descriptor ever made */
+    unsigned purges_in_flight;          /* system calls for which the lock was dropped */
+    uint64_t refused_until_ms;          /* the kernel refused a purge: no other before this time */
+    uint64_t slots[HAK_SLOT_STATES];    /* of mapped superslabs, by state */
+    hak_a64_t dirty_slots;              /* slots[HAK_SLOT_EMPTY], for readers without the lock */
+    uint64_t tiny_classes;              /* bit per hak_sc_tiny_index */
+    uint32_t class_slabs[HAK_SC_COUNT]; /* slabs of each class; of class 0 runs */
     hak_slot_pool_stats_t stats;
 } hak_pool_t;
 extern hak_pool_t hak_pool;

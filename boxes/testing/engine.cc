@@ -6,8 +6,8 @@
 #include <set>
 
 #include "backends/os/os_fake.h"
-#include "boxes/drain/drain.h"
 #include "boxes/cache_policy/cache_policy.h"
+#include "boxes/drain/drain.h"
 #include "boxes/flush/flush.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/refill/refill.h"
@@ -35,7 +35,7 @@ OwnHeap::OwnHeap() : heap_(hak_heap_acquire_mt()) {
         abort();
     }
     hak_cache_policy_start_owner(heap_);
-    hak_tls_sll_attach(heap_, heap_->tag, heap_->bin_cap);
+    hak_tls_sll_attach(heap_, heap_->tag, heap_->bin_cap, heap_->spare_bytes);
 }
 
 OwnHeap::~OwnHeap() {

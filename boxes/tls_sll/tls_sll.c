@@ -5,22 +5,29 @@
 __attribute__((used)) __thread hak_tls_t hak_tls
     __attribute__((tls_model("initial-exec"))) = {.tag = HAK_TAG_NOBODY};
 
-uint32_t hak_tls_sll_first_cap(unsigned sc) {
+uint32_t hak_tls_sll_first_cap(uint32_t bytes) {
     enum { BYTES = 16384, LEAST = 4, MOST = 128 };
-    uint32_t bytes = hak_sc_bytes[sc];
     if (bytes == 0) {
-        return hak_cfg_mid_dyn && sc != 0 ? LEAST : 0; /* whatever size it gets */
+        return hak_cfg_mid_dyn ? LEAST : 0; /* whatever size it gets, or until it has one */
     }
     uint32_t cap = BYTES / bytes;
     return cap > MOST ? MOST : cap < LEAST ? LEAST : cap;
 }
 
-void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag, const uint32_t *cap) {
+void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag, const uint32_t *cap,
+                        const uint32_t *spare_bytes) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
         hak_tls.bin[sc] = (hak_bin_t){NULL, (int32_t)cap[sc], hak_sc_divisor[sc]};
     }
+    for (unsigned i = 0; i < HAK_SC_SPARE; i++) {
+        hak_tls.bin[HAK_SC_FIXED + 1 + i].divisor = hak_sc_divisor_of(spare_bytes[i]);
+    }
     hak_tls.heap = heap;
     hak_tls.tag = tag;
+}
+
+void hak_tls_sll_resize(unsigned sc, uint32_t bytes, uint32_t cap) {
+    hak_tls.bin[sc] = (hak_bin_t){NULL, (int32_t)cap, hak_sc_divisor_of(bytes)};
 }
 
 void hak_tls_sll_detach(void) {

@@ -30,7 +30,7 @@ extern "C" {
 typedef struct {
     hak_block_t *head;
     int32_t room;
-    /* hak_sc_divisor of the class, here because the hit path has this line at hand */
+    /* hak_sc_divisor_of its blocks, here because the hit path has this line at hand */
     uint32_t divisor;
 } hak_bin_t;
 
@@ -50,12 +50,15 @@ hak_static_assert(sizeof(hak_tls_t) <= 1472,
 /* initial-exec: one load gives the offset, no call. */
 extern hak_local __thread hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
 
-/* Blocks that a bin of the class may hold at first. It grows with demand: boxes/cache_policy. */
-uint32_t hak_tls_sll_first_cap(unsigned sc);
+/* Blocks of this size that a bin may hold at first. It grows with demand: boxes/cache_policy. */
+uint32_t hak_tls_sll_first_cap(uint32_t bytes);
 
 /* The thread gets `heap`, whose tag is `tag` and whose bins may hold cap[sc] blocks; all bins
- * become empty. */
-void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag, const uint32_t *cap);
+ * become empty. Those of the spare classes are for blocks of these sizes, 0: none yet. */
+void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag, const uint32_t *cap,
+                        const uint32_t *spare_bytes);
+/* The bin of a spare class, which is empty, is for up to `cap` blocks of this size. */
+void hak_tls_sll_resize(unsigned sc, uint32_t bytes, uint32_t cap);
 /* Back to the initial image; the bins must be empty. */
 void hak_tls_sll_detach(void);
 /* Empties the bin of a class, which may then hold `cap` blocks, and returns its list. */

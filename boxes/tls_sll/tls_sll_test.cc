@@ -15,9 +15,9 @@ class TlsSll : public ::testing::Test {
   protected:
     void SetUp() override {
         for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
-            cap_[sc] = hak_tls_sll_first_cap(sc);
+            cap_[sc] = hak_tls_sll_first_cap(hak_sc_bytes[sc]);
         }
-        hak_tls_sll_attach(reinterpret_cast<hak_heap *>(&heap_), kTag, cap_);
+        hak_tls_sll_attach(reinterpret_cast<hak_heap *>(&heap_), kTag, cap_, spare_bytes_);
     }
     void TearDown() override { hak_tls_sll_detach(); }
 
@@ -32,6 +32,7 @@ class TlsSll : public ::testing::Test {
 
     char heap_;
     uint32_t cap_[HAK_SC_COUNT];
+    uint32_t spare_bytes_[HAK_SC_SPARE] = {0, 528};
     hak_block_t blocks_[256];
 };
 
@@ -103,7 +104,8 @@ TEST_F(TlsSll, AttachAndDetach) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
         EXPECT_EQ(hak_tls.bin[sc].head, nullptr);
         EXPECT_EQ((uint32_t)Room(sc), cap_[sc]);
-        EXPECT_EQ(hak_tls.bin[sc].divisor, hak_sc_divisor[sc]);
+        uint32_t divisor = sc == HAK_SC_FIXED + 2 ? hak_sc_divisor_of(528) : hak_sc_divisor[sc];
+        EXPECT_EQ(hak_tls.bin[sc].divisor, divisor) << sc;
     }
     hak_tls_sll_detach();
     EXPECT_EQ(hak_tls.heap, nullptr);

@@ -1,4 +1,6 @@
-/* Why an id keeps its size: blocks of a class wait in bins, where nobody asks for their size. Would
+/* The ids, and the table of the mid sizes.
+ *
+ * Why an id keeps its size: blocks of a class wait in bins, where nobody asks for their size. Would
  * the id of a class get a larger size while some of the old blocks are in a bin, malloc would hand
  * one out for a request that it cannot hold. A block in a bin keeps its page open, so an id without
  * an open page is in no bin.
@@ -8,10 +10,8 @@
 #include "core/dyn_class/dyn_class.h"
 
 #include "base/bits.h"
+#include "core/dyn_class/dyn_class_internal.h"
 #include "core/errors/errors.h"
-#include "core/lock/lock.h"
-
-enum { HAK_NO_ID = HAK_DYN_IDS };
 
 #define ONE(sc)                                                                                    \
     { (sc) << HAK_BIN_SHIFT }
@@ -27,33 +27,34 @@ hak_a32_t hak_dyn_class_table[HAK_SC_MAX_BYTES / HAK_DYN_GRAIN_BYTES] = {
 };
 hak_a32_t hak_dyn_class_sizes[HAK_DYN_IDS];
 
-static struct {
-    hak_lock_t lock;
-    hak_a32_t ids;                    /* those below it had a size */
-    unsigned in_use[HAK_DYN_CLASSES]; /* id of each size, plus 1; 0: none */
-    uint32_t open[HAK_DYN_IDS];       /* pages */
-} hak_dyn = {.lock = HAK_LOCK_INIT(HAK_RANK_DYN_CLASS)};
+hak_dyn_t hak_dyn = {.lock = HAK_LOCK_INIT(HAK_RANK_DYN_CLASS)};
 
 static uint32_t hak_size_locked(unsigned which) {
     unsigned id = hak_dyn.in_use[which];
     return id == 0 ? 0 : hak_load_rlx(&hak_dyn_class_sizes[id - 1]); /* relaxed: under the lock */
 }
 
-static bool hak_is_in_use_locked(unsigned id) {
-    return hak_dyn.in_use[0] == id + 1 || hak_dyn.in_use[1] == id + 1;
+bool hak_dyn_is_current_locked(unsigned id) {
+    return hak_dyn.in_use[0] == id + 1 || hak_dyn.in_use[1] == id + 1 ||
+           (hak_dyn.exact >> id & 1u) != 0;
 }
 
-/* An id for a size that none of those in use has. One that had it before is the best. */
-static unsigned hak_pick_locked(uint32_t bytes) {
+unsigned hak_dyn_pick_locked(uint32_t bytes) {
     unsigned free_id = HAK_NO_ID;
     for (unsigned id = 0; id < HAK_DYN_IDS; id++) {
         uint32_t size = hak_load_rlx(&hak_dyn_class_sizes[id]); /* relaxed: under the lock */
         if (size == bytes) {
             return id;
         }
-        bool vacant = size == 0 || (!hak_is_in_use_locked(id) && hak_dyn.open[id] == 0);
+        bool vacant = size == 0 || (!hak_dyn_is_current_locked(id) && hak_dyn.open[id] == 0);
         if (vacant && free_id == HAK_NO_ID) {
             free_id = id;
+        }
+    }
+    if (free_id != HAK_NO_ID) {
+        hak_store_rlx(&hak_dyn_class_sizes[free_id], bytes); /* relaxed: the id has no page */
+        if (free_id >= hak_load_rlx(&hak_dyn.ids)) {
+            hak_store_rlx(&hak_dyn.ids, free_id + 1); /* relaxed: a bound for loops */
         }
     }
     return free_id;
@@ -91,13 +92,9 @@ static bool hak_assign_locked(unsigned which, uint32_t bytes) {
         if (bytes == hak_size_locked(1 - which)) {
             return false;
         }
-        id = hak_pick_locked(bytes);
+        id = hak_dyn_pick_locked(bytes);
         if (id == HAK_NO_ID) {
             return false;
-        }
-        hak_store_rlx(&hak_dyn_class_sizes[id], bytes); /* relaxed: the id has no page */
-        if (id >= hak_load_rlx(&hak_dyn.ids)) {
-            hak_store_rlx(&hak_dyn.ids, id + 1); /* relaxed: a bound for loops */
         }
     }
     hak_dyn.in_use[which] = id == HAK_NO_ID ? 0 : id + 1;
@@ -133,7 +130,7 @@ bool hak_dyn_class_is_current_mt(unsigned sc) {
         return true;
     }
     hak_lock_take(&hak_dyn.lock);
-    bool current = hak_is_in_use_locked(sc - HAK_DYN_FIRST_SC);
+    bool current = hak_dyn_is_current_locked(sc - HAK_DYN_FIRST_SC);
     hak_lock_drop(&hak_dyn.lock);
     return current;
 }
@@ -159,6 +156,16 @@ void hak_dyn_class_close_mt(unsigned sc) {
     hak_lock_take(&hak_dyn.lock);
     hak_debug_assert(hak_dyn.open[id] != 0);
     hak_dyn.open[id]--;
+    hak_lock_drop(&hak_dyn.lock);
+}
+
+void hak_dyn_class_list_mt(hak_dyn_id_t ids[HAK_DYN_IDS]) {
+    hak_lock_take(&hak_dyn.lock);
+    for (unsigned id = 0; id < HAK_DYN_IDS; id++) {
+        /* relaxed: under the lock */
+        ids[id] = (hak_dyn_id_t){hak_load_rlx(&hak_dyn_class_sizes[id]), hak_dyn.open[id],
+                                 hak_dyn_is_current_locked(id)};
+    }
     hak_lock_drop(&hak_dyn.lock);
 }
 

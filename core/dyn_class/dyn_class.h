@@ -1,12 +1,16 @@
-/* dyn_class: up to two size classes between 2 and 32 KiB whose sizes are chosen at run time, DYN1
- * and DYN2, for a variant whose other classes there are powers of two.
+/* dyn_class: size classes whose sizes are chosen at run time.
  *
- * A table from sizes to classes replaces the arithmetic of base/size_class. A size in use gets an
- * id, one of the spare classes, and an id stands for one size as long as any of its pages is open:
- * blocks of a size that is given up go on to be what they are, wherever they are. An id without a
- * page may get another size.
+ *   mid     up to two between 2 and 32 KiB, DYN1 and DYN2, for a variant whose other classes there
+ *           are powers of two (hak_cfg_mid_dyn)
+ *   exact   in all other variants: multiples of 16 bytes between the classes up to 1 KiB, for sizes
+ *           of which a program has many
  *
- * Owns       the table, the ids.
+ * A table from sizes to classes replaces constants of base/size_class. A size in use gets an id,
+ * one of the spare classes, and an id stands for one size as long as any of its pages (mid) or
+ * slabs (exact) is open: blocks of a size that is given up go on to be what they are, wherever they
+ * are. An id without one may get another size.
+ *
+ * Owns       the tables, the ids.
  * Threads    *_mt: any. The others: any, without a lock.
  * Invariant  a class in the table holds every size that leads to it. A thread that went by an older
  *            table may ask for a class that is no longer what it was, and looks at its size again
@@ -38,10 +42,16 @@ enum {
     HAK_DYN_BELOW_BYTES = 32768,
     HAK_DYN_FIRST_SC = HAK_SC_FIXED + 1,
     HAK_DYN_IDS = HAK_SC_SPARE,
+    HAK_EXACT_GRAIN_SHIFT = 4,
+    HAK_EXACT_GRAIN_BYTES = 1 << HAK_EXACT_GRAIN_SHIFT,
+    HAK_EXACT_ABOVE_BYTES = 256, /* up to here each multiple of 16 has a class */
+    HAK_EXACT_GRAINS = HAK_SC_SMALL_MAX_BYTES / HAK_EXACT_GRAIN_BYTES + 1,
 };
 
 /* Offset of the class's bin, for (size - 1) / 128. */
 extern hak_local hak_a32_t hak_dyn_class_table[HAK_SC_MAX_BYTES / HAK_DYN_GRAIN_BYTES];
+/* Offset of the class's bin, for (size + 15) / 16. */
+extern hak_local hak_a16_t hak_dyn_class_small[HAK_EXACT_GRAINS];
 /* Size of each id; 0: never used. */
 extern hak_local hak_a32_t hak_dyn_class_sizes[HAK_DYN_IDS];
 
@@ -57,17 +67,24 @@ static inline size_t hak_dyn_class_mid_offset(size_t size) {
                            : (size_t)hak_sc_of_mid(size) << HAK_BIN_SHIFT;
 }
 
+/* Bin offset of a size in 0..1024, in this variant. */
+static inline size_t hak_dyn_class_small_offset(size_t size) {
+    size_t grain = (size + HAK_EXACT_GRAIN_BYTES - 1) >> HAK_EXACT_GRAIN_SHIFT;
+    /* relaxed: see the invariant */
+    return hak_cfg_mid_dyn ? hak_sc_small_offset[grain] : hak_load_rlx(&hak_dyn_class_small[grain]);
+}
+
 /* Class of a size in 0..65536, in this variant. */
 static inline unsigned hak_dyn_class_of(size_t size) {
-    return hak_cfg_mid_dyn && size > HAK_SC_SMALL_MAX_BYTES
-               ? (unsigned)(hak_dyn_class_look_up(size) >> HAK_BIN_SHIFT)
-               : hak_sc_of(size);
+    size_t offset = size <= HAK_SC_SMALL_MAX_BYTES ? hak_dyn_class_small_offset(size)
+                                                   : hak_dyn_class_mid_offset(size);
+    return (unsigned)(offset >> HAK_BIN_SHIFT);
 }
 
 /* Block size of a class, as hak_sc_bytes; that of an id cannot change while the caller has one of
  * its blocks. */
 static inline uint32_t hak_dyn_class_bytes(unsigned sc) {
-    if (!hak_cfg_mid_dyn || sc < HAK_DYN_FIRST_SC) {
+    if (sc < HAK_DYN_FIRST_SC) {
         return hak_sc_bytes[sc];
     }
     return hak_load_rlx(&hak_dyn_class_sizes[sc - HAK_DYN_FIRST_SC]); /* relaxed: as said above */
@@ -84,7 +101,20 @@ unsigned hak_dyn_class_ids(void);
 /* True if sizes lead to this class now. */
 bool hak_dyn_class_is_current_mt(unsigned sc);
 
-/* A page of the class is opened, which holds the class's size: returns it. And closed. */
+/* `bytes` becomes an exact size, if it is not one: those sizes lead there for which no other class
+ * is smaller. False if it cannot be one, or if all ids are in use or have slabs. */
+bool hak_dyn_class_add_exact_mt(size_t bytes);
+/* And no longer. False if it was none. */
+bool hak_dyn_class_drop_exact_mt(size_t bytes);
+
+typedef struct {
+    uint32_t bytes; /* 0: the id never had a size */
+    uint32_t open;  /* slabs or pages */
+    bool current;   /* sizes lead there */
+} hak_dyn_id_t;
+void hak_dyn_class_list_mt(hak_dyn_id_t ids[HAK_DYN_IDS]);
+
+/* A page or slab of the class is opened, which holds the class's size: returns it. And closed. */
 uint32_t hak_dyn_class_open_mt(unsigned sc);
 void hak_dyn_class_close_mt(unsigned sc);
 

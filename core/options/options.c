@@ -52,8 +52,9 @@ static void hak_warn_value(const hak_option_row_t *row, const char *value) {
     if (row->settable == HAK_SETTABLE_BY_VARIANT) {
         hak_text_put(&text, ": fixed by the variant; using ");
     } else {
-        hak_text_put(&text,
-                     row->kind == HAK_OPTION_IS_NUMBER ? ": not a number in " : ": not one of ");
+        hak_text_put(&text, row->kind == HAK_OPTION_IS_NUMBER  ? ": not a number in "
+                            : row->kind == HAK_OPTION_IS_SIZES ? ": not "
+                                                               : ": not one of ");
         hak_options_put_accepted(&text, row);
         hak_text_put(&text, "; using ");
     }

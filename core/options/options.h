@@ -62,6 +62,8 @@ typedef enum {
     HAK_OPTION_MF2_SWEEPER_MS,         /* pause between its ticks */
     HAK_OPTION_MF2_HANDOFF,            /* 1: who drains another's page keeps it; rr and hybrid */
     HAK_OPTION_MF2_LEASE_MS,           /* how long a page stays with the heap that it moved to */
+    HAK_OPTION_EXACT_SIZES,            /* up to 8 sizes with a class of their own: see below */
+    HAK_OPTION_EXACT_AUTO,             /* 1: others get one too, by what the program asks for */
     HAK_OPTION_STATS,                  /* hak_stats_option_t: print at exit; at start only */
     HAK_OPTION_HELP,                   /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT
@@ -84,6 +86,10 @@ typedef enum {
     HAK_STATS_OPTION_JSON,
     HAK_STATS_OPTION_OPENMETRICS
 } hak_stats_option_t;
+
+/* The value of a list of sizes: eight bytes, each a size in units of 16 bytes, ascending from the
+ * lowest; 0 behind the last. */
+enum { HAK_SIZES_MAX = 8, HAK_SIZES_GRAIN_BYTES = 16 };
 
 /* Constant-initialised with the defaults, so that reads before hak_options_init are valid. */
 extern hak_a64_t hak_option_values[HAK_OPTION_COUNT];

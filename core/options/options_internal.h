@@ -18,7 +18,12 @@
 extern "C" {
 #endif
 
-typedef enum { HAK_OPTION_IS_SWITCH, HAK_OPTION_IS_NUMBER, HAK_OPTION_IS_WORD } hak_option_kind_t;
+typedef enum {
+    HAK_OPTION_IS_SWITCH,
+    HAK_OPTION_IS_NUMBER,
+    HAK_OPTION_IS_WORD,
+    HAK_OPTION_IS_SIZES /* "528,1000": rounded up to multiples of 16; "0": none */
+} hak_option_kind_t;
 
 typedef enum {
     HAK_SETTABLE_ANY_TIME,

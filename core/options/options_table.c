@@ -35,6 +35,9 @@ enum {
     HAK_MAX_DYN_BYTES = 32640,
 };
 
+/* The spare classes of an mf2 variant are for mid_dyn1 and mid_dyn2. */
+#define HAK_EXACT_SETTABLE (hak_cfg_mid_dyn ? HAK_SETTABLE_BY_VARIANT : HAK_SETTABLE_ANY_TIME)
+
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_PURGE_DELAY_MS] = {HAK_DEFAULT_PURGE_DELAY_MS},
     [HAK_OPTION_HUGE_CACHE_MB] = {HAK_DEFAULT_HUGE_CACHE_MB},
@@ -341,6 +344,19 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .kind = HAK_OPTION_IS_NUMBER,
          .initial = HAK_DEFAULT_MF2_LEASE_MS,
          .high = HAK_MAX_MF2_MS},
+    [HAK_OPTION_EXACT_SIZES] =
+        {.name = "exact_sizes",
+         .help = "Sizes that get a class of their own, as in 528,1000; rounded up to multiples of "
+                 "16. Sizes up to 256, multiples of 32 up to 512 and of 64 above have one anyway.",
+         .kind = HAK_OPTION_IS_SIZES,
+         .settable = HAK_EXACT_SETTABLE},
+    [HAK_OPTION_EXACT_AUTO] =
+        {.name = "exact_auto",
+         .help =
+             "1: up to four sizes more get one while the program allocates so many of them that "
+             "it saves memory.",
+         .kind = HAK_OPTION_IS_SWITCH,
+         .settable = HAK_EXACT_SETTABLE},
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

@@ -164,6 +164,44 @@ TEST_F(Options, StatsWords) {
     }
 }
 
+TEST_F(Options, ListsOfSizes) {
+    const std::pair<const char *, const char *> good[] = {
+        {"0", "0"},
+        {"528", "528"},
+        {"513", "528"},
+        {"1000", "1008"},
+        {"1008,528", "528,1008"},
+        {"528,520,513", "528"},
+        {"257", "272"},
+        {"272,304,336,368,400,432,464,496", "272,304,336,368,400,432,464,496"},
+        {"496,272", "272,496"},
+    };
+    for (const auto &list : good) {
+        EXPECT_EQ(hak_options_set_text("exact_sizes", list.first), 0) << list.first;
+        EXPECT_EQ(Get("exact_sizes"), list.second);
+    }
+    EXPECT_EQ(hak_option(HAK_OPTION_EXACT_SIZES), 272u / 16 | 496u / 16 << 8);
+    for (const char *bad : {"",         ",",
+                            "528,",     ",528",
+                            "528,,592", "0,528",
+                            "528;592",  "528, 592",
+                            "256",      "128",
+                            "16",       "1009",
+                            "1024",     "4096",
+                            "512",      "576",
+                            "640",      "288",
+                            "275,288",  "-528",
+                            "528x",     "272,304,336,368,400,432,464,496,528"}) {
+        EXPECT_EQ(hak_options_set_text("exact_sizes", bad), -1) << bad;
+        EXPECT_EQ(Get("exact_sizes"), "272,496") << bad;
+    }
+    EXPECT_EQ(Load({"HAKMEM_EXACT_SIZES=528,4096"}),
+              Head() + "HAKMEM_EXACT_SIZES=528,4096: not up to 8 sizes in 257..1008 that no class "
+                       "has; using 0\n");
+    EXPECT_EQ(Load({"HAKMEM_EXACT_SIZES=528,1000"}), "");
+    EXPECT_EQ(Get("exact_sizes"), "528,1008");
+}
+
 TEST_F(Options, SetAndGet) {
     EXPECT_EQ(hak_options_set_text("purge_delay_ms", "1234"), 0);
     EXPECT_EQ(Get("purge_delay_ms"), "1234");

@@ -1,7 +1,10 @@
 /* How a row of the table reads and prints. */
 #include <string.h>
 
+#include "base/size_class.h"
 #include "core/options/options_internal.h"
+
+hak_static_assert((int)HAK_SIZES_MAX == (int)HAK_SC_SPARE, "a size for each spare class");
 
 static bool hak_parse_word(const hak_option_word_t *words, const char *text, size_t count,
                            uint64_t *value) {
@@ -28,6 +31,52 @@ static bool hak_parse_number(const char *text, size_t count, uint64_t *value) {
     return count != 0;
 }
 
+/* Puts `grain` in its place among those of `*list`. False if there are eight others. */
+static bool hak_insert_size(uint64_t *list, unsigned grain) {
+    for (unsigned i = 0; i < 8 * HAK_SIZES_MAX; i += 8) {
+        unsigned other = (unsigned)(*list >> i & 0xff);
+        if (other == grain) {
+            return true;
+        }
+        if (other == 0 || other > grain) {
+            uint64_t below = (1ull << i) - 1;
+            bool fits = *list >> (8 * HAK_SIZES_MAX - 8) == 0;
+            *list = fits ? (*list & below) | (uint64_t)grain << i | (*list & ~below) << 8 : *list;
+            return fits;
+        }
+    }
+    return false;
+}
+
+/* Numbers with commas between. */
+static bool hak_parse_sizes(const char *text, size_t count, uint64_t *value) {
+    uint64_t bytes;
+    *value = 0;
+    if (count == 1 && text[0] == '0') {
+        return true;
+    }
+    for (size_t from = 0, to = 0; from <= count; from = to + 1) {
+        for (to = from; to < count && text[to] != ','; to++) {
+        }
+        if (!hak_parse_number(text + from, to - from, &bytes) || !hak_sc_may_be_exact(bytes) ||
+            !hak_insert_size(
+                value, (unsigned)((bytes + HAK_SIZES_GRAIN_BYTES - 1) / HAK_SIZES_GRAIN_BYTES))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void hak_put_sizes(hak_text_t *text, uint64_t value) {
+    if (value == 0) {
+        hak_text_put(text, "0");
+    }
+    for (uint64_t left = value; left != 0; left >>= 8) {
+        hak_text_put(text, left == value ? "" : ",");
+        hak_text_put_u64(text, (left & 0xff) * HAK_SIZES_GRAIN_BYTES);
+    }
+}
+
 bool hak_options_parse(const hak_option_row_t *row, const char *text, size_t count,
                        uint64_t *value) {
     uint64_t parsed;
@@ -40,6 +89,11 @@ bool hak_options_parse(const hak_option_row_t *row, const char *text, size_t cou
     case HAK_OPTION_IS_WORD:
         if (!hak_parse_word(row->words, text, count, &parsed) &&
             !(row->switch_words && hak_parse_word(hak_option_switch_words, text, count, &parsed))) {
+            return false;
+        }
+        break;
+    case HAK_OPTION_IS_SIZES:
+        if (!hak_parse_sizes(text, count, &parsed)) {
             return false;
         }
         break;
@@ -61,6 +115,10 @@ void hak_options_put_accepted(hak_text_t *text, const hak_option_row_t *row) {
         hak_text_put_u64(text, row->high);
         return;
     }
+    if (row->kind == HAK_OPTION_IS_SIZES) {
+        hak_text_put(text, "up to 8 sizes in 257..1008 that no class has");
+        return;
+    }
     if (row->kind == HAK_OPTION_IS_SWITCH) {
         hak_text_put(text, "0|1");
         return;
@@ -79,6 +137,10 @@ void hak_options_put_value(hak_text_t *text, const hak_option_row_t *row, uint64
                 return;
             }
         }
+    }
+    if (row->kind == HAK_OPTION_IS_SIZES) {
+        hak_put_sizes(text, value);
+        return;
     }
     hak_text_put_u64(text, value);
 }

@@ -6,6 +6,7 @@
 
 #include "backends/large/large.h"
 #include "backends/os/os.h"
+#include "boxes/exact_sizes/exact_sizes.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
 #include "core/options/options.h"
@@ -165,12 +166,27 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     return block;
 }
 
-/* Where classes may change: a class that got a smaller size since it was looked up is no use. */
+/* The same, and tells for what the refill was. */
+static hak_noinline void *hak_alloc_watched(size_t size, unsigned sc) {
+    const hak_heap_t *heap = hak_tls.heap;
+    /* relaxed: its own thread's; a statistic elsewhere */
+    uint64_t before = heap == NULL ? 0 : hak_load_rlx(&heap->counters.refill_blocks);
+    void *block = hak_gate_alloc_class(sc);
+    uint64_t blocks = heap == NULL ? 1 : hak_load_rlx(&heap->counters.refill_blocks) - before;
+    if (block != NULL && blocks != 0) {
+        hak_exact_sizes_note_mt(size, blocks);
+    }
+    return block;
+}
+
+/* Classes may change: one that got a smaller size since it was looked up is no use. */
 static void *hak_alloc_size(size_t size) {
     for (;;) {
         unsigned sc = hak_dyn_class_of(size);
-        void *block = hak_gate_alloc_class(sc);
-        if (!hak_cfg_mid_dyn || block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
+        void *block = hak_unlikely(hak_exact_sizes_watch()) && size <= HAK_SC_SMALL_MAX_BYTES
+                          ? hak_alloc_watched(size, sc)
+                          : hak_gate_alloc_class(sc);
+        if (block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
             return block;
         }
         hak_gate_free(block);
@@ -210,6 +226,12 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     return taken;
 }
 
+/* True if a block of a slab of an exact size starts here, as the divisor says for fixed classes. */
+static bool hak_starts_exact(uintptr_t address, unsigned sc) {
+    uint32_t bytes = hak_cfg_mid_dyn || sc <= HAK_SC_FIXED ? 0 : hak_dyn_class_bytes(sc);
+    return bytes != 0 && (uint16_t)address % bytes == 0;
+}
+
 /* The tag, from the flat map if there is one. */
 static uint32_t hak_tag(uintptr_t address) {
     uint32_t tag;
@@ -226,7 +248,8 @@ static bool hak_free_fast(hak_block_t *block) {
     }
     unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
     uint32_t divisor = hak_sc_divisor[sc];
-    if ((uint16_t)(uintptr_t)block * divisor >= divisor) {
+    if ((uint16_t)(uintptr_t)block * divisor >= divisor &&
+        !hak_starts_exact((uintptr_t)block, sc)) {
         return false;
     }
     if (hak_cfg_check_double_free && hak_block_mark(block) == hak_registry_mark((uintptr_t)block)) {

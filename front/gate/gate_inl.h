@@ -32,7 +32,7 @@ hak_inline void *hak_gate_take(size_t size, size_t offset) {
 /* A block of at least `size` bytes. NULL with errno ENOMEM. */
 hak_inline void *hak_gate_malloc(size_t size) {
     if (hak_likely(size <= HAK_SC_SMALL_MAX_BYTES)) {
-        return hak_gate_take(size, hak_sc_small_offset[(size + 15) >> 4]);
+        return hak_gate_take(size, hak_dyn_class_small_offset(size));
     }
     if (hak_likely(size <= HAK_SC_MAX_BYTES)) {
         return hak_gate_take(size, hak_dyn_class_mid_offset(size));

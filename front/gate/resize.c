@@ -50,7 +50,8 @@ void *hak_gate_aligned(size_t align, size_t size) {
 
 size_t hak_gate_good_size(size_t size) {
     if (size <= HAK_SC_MAX_BYTES) {
-        return hak_dyn_class_bytes(hak_dyn_class_of(size));
+        uint32_t bytes = hak_dyn_class_bytes(hak_dyn_class_of(size));
+        return bytes >= size ? bytes : hak_sc_bytes[hak_sc_of(size)]; /* it changed just now */
     }
     return size > PTRDIFF_MAX ? 0 : hak_large_good_bytes(size);
 }

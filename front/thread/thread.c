@@ -63,7 +63,7 @@ static hak_cold hak_heap_t *hak_thread_attach(void) {
             heap->bin_cap[sc] = 0;
         }
     }
-    hak_tls_sll_attach(heap, heap->tag, heap->bin_cap);
+    hak_tls_sll_attach(heap, heap->tag, heap->bin_cap, heap->spare_bytes);
     hak_store_rlx(&heap->thread, (uintptr_t)&hak_tls); /* relaxed: as in hak_thread_leave */
     /* This may call calloc, which finds the heap in place. */
     if (pthread_setspecific(hak_thread.key, heap) != 0) {

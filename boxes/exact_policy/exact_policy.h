@@ -1,0 +1,68 @@
+/* exact_policy: decides which sizes get an exact class. A pure function: no clock, no lock, no
+ * state but what is passed in.
+ *
+ * A size is hot in a window if most requests for its class are for it, the exact class would put
+ * noticeably more blocks into a slab, and the class grows: only then new slabs are needed anyway,
+ * and blocks that are there already, in slabs that would empty slowly, do not matter. Hot in two
+ * windows in a row: it gets a class. A size that has one is cold in a window if next to nothing
+ * asks for it; after many such windows it gives the class up, if hardly a slab is left or if others
+ * may need its place.
+ *
+ * Between the share that makes a size hot and the one that makes it cold lies a factor of about
+ * sixty, so what is decided stays.
+ *
+ * Owns       nothing.
+ * Layer      4 (boxes). Uses base, core/dyn_class.
+ */
+#ifndef HAK_BOXES_EXACT_POLICY_EXACT_POLICY_H_
+#define HAK_BOXES_EXACT_POLICY_EXACT_POLICY_H_
+
+#include <stdint.h>
+
+#include "core/dyn_class/dyn_class.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    HAK_EXACT_LEAST_BLOCKS = 256, /* of a size in a window: else it is not looked at */
+    HAK_EXACT_HOT_SHARE = 2,      /* hot: at least one request in so many for its class */
+    HAK_EXACT_LEAST_GAIN = 25,    /* and at least one part in so many less memory */
+    HAK_EXACT_LEAST_GROWTH = 4,   /* and so many slabs more than at the last window */
+    HAK_EXACT_HOT_WINDOWS = 2,    /* so many in a row: a class */
+    HAK_EXACT_COLD_SHARE = 128,   /* cold: less than one block in so many of all */
+    HAK_EXACT_COLD_WINDOWS = 64,  /* so many in a row: no class */
+    HAK_EXACT_FEW_SLABS = 2,      /* hardly a slab left */
+    HAK_EXACT_MOST = 4,           /* sizes that have a class at a time */
+    HAK_EXACT_FIRST_GRAIN = HAK_EXACT_ABOVE_BYTES / HAK_EXACT_GRAIN_BYTES + 1,
+};
+
+/* What happened since the last step. */
+typedef struct {
+    uint64_t blocks[HAK_EXACT_GRAINS]; /* see boxes/grain_hist */
+    uint32_t slabs[HAK_SC_COUNT];      /* of each class, now */
+    hak_dyn_id_t ids[HAK_DYN_IDS];     /* sizes that have a class, now */
+    uint64_t fixed;                    /* bit per grain: its class was given by hand, and stays */
+} hak_exact_window_t;
+
+/* All zero at first. */
+typedef struct {
+    uint32_t slabs[HAK_SC_FIXED + 1]; /* at the last step */
+    uint8_t hot[HAK_EXACT_GRAINS];    /* windows in a row */
+    uint8_t cold[HAK_EXACT_GRAINS];
+} hak_exact_state_t;
+
+/* At most one of each in a step; 0: none. */
+typedef struct {
+    uint32_t add_bytes;
+    uint32_t drop_bytes;
+} hak_exact_decision_t;
+
+hak_exact_decision_t hak_exact_policy_step(hak_exact_state_t *state,
+                                           const hak_exact_window_t *window);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_EXACT_POLICY_EXACT_POLICY_H_ */
