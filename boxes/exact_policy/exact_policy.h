@@ -1,12 +1,12 @@
 /* exact_policy: decides which sizes get an exact class. A pure function: no clock, no lock, no
  * state but what is passed in.
  *
- * A size is hot in a window if most requests for its class are for it, the exact class would put
- * noticeably more blocks into a slab, and the class grows: only then new slabs are needed anyway,
- * and blocks that are there already, in slabs that would empty slowly, do not matter. Hot in two
- * windows in a row: it gets a class. A size that has one is cold in a window if next to nothing
- * asks for it; after many such windows it gives the class up, if hardly a slab is left or if others
- * may need its place.
+ * Requests for a class are collected over windows until there are 256, its sample. A size is hot in
+ * a sample if most of it is for that size, the exact class would put noticeably more blocks into a
+ * slab, and the class has grown: only then new slabs are needed anyway, and blocks that are there
+ * already, in slabs that would empty slowly, do not matter. Hot in two samples in a row: it gets a
+ * class. A size that has one is cold in a window if next to nothing asks for it; after many such
+ * windows it gives the class up, if hardly a slab is left or if others may need its place.
  *
  * Between the share that makes a size hot and the one that makes it cold lies a factor of about
  * sixty, so what is decided stays.
@@ -26,16 +26,14 @@ extern "C" {
 #endif
 
 enum {
-    HAK_EXACT_LEAST_BLOCKS = 256, /* of a size in a window: else it is not looked at */
-    HAK_EXACT_HOT_SHARE = 2,      /* hot: at least one request in so many for its class */
-    HAK_EXACT_LEAST_GAIN = 25,    /* and at least one part in so many less memory */
-    HAK_EXACT_LEAST_GROWTH = 4,   /* and so many slabs more than at the last window */
-    HAK_EXACT_HOT_WINDOWS = 2,    /* so many in a row: a class */
-    HAK_EXACT_COLD_SHARE = 128,   /* cold: less than one block in so many of all */
-    HAK_EXACT_COLD_WINDOWS = 64,  /* so many in a row: no class */
-    HAK_EXACT_FEW_SLABS = 2,      /* hardly a slab left */
-    HAK_EXACT_MOST = 4,           /* sizes that have a class at a time */
-    HAK_EXACT_FIRST_GRAIN = HAK_EXACT_ABOVE_BYTES / HAK_EXACT_GRAIN_BYTES + 1,
+    HAK_EXACT_SAMPLE = 256,      /* blocks of a class */
+    HAK_EXACT_HOT_SHARE = 2,     /* hot: at least one in so many */
+    HAK_EXACT_LEAST_GAIN = 25,   /* and at least one part in so many less memory */
+    HAK_EXACT_HOT_SAMPLES = 2,   /* so many in a row: a class */
+    HAK_EXACT_COLD_SHARE = 128,  /* cold: less than one block in so many of all */
+    HAK_EXACT_COLD_WINDOWS = 64, /* so many in a row: no class */
+    HAK_EXACT_FEW_SLABS = 2,     /* hardly a slab left */
+    HAK_EXACT_MOST = 4,          /* sizes that have a class at a time */
 };
 
 /* What happened since the last step. */
@@ -48,9 +46,10 @@ typedef struct {
 
 /* All zero at first. */
 typedef struct {
-    uint32_t slabs[HAK_SC_FIXED + 1]; /* at the last step */
-    uint8_t hot[HAK_EXACT_GRAINS];    /* windows in a row */
-    uint8_t cold[HAK_EXACT_GRAINS];
+    uint64_t blocks[HAK_EXACT_GRAINS]; /* of the sample that is being collected */
+    uint32_t slabs[HAK_SC_FIXED + 1];  /* of each class at its last sample */
+    uint8_t hot[HAK_EXACT_GRAINS];     /* samples in a row */
+    uint8_t cold[HAK_EXACT_GRAINS];    /* windows in a row */
 } hak_exact_state_t;
 
 /* At most one of each in a step; 0: none. */

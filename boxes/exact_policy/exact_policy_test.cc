@@ -129,12 +129,17 @@ TEST(ExactPolicy, AStreamOfOneOddSizeGetsItsClassInTheSecondWindow) {
     }
 }
 
-TEST(ExactPolicy, NothingBelowTheLeastSample) {
+TEST(ExactPolicy, NothingBelowTheSample) {
     Program program;
-    Program::Step step = {{{528, HAK_EXACT_LEAST_BLOCKS - 1}, {16, 50000}}, true};
-    EXPECT_EQ(program.Changes(step, 1000), 0u);
-    step.blocks[528] = 2 * HAK_EXACT_LEAST_BLOCKS;
-    EXPECT_EQ(program.Changes(step, 20), 1u);
+    Program::Step step = {{{576, 5000}}, true}; // enough slabs to save some
+    program.Window(step);
+    step = {{{528, 2 * HAK_EXACT_SAMPLE - 1}, {16, 50000}}, true};
+    EXPECT_EQ(program.Window(step).add_bytes, 0u) << "a sample";
+    step.blocks[528] = HAK_EXACT_SAMPLE / 4;
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT_EQ(program.Window(step).add_bytes, 0u) << "not yet another one";
+    }
+    EXPECT_EQ(program.Changes(step, 20), 1u) << "windows are added up";
     EXPECT_EQ(program.Sizes(), std::set<uint32_t>{528});
 }
 

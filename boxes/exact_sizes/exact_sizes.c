@@ -117,8 +117,8 @@ static void hak_step_locked(void) {
     }
 }
 
-void hak_exact_sizes_note_mt(size_t size, uint64_t blocks) {
-    if (!hak_grain_hist_add_mt(size, blocks) || !hak_lock_try(&hak_exact.lock)) {
+void hak_exact_sizes_opened_owner(hak_heap_t *mine) {
+    if (!hak_grain_hist_add_owner(&mine->grains) || !hak_lock_try(&hak_exact.lock)) {
         return;
     }
     if (hak_exact_sizes_watch()) { /* nobody has turned it off meanwhile */

@@ -2,13 +2,14 @@
  * HAKMEM_EXACT_AUTO=1 those that boxes/exact_policy chooses by what refills are for.
  *
  * No thread and no clock: a step is taken by the caller of malloc that completes a window of
- * boxes/grain_hist, in about a microsecond.
+ * boxes/grain_hist: every fourth time that any thread opens a slab, for about a microsecond.
  *
  * Owns       the list of sizes in use.
- * Threads    *_mt: any; no lock is held by the caller.
+ * Threads    *_owner: the thread that has the heap. *_mt: any. No lock is held by the caller.
  * Invariant  a size of the option has a class until the option says otherwise; the policy adds and
  *            drops others only.
- * Layer      4 (boxes). Uses boxes/exact_policy, grain_hist, slot_pool, core/dyn_class, options.
+ * Layer      4 (boxes). Uses boxes/exact_policy, grain_hist, heap, slot_pool, core/dyn_class,
+ *            options.
  */
 #ifndef HAK_BOXES_EXACT_SIZES_EXACT_SIZES_H_
 #define HAK_BOXES_EXACT_SIZES_EXACT_SIZES_H_
@@ -19,6 +20,7 @@
 
 #include "base/atomic.h"
 #include "base/attr.h"
+#include "boxes/heap/heap.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,8 +34,8 @@ static inline bool hak_exact_sizes_watch(void) {
     return hak_load_rlx(&hak_exact_sizes_auto) != 0; /* relaxed: a switch */
 }
 
-/* A request of `size` bytes, up to 1 KiB, made a refill fetch `blocks`. */
-void hak_exact_sizes_note_mt(size_t size, uint64_t blocks);
+/* The thread opened a slab. */
+void hak_exact_sizes_opened_owner(hak_heap_t *mine);
 
 /* Options were read or set. False if a size cannot be had now: the option then has its value before
  * again. */

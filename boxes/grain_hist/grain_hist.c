@@ -1,18 +1,22 @@
 #include "boxes/grain_hist/grain_hist.h"
 
+#include <string.h>
+
 #include "base/atomic.h"
 
 static hak_a64_t hak_blocks[HAK_EXACT_GRAINS];
-static hak_a64_t hak_bytes; /* all of them ever, for the ends of windows */
+static hak_a64_t hak_slabs; /* opened ever, for the ends of windows */
 
 /* relaxed, all: sums, and nothing else depends on them */
 
-bool hak_grain_hist_add_mt(size_t size, uint64_t blocks) {
-    size_t grain = (size + HAK_EXACT_GRAIN_BYTES - 1) >> HAK_EXACT_GRAIN_SHIFT;
-    uint64_t bytes = blocks * (grain << HAK_EXACT_GRAIN_SHIFT);
-    (void)hak_add_rlx(&hak_blocks[grain], blocks);
-    uint64_t before = hak_add_rlx(&hak_bytes, bytes);
-    return before >> HAK_GRAIN_WINDOW_SHIFT != (before + bytes) >> HAK_GRAIN_WINDOW_SHIFT;
+bool hak_grain_hist_add_owner(hak_grain_counts_t *mine) {
+    for (unsigned grain = HAK_EXACT_FIRST_GRAIN; grain < HAK_EXACT_GRAINS; grain++) {
+        if (mine->blocks[grain] != 0) {
+            (void)hak_add_rlx(&hak_blocks[grain], mine->blocks[grain]);
+        }
+    }
+    memset(mine, 0, sizeof *mine);
+    return (hak_add_rlx(&hak_slabs, 1) + 1) % HAK_GRAIN_WINDOW_SLABS == 0;
 }
 
 /* Subtracts what it saw, so that nothing is lost that another thread adds meanwhile. */

@@ -1,13 +1,14 @@
-/* grain_hist: which sizes up to 1 KiB a program asks for, in grains of 16 bytes.
+/* grain_hist: which sizes above 256 bytes and up to 1 KiB a program asks for, in grains of 16
+ * bytes.
  *
  * Only requests that reach a refill are seen, each with the weight of the blocks that the refill
  * fetched: nothing is counted on the hit path, and a size of which many blocks are taken counts as
- * many. A window is as long as it takes to fetch 1 MiB, so a busy program has many in a second and
- * an idle one none.
+ * many. A thread counts for itself and adds what it has to the sum for all when it opens a slab.
+ * Four slabs make a window: there is nothing to decide while nobody needs one.
  *
- * Owns       the counters.
- * Threads    *_mt: any; no lock.
- * Invariant  what is added is in exactly one window.
+ * Owns       the sum; what a thread counts, in its heap.
+ * Threads    *_owner: the thread that has the heap. *_mt: any; no lock.
+ * Invariant  what is counted is in exactly one window.
  * Layer      4 (boxes). Uses base, core/dyn_class.
  */
 #ifndef HAK_BOXES_GRAIN_HIST_GRAIN_HIST_H_
@@ -23,13 +24,25 @@
 extern "C" {
 #endif
 
-enum { HAK_GRAIN_WINDOW_SHIFT = 20 };
+enum { HAK_GRAIN_WINDOW_SLABS = 4 };
 
-/* A request of `size` bytes, up to 1 KiB, made a refill fetch `blocks`. True if this completes a
- * window: for one of the callers, who is to take it. */
-bool hak_grain_hist_add_mt(size_t size, uint64_t blocks);
+/* What one thread counted: blocks[i] for sizes of 16 * i - 15 to 16 * i. */
+typedef struct {
+    uint32_t blocks[HAK_EXACT_GRAINS];
+} hak_grain_counts_t;
 
-/* What was added since the last time: blocks[i] for sizes of 16 * i - 15 to 16 * i. */
+/* A request of `size` bytes, up to 1 KiB, made a refill fetch `blocks`. */
+static inline void hak_grain_hist_count_owner(hak_grain_counts_t *mine, size_t size,
+                                              uint64_t blocks) {
+    size_t grain = (size + HAK_EXACT_GRAIN_BYTES - 1) >> HAK_EXACT_GRAIN_SHIFT;
+    mine->blocks[grain] += (uint32_t)blocks;
+}
+
+/* The thread opened a slab: adds its counts above 256 bytes to the sum and clears all. True if this
+ * completes a window: for one of the callers, who is to take it. */
+bool hak_grain_hist_add_owner(hak_grain_counts_t *mine);
+
+/* What was added since the last time. */
 void hak_grain_hist_take_mt(uint64_t blocks[HAK_EXACT_GRAINS]);
 
 #ifdef __cplusplus

@@ -7,6 +7,7 @@
 #include "backends/large/large.h"
 #include "backends/os/os.h"
 #include "boxes/exact_sizes/exact_sizes.h"
+#include "boxes/grain_hist/grain_hist.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
 #include "core/options/options.h"
@@ -166,15 +167,19 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     return block;
 }
 
-/* The same, and tells for what the refill was. */
+/* The same, and counts for what the refill was. */
 static hak_noinline void *hak_alloc_watched(size_t size, unsigned sc) {
-    const hak_heap_t *heap = hak_tls.heap;
-    /* relaxed: its own thread's; a statistic elsewhere */
-    uint64_t before = heap == NULL ? 0 : hak_load_rlx(&heap->counters.refill_blocks);
+    hak_heap_t *mine = hak_tls.heap;
+    if (mine == NULL) {
+        return hak_gate_alloc_class(sc);
+    }
+    /* relaxed, all: written by this thread, statistics to others */
+    const hak_heap_counters_t *c = &mine->counters;
+    uint64_t blocks = hak_load_rlx(&c->refill_blocks), slabs = hak_load_rlx(&c->slabs_made);
     void *block = hak_gate_alloc_class(sc);
-    uint64_t blocks = heap == NULL ? 1 : hak_load_rlx(&heap->counters.refill_blocks) - before;
-    if (block != NULL && blocks != 0) {
-        hak_exact_sizes_note_mt(size, blocks);
+    hak_grain_hist_count_owner(&mine->grains, size, hak_load_rlx(&c->refill_blocks) - blocks);
+    if (hak_load_rlx(&c->slabs_made) != slabs) {
+        hak_exact_sizes_opened_owner(mine);
     }
     return block;
 }
