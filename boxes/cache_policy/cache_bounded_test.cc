@@ -8,6 +8,7 @@
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/refill/refill.h"
 #include "boxes/testing/engine.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
 extern "C" {
 #include "boxes/tls_sll/tls_sll_inl.h"
@@ -148,6 +149,34 @@ TEST_F(CacheBounded, ThreadsShareThePotAndLeaveNoneEmptyHanded) {
     for (hak_heap_t *heap : heaps) {
         hak_cache_policy_start_owner(heap);
         hak_heap_release_mt(heap);
+    }
+}
+
+/* A spare class gets blocks of another size: its bin begins anew, and what the growth of the old one
+ * cost is paid back, also to the pot. */
+TEST_F(CacheBounded, ASpareClassOfAnotherSizeBeginsAnew) {
+    constexpr unsigned kSpare = HAK_DYN_FIRST_SC;
+    hak_testing::OwnHeap mine;
+    hak_heap_t *heap = mine.get();
+    EXPECT_EQ(heap->bin_cap[kSpare], 0u);
+    for (int round = 0; round < 100; round++) { /* more than the pot, were it not paid back */
+        for (uint32_t bytes : {528u, 272u, 1008u}) {
+            ASSERT_TRUE(hak_dyn_class_add_exact_mt(bytes));
+            ASSERT_EQ(hak_dyn_class_bytes(kSpare), bytes);
+            EXPECT_TRUE(hak_cache_policy_resize_owner(heap, kSpare, bytes));
+            EXPECT_FALSE(hak_cache_policy_resize_owner(heap, kSpare, bytes));
+            uint32_t first = hak_tls_sll_first_cap(bytes);
+            ASSERT_EQ(heap->bin_cap[kSpare], first);
+            EXPECT_EQ(hak_tls.bin[kSpare].room, (int32_t)first);
+            EXPECT_EQ(hak_tls.bin[kSpare].divisor, hak_sc_divisor_of(bytes));
+            ASSERT_EQ(heap->cap_growth_bytes, 0u);
+            for (int i = 0; i < 20; i++) {
+                heap->overflowed[kSpare >> 6] |= 1ull << (kSpare & 63);
+                hak_cache_policy_fill_owner(heap, kSpare, nullptr, 0);
+            }
+            EXPECT_GE(heap->bin_cap[kSpare] * bytes, 1u << 19) << "half of the largest bin";
+            ASSERT_TRUE(hak_dyn_class_drop_exact_mt(bytes));
+        }
     }
 }
 

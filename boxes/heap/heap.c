@@ -40,6 +40,7 @@ void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, bool in_front) {
         slab->next->prev = slab;
     }
     slab->listed = 1;
+    hak_count_add(&heap->partial_slabs[sc], 1);
     if (first == NULL) {
         hak_set_partial_bit(heap, sc, true);
     }
@@ -57,6 +58,7 @@ void hak_heap_unlist_owner(hak_heap_t *heap, hak_slab_t *slab) {
         slab->next->prev = slab->prev;
     }
     slab->listed = 0;
+    hak_count_add(&heap->partial_slabs[sc], -1u);
     if (heap->partial[sc] == NULL) {
         hak_set_partial_bit(heap, sc, false);
     }

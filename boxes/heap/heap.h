@@ -61,9 +61,10 @@ typedef struct hak_heap {
     hak_a64_t active_ms;
     /* adoption: active_ms at the last collection; free_local: 0 if there is something new */
     hak_a64_t collected_ms;
-    hak_a64_t partial_mask[2];          /* bit per class: the list below is not empty */
-    hak_slab_t *partial[HAK_SC_COUNT];  /* first is the one to refill from */
-    uint16_t carve_step[HAK_SC_COUNT];  /* refill: blocks to carve next time */
+    hak_a64_t partial_mask[2];             /* bit per class: the list below is not empty */
+    hak_slab_t *partial[HAK_SC_COUNT];     /* first is the one to refill from */
+    hak_a32_t partial_slabs[HAK_SC_COUNT]; /* length of those lists */
+    uint16_t carve_step[HAK_SC_COUNT];     /* refill: blocks to carve next time */
     hak_a32_t cached_max[HAK_SC_COUNT]; /* cache_policy: bound of the blocks in the thread's bin */
     /* cache_policy: the room of an empty bin */
     uint32_t bin_cap[HAK_SC_COUNT];
@@ -101,6 +102,11 @@ void hak_heap_unlist_owner(hak_heap_t *heap, hak_slab_t *slab);
 static inline bool hak_heap_has_partial(const hak_heap_t *heap, unsigned sc) {
     /* relaxed: a hint to guests */
     return (hak_load_rlx(&heap->partial_mask[sc >> 6]) >> (sc & 63) & 1u) != 0;
+}
+
+/* How many partial slabs of the class the heap has. */
+static inline uint32_t hak_heap_partial_slabs(const hak_heap_t *heap, unsigned sc) {
+    return hak_load_rlx(&heap->partial_slabs[sc]); /* relaxed: a hint outside the lock */
 }
 
 /* An idle heap, or a new one; the caller becomes its thread. NULL with errno ENOMEM. */

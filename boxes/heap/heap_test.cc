@@ -43,6 +43,7 @@ class Heap : public ::testing::Test {
             slabs.push_back(slab);
         }
         EXPECT_EQ(hak_heap_has_partial(heap, sc), !slabs.empty());
+        EXPECT_EQ(hak_heap_partial_slabs(heap, sc), slabs.size());
         return slabs;
     }
     static hak_slab_t *Open(hak_heap_t *heap, unsigned sc) {

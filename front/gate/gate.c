@@ -184,10 +184,25 @@ static hak_noinline void *hak_alloc_watched(size_t size, unsigned sc) {
     return block;
 }
 
+/* The class to refill for `size`. An exact one that needs a new slab has time while its fixed class
+ * has slabs with room, such as those from before the exact one was there: else these would empty
+ * slowly while new ones fill, and for so long the two of them hold more memory than one did. */
+static unsigned hak_class_to_refill(size_t size) {
+    enum { MANY = 4 };
+    unsigned sc = hak_dyn_class_of(size);
+    const hak_heap_t *mine = hak_tls.heap;
+    if (hak_likely(sc <= HAK_SC_FIXED) || hak_cfg_mid_dyn || mine == NULL ||
+        hak_heap_partial_slabs(mine, sc) != 0) {
+        return sc;
+    }
+    unsigned fixed = hak_sc_of(size);
+    return hak_heap_partial_slabs(mine, fixed) >= MANY ? fixed : sc;
+}
+
 /* Classes may change: one that got a smaller size since it was looked up is no use. */
 static void *hak_alloc_size(size_t size) {
     for (;;) {
-        unsigned sc = hak_dyn_class_of(size);
+        unsigned sc = hak_class_to_refill(size);
         void *block = hak_unlikely(hak_exact_sizes_watch()) && size <= HAK_SC_SMALL_MAX_BYTES
                           ? hak_alloc_watched(size, sc)
                           : hak_gate_alloc_class(sc);

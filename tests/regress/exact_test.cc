@@ -364,6 +364,35 @@ TEST_F(T29_Exact, AutoFindsTheHotSize) {
     }
 }
 
+// Free places in slabs from before are filled before new slabs are opened: else they would stay
+// empty, each as long as one of its blocks lives, and memory would grow.
+TEST_F(T29_Exact, OldSlabsAreUsedUpFirst) {
+    std::vector<Block> blocks;
+    for (unsigned i = 0; i < 20000; i++) {
+        blocks.push_back(take(528, i));
+    }
+    hak_random_t random = {29};
+    for (unsigned i = 0; i < 10000; i++) {
+        size_t victim = hak_random_below(&random, blocks.size());
+        give(blocks[victim]);
+        blocks[victim] = blocks.back();
+        blocks.pop_back();
+    }
+    uint64_t slabs = hak_test_stats_flushed().slabs_active;
+    ASSERT_EQ(0, set_sizes("528"));
+    for (unsigned i = 0; i < 10000; i++) {
+        blocks.push_back(take(528, i));
+    }
+    EXPECT_LE(hak_test_stats().slabs_active, slabs + 8);
+    for (unsigned i = 0; i < 5000; i++) {
+        blocks.push_back(take(528, i));
+    }
+    EXPECT_EQ(528u, blocks.back().bytes) << "when they are full";
+    for (const Block &block : blocks) {
+        give(block);
+    }
+}
+
 // The same number at both ends of what is usable.
 void mark(void *block, uint64_t number) {
     auto *end = static_cast<char *>(block) + hak_test.usable_size(block);
