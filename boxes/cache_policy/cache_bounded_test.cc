@@ -152,8 +152,8 @@ TEST_F(CacheBounded, ThreadsShareThePotAndLeaveNoneEmptyHanded) {
     }
 }
 
-/* A spare class gets blocks of another size: its bin begins anew, and what the growth of the old one
- * cost is paid back, also to the pot. */
+/* A spare class gets blocks of another size: its bin begins anew, and what the growth of the old
+ * one cost is paid back, also to the pot. */
 TEST_F(CacheBounded, ASpareClassOfAnotherSizeBeginsAnew) {
     constexpr unsigned kSpare = HAK_DYN_FIRST_SC;
     hak_testing::OwnHeap mine;

@@ -1,0 +1,62 @@
+// What the tests of exact classes share: setting the sizes, and blocks that are checked when they
+// are freed.
+#ifndef HAK_TESTS_REGRESS_EXACT_H_
+#define HAK_TESTS_REGRESS_EXACT_H_
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "tests/support/api_table.h"
+#include "tests/support/pattern.h"
+#include "tests/support/stats.h"
+
+// 0: accepted, else errno.
+inline int set_sizes(const std::string &list) {
+    return hak_option_set("exact_sizes", list.c_str()) == 0 ? 0 : errno;
+}
+
+inline std::string sizes() {
+    char text[64];
+    EXPECT_GT(hak_option_get("exact_sizes", text, sizeof text), 0);
+    return text;
+}
+
+class T29_Exact : public ::testing::Test {
+  protected:
+    void SetUp() override { // also after a start with other values
+        ASSERT_EQ(0, set_sizes("0"));
+        ASSERT_EQ(0, hak_option_set("exact_auto", "0"));
+    }
+    void TearDown() override {
+        SetUp();
+        EXPECT_EQ(0u, hak_test_stats_flushed().exact_sizes);
+        EXPECT_EQ(0u, hak_check());
+    }
+};
+
+struct Block {
+    unsigned char *at;
+    size_t bytes, seed;
+};
+
+inline Block take(size_t size, size_t seed) {
+    auto *at = static_cast<unsigned char *>(hak_test.malloc(size));
+    EXPECT_NE(nullptr, at);
+    Block block = {at, hak_test.usable_size(at), seed};
+    EXPECT_GE(block.bytes, size);
+    EXPECT_EQ(0u, reinterpret_cast<uintptr_t>(at) % 16);
+    hak_pattern_fill(at, block.bytes, seed);
+    return block;
+}
+
+inline void give(const Block &block) {
+    EXPECT_EQ(block.bytes, hak_test.usable_size(block.at)) << "the block changed its size";
+    EXPECT_TRUE(hak_pattern_holds(block.at, block.bytes, block.seed)) << block.bytes;
+    hak_test.free(block.at);
+}
+
+#endif // HAK_TESTS_REGRESS_EXACT_H_
