@@ -22,10 +22,9 @@ enum {
 };
 
 static bool hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
-    (void)sc; /* the slab knows */
     hak_slab_t *slab = hak_slab_of((uintptr_t)block);
     if (mine != NULL) {
-        return hak_free_remote_add(mine, slab, block);
+        return hak_free_remote_add(mine, slab, block, sc);
     }
     /* relaxed: only grows */
     if (hak_slab_block_index(slab, (uintptr_t)block) >= hak_load_rlx(&slab->carved)) {

@@ -220,7 +220,7 @@ TEST_F(Adoption, AdoptersAndOwnersGetOnTogether) {
                     hak_swap_acq_rel(place, reinterpret_cast<uintptr_t>(block)));
                 if (other != nullptr) {
                     hak_slab_t *slab = hak_slab_of((uintptr_t)other);
-                    ASSERT_TRUE(hak_free_remote_add(own.get(), slab, other));
+                    ASSERT_TRUE(hak_free_remote_add(own.get(), slab, other, kClass));
                 }
                 if (i % 16 == 0) {
                     hak_store_rlx(&own.get()->active_ms, (uint64_t)0); /* seems to sleep */

@@ -45,7 +45,7 @@ class Audit : public ::testing::Test {
     void TearDown() override {
         for (hak_block_t *block : blocks_) {
             TakeIn(block);
-            hak_free_remote_add(mine_->get(), slab_, block);
+            hak_free_remote_add(mine_->get(), slab_, block, kClass);
         }
         hak_flush_all_owner(mine_->get());
         hak_store_rlx(&mine_->get()->thread, 0);
@@ -77,7 +77,7 @@ TEST_F(Audit, FindsEachBlockWhereItIs) {
     for (int i = 0; i < 2; i++) {
         hak_block_t *block = Pop();
         TakeIn(block);
-        hak_free_remote_add(mine_->get(), slab_, block);
+        hak_free_remote_add(mine_->get(), slab_, block, kClass);
     }
     hak_audit_result_t result = Count();
     EXPECT_EQ(result.used, all);

@@ -119,7 +119,7 @@ void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     hak_cache_policy_note_overflow_owner(mine, sc);
     hak_owner_lock_take_owner(&mine->lock);
-    hak_flush_put_back(mine, block);
+    hak_flush_put_back(mine, block, sc);
     hak_count_add(&mine->counters.flushed_blocks, 1);
     hak_owner_lock_drop_owner(&mine->lock);
 }

@@ -77,11 +77,12 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
 }
 
 /* Gives up to `most` blocks of the list back. Owner lock held. Returns the rest of it. */
-static hak_block_t *hak_drain_list(hak_heap_t *mine, hak_block_t *list, uint64_t most) {
+static hak_block_t *hak_drain_list(hak_heap_t *mine, unsigned sc, hak_block_t *list,
+                                   uint64_t most) {
     uint64_t count = 0;
     while (list != NULL && count < most) {
         hak_block_t *next = hak_block_next(list);
-        hak_flush_put_back(mine, list);
+        hak_flush_put_back(mine, list, sc);
         list = next;
         count++;
     }
@@ -105,7 +106,7 @@ void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsig
     }
     uint64_t batch = hak_option(HAK_OPTION_TINY_SLL_DRAIN_BATCH);
     hak_owner_lock_take_owner(&mine->lock);
-    bin->head = hak_drain_list(mine, bin->head, batch == 0 || !keeps ? UINT64_MAX : batch);
+    bin->head = hak_drain_list(mine, sc, bin->head, batch == 0 || !keeps ? UINT64_MAX : batch);
     hak_count_add(&mine->counters.cache_drains, keeps);
     hak_owner_lock_drop_owner(&mine->lock);
 }

@@ -21,7 +21,7 @@ static void hak_flush_bin(hak_heap_t *mine, unsigned sc) {
     uint64_t count = 0;
     while (block != NULL) {
         hak_block_t *next = hak_block_next(block);
-        hak_flush_put_back(mine, block);
+        hak_flush_put_back(mine, block, sc);
         block = next;
         count++;
     }

@@ -42,7 +42,7 @@ TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
         hak_slab_t *slab = NewSlab(other_, kClass);
         std::vector<hak_block_t *> blocks = CarveAll(other_, slab);
         hak_owner_lock_take_guest(&mine.get()->lock);
-        hak_flush_put_back(mine.get(), blocks[0]);
+        hak_flush_put_back(mine.get(), blocks[0], kClass);
         hak_owner_lock_drop_guest(&mine.get()->lock);
         EXPECT_EQ(slab->free, nullptr) << "the list belongs to its owner alone";
         hak_free_remote_flush(mine.get());
@@ -50,7 +50,7 @@ TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
         for (size_t i = 1; i < blocks.size(); i++) {
             ASSERT_TRUE(i > 10 || hak_tls_sll_push_class(kClass, blocks[i]));
             if (i > 10) {
-                hak_free_remote_add(mine.get(), slab, blocks[i]);
+                hak_free_remote_add(mine.get(), slab, blocks[i], kClass);
             }
         }
         hak_flush_all_owner(mine.get());

@@ -2,6 +2,7 @@
 
 #include "boxes/pending/pending.h"
 #include "config/hak_config.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/errors/errors.h"
 
 #define HAK_QUEUED 1ull
@@ -63,8 +64,9 @@ static uintptr_t hak_limit(const hak_slab_t *slab, uint32_t block_bytes) {
 }
 
 /* Starts a batch with one block. */
-static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block) {
-    uint32_t bytes = hak_slab_block_bytes(slab);
+static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block,
+                     unsigned sc) {
+    uint32_t bytes = hak_dyn_class_bytes(sc);
     uintptr_t limit = hak_limit(slab, bytes);
     if (hak_unlikely((uintptr_t)block >= limit)) {
         return false;
@@ -90,10 +92,10 @@ static bool hak_extend(hak_batch_t *batch, hak_block_t *block) {
     return true;
 }
 
-bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block) {
+bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
     hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
     bool added = hak_likely(batch->slab == slab) ? hak_extend(batch, block)
-                                                 : hak_open(mine, batch, slab, block);
+                                                 : hak_open(mine, batch, slab, block, sc);
     if (hak_unlikely(!added)) {
         return false;
     }

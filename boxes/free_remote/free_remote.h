@@ -24,11 +24,11 @@
 extern "C" {
 #endif
 
-/* Adds a block of `slab` to the open batch of its slab, sending what is in the way or full: 64
- * blocks in a batch, 64 KiB in all batches of a thread. False if no block was ever carved there:
- * nothing changed. The slab is looked at once a batch for this, because its owner writes that line
- * all the time. */
-bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block);
+/* Adds a block of `slab`, whose class is `sc`, to the open batch of its slab, sending what is in
+ * the way or full: 64 blocks in a batch, 64 KiB in all batches of a thread. False if no block was
+ * ever carved there: nothing changed. The slab is looked at once a batch for this, because its
+ * owner writes that line all the time. */
+bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc);
 /* Sends all open batches. */
 void hak_free_remote_flush(hak_heap_t *mine);
 

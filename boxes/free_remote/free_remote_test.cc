@@ -41,7 +41,7 @@ class FreeRemote : public ::testing::Test {
         hak_heap_release_mt(owner_);
     }
     bool Add(hak_block_t *block) {
-        return hak_free_remote_add(mine_, hak_slab_of((uintptr_t)block), block);
+        return hak_free_remote_add(mine_, hak_slab_of((uintptr_t)block), block, kClass);
     }
     uint64_t Sent() const { return hak_load_rlx(&mine_->counters.remote_batches); }
     static uint64_t OnList(const hak_slab_t *slab) { return hak_load_rlx(&slab->remote) >> 48; }
@@ -148,7 +148,7 @@ TEST_F(FreeRemote, OpenBatchesHoldABoundedNumberOfBytes) {
     constexpr unsigned kLarge = 72; /* 32 KiB */
     hak_slab_t *slab = NewSlab(owner_, kLarge);
     for (hak_block_t *block : Carve(owner_, slab, 5)) {
-        ASSERT_TRUE(hak_free_remote_add(mine_, slab, block));
+        ASSERT_TRUE(hak_free_remote_add(mine_, slab, block, kLarge));
         EXPECT_LT(hak_load_rlx(&mine_->batched_bytes), (uint64_t)HAK_BATCH_MAX_BYTES);
     }
 }
@@ -197,7 +197,7 @@ TEST_F(FreeRemote, EightProducersOneConsumer) {
         std::vector<hak_block_t *> &own = share[(size_t)self];
         while (!own.empty()) {
             size_t i = random.Below(own.size());
-            ASSERT_TRUE(hak_free_remote_add(heap, hak_slab_of((uintptr_t)own[i]), own[i]));
+            ASSERT_TRUE(hak_free_remote_add(heap, hak_slab_of((uintptr_t)own[i]), own[i], kClass));
             own[i] = own.back();
             own.pop_back();
         }
