@@ -62,23 +62,18 @@ const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 + 1] = {
     OFF8(0), OFF8(8), OFF8(16), OFF8(24), OFF8(32), OFF8(40), OFF8(48), OFF8(56), OFF(64),
 };
 
-/* True if every block of the class is aligned to `align`. Blocks of an mf2 page with headers are
- * aligned to the header and no more. */
-static bool hak_sc_is_aligned(unsigned sc, size_t align) {
+/* Blocks of an mf2 page with headers are aligned to the header and no more. */
+static bool hak_is_aligned_behind_header(unsigned sc, size_t align) {
     uint32_t bytes = hak_sc_bytes[sc];
-    bool behind_header = hak_cfg_mf2_header != 0 && bytes > hak_cfg_pow2_above_bytes &&
-                         bytes <= HAK_SC_POW2_MAX_BYTES && hak_is_pow2(bytes);
+    bool behind_header =
+        bytes > hak_cfg_pow2_above_bytes && bytes <= HAK_SC_POW2_MAX_BYTES && hak_is_pow2(bytes);
     return (bytes & (align - 1)) == 0 && !(behind_header && align > (size_t)hak_cfg_mf2_header);
 }
 
-unsigned hak_sc_of_aligned(size_t size, size_t align) {
-    size_t need = size < align ? align : size;
-    if (need > HAK_SC_MAX_BYTES) {
-        return 0;
-    }
-    /* The next power of two fits always, so at most 8 steps. */
-    unsigned sc = hak_sc_of(need);
-    while (!hak_sc_is_aligned(sc, align)) {
+unsigned hak_sc_of_aligned_with_header(size_t size, size_t align) {
+    unsigned sc = hak_sc_of(size);
+    /* The largest class fits always. */
+    while (!hak_is_aligned_behind_header(sc, align)) {
         sc++;
     }
     return sc;

@@ -106,10 +106,22 @@ static inline uint32_t hak_sc_slab_blocks(unsigned sc) {
     return hak_sc_units(sc) * HAK_UNIT_BYTES / hak_sc_bytes[sc];
 }
 
+/* hak_sc_of_aligned where pages of a mid backend have headers. */
+unsigned hak_sc_of_aligned_with_header(size_t size, size_t align);
+
 /* Smallest class that holds `size` with every block aligned to `align` (a power of two up to
  * 65536), or 0 if none. A slab begins at a multiple of 64 KiB, so blocks are aligned when their
- * size is a multiple of `align`. */
-unsigned hak_sc_of_aligned(size_t size, size_t align);
+ * size is a multiple of `align`. So is the size rounded up to one, and its class: where classes are
+ * further apart than `align` all of them are multiples of it, and where they are closer the rounded
+ * size is a class itself. */
+static inline unsigned hak_sc_of_aligned(size_t size, size_t align) {
+    if (size > HAK_SC_MAX_BYTES || align > HAK_UNIT_BYTES) {
+        return 0;
+    }
+    size_t rounded = (size + (size == 0) + align - 1) & (0 - align);
+    return hak_cfg_mf2_header != 0 ? hak_sc_of_aligned_with_header(rounded, align)
+                                   : hak_sc_of(rounded);
+}
 
 #ifdef __cplusplus
 }

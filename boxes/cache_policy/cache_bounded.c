@@ -6,7 +6,7 @@
  */
 #include "base/attr.h"
 #include "boxes/cache_policy/cache_policy.h"
-#include "boxes/flush/flush_inl.h"
+#include "boxes/flush/flush.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
@@ -116,10 +116,21 @@ void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
     mine->overflowed[sc >> 6] |= 1ull << (sc & 63);
 }
 
+/* How many blocks leave a full bin at once: a part of it, so that the frees that follow find room
+ * and the next malloc finds a block, and not so many that one free takes long. */
+static uint32_t hak_overflow_batch(const hak_heap_t *mine, unsigned sc) {
+    enum { PART = 4, MOST = 256 };
+    uint32_t batch = mine->bin_cap[sc] / PART;
+    return batch < 1 ? 1 : batch > MOST ? MOST : batch;
+}
+
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+    hak_bin_t *bin = &hak_tls.bin[sc];
     hak_cache_policy_note_overflow_owner(mine, sc);
+    hak_block_link(block, bin->head);
+    bin->head = block;
     hak_owner_lock_take_owner(&mine->lock);
-    hak_flush_put_back(mine, block, sc);
-    hak_count_add(&mine->counters.flushed_blocks, 1);
+    uint32_t sent = hak_flush_list_locked(mine, sc, &bin->head, hak_overflow_batch(mine, sc));
+    bin->room += (int32_t)sent - 1;
     hak_owner_lock_drop_owner(&mine->lock);
 }

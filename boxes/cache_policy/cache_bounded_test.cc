@@ -39,25 +39,46 @@ class CacheBounded : public ::testing::Test {
     }
 };
 
-TEST_F(CacheBounded, RefusedBlockGoesBackToItsSlab) {
+TEST_F(CacheBounded, QuarterOfAFullBinGoesBackToItsSlabs) {
     hak_testing::OwnHeap mine;
     hak_slab_t *slab = NewSlab(mine.get(), kClass);
     std::vector<hak_block_t *> blocks = CarveAll(mine.get(), slab);
     uint64_t before = Flushed(mine.get());
+    uint32_t first = hak_tls_sll_first_cap(hak_sc_bytes[kClass]);
+    uint32_t batch = first / 4;
+    ASSERT_GE(batch, 2u);
     size_t i = 0;
     while (hak_tls_sll_push_class(kClass, blocks[i])) {
         i++;
     }
-    EXPECT_EQ(i, (size_t)hak_tls_sll_first_cap(hak_sc_bytes[kClass]));
+    EXPECT_EQ(i, (size_t)first);
     hak_cache_policy_overflow_owner(mine.get(), blocks[i], kClass);
-    EXPECT_EQ(slab->free, blocks[i]);
-    EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap - 1) << "blocks in the bin count as used";
-    EXPECT_EQ(hak_tls.bin[kClass].room, 0) << "full, and no more than full";
-    EXPECT_EQ(Flushed(mine.get()), before + 1);
+    EXPECT_EQ(slab->free, blocks[i]) << "the newest blocks go";
+    EXPECT_EQ(hak_tls.bin[kClass].head, blocks[i - batch]);
+    EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap - batch) << "those in the bin count as used";
+    EXPECT_EQ((uint32_t)hak_tls.bin[kClass].room, batch - 1);
+    EXPECT_EQ(Flushed(mine.get()), before + batch);
     EXPECT_NE(mine.get()->overflowed[0] & 1ull << kClass, 0u);
     for (i++; i < blocks.size(); i++) {
-        ASSERT_FALSE(hak_tls_sll_push_class(kClass, blocks[i]));
-        hak_cache_policy_overflow_owner(mine.get(), blocks[i], kClass);
+        if (!hak_tls_sll_push_class(kClass, blocks[i])) {
+            hak_cache_policy_overflow_owner(mine.get(), blocks[i], kClass);
+        }
+        EXPECT_GE(hak_tls.bin[kClass].room, 0);
+        EXPECT_EQ(hak_testing::Blocks(hak_tls.bin[kClass].head).size() +
+                      (size_t)hak_tls.bin[kClass].room,
+                  (size_t)first);
+    }
+}
+
+TEST_F(CacheBounded, BinWithoutRoomSendsEachBlock) {
+    SetOption(HAK_OPTION_TINY_TLS_SLL, 0);
+    hak_testing::OwnHeap mine;
+    hak_slab_t *slab = NewSlab(mine.get(), kClass);
+    for (hak_block_t *block : CarveAll(mine.get(), slab)) {
+        ASSERT_FALSE(hak_tls_sll_push_class(kClass, block));
+        hak_cache_policy_overflow_owner(mine.get(), block, kClass);
+        EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
+        EXPECT_EQ(hak_tls.bin[kClass].room, 0);
     }
 }
 

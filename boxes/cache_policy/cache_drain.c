@@ -2,7 +2,7 @@
  * free that reaches the interval is part of what is drained, so after it the bin is empty.
  */
 #include "boxes/cache_policy/cache_policy.h"
-#include "boxes/flush/flush_inl.h"
+#include "boxes/flush/flush.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
@@ -76,20 +76,6 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
     hak_note_most(mine, sc, drains ? (uint64_t)mine->bin_cap[sc] + count : UINT32_MAX);
 }
 
-/* Gives up to `most` blocks of the list back. Owner lock held. Returns the rest of it. */
-static hak_block_t *hak_drain_list(hak_heap_t *mine, unsigned sc, hak_block_t *list,
-                                   uint64_t most) {
-    uint64_t count = 0;
-    while (list != NULL && count < most) {
-        hak_block_t *next = hak_block_next(list);
-        hak_flush_put_back(mine, list, sc);
-        list = next;
-        count++;
-    }
-    hak_count_add(&mine->counters.flushed_blocks, count);
-    return list;
-}
-
 void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
     mine->bin_cap[sc] = hak_room(sc); /* options may have changed */
     hak_tls.bin[sc].room = (int32_t)mine->bin_cap[sc];
@@ -105,8 +91,9 @@ void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsig
         return; /* 2^31 frees, and no drain is wanted */
     }
     uint64_t batch = hak_option(HAK_OPTION_TINY_SLL_DRAIN_BATCH);
+    bool all = batch == 0 || batch > UINT32_MAX || !keeps;
     hak_owner_lock_take_owner(&mine->lock);
-    bin->head = hak_drain_list(mine, sc, bin->head, batch == 0 || !keeps ? UINT64_MAX : batch);
+    (void)hak_flush_list_locked(mine, sc, &bin->head, all ? UINT32_MAX : (uint32_t)batch);
     hak_count_add(&mine->counters.cache_drains, keeps);
     hak_owner_lock_drop_owner(&mine->lock);
 }

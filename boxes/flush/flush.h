@@ -14,8 +14,13 @@
 extern "C" {
 #endif
 
+/* Sends up to `most` blocks at the front of `*list`, all of the class, to their slabs; `*list` is
+ * then the rest. Returns how many went. Neighbours in the list that lie in one slab go together:
+ * a burst of frees costs a few instructions for each block. Owner lock of `mine` held: whose a slab
+ * is cannot change if it is ours, and does not matter if it is not. */
+uint32_t hak_flush_list_locked(hak_heap_t *mine, unsigned sc, hak_block_t **list, uint32_t most);
 /* Empties every bin that holds blocks of slabs and sends every open batch. An emptied bin has room
- * for bin_cap blocks. hak_flush_put_back, for one block, is in flush_inl.h. */
+ * for bin_cap blocks. */
 void hak_flush_all_owner(hak_heap_t *mine);
 /* Empties the bins whose first block is the same as at the call before, `delay_ms` or more ago: the
  * thread does without that class, and what it keeps may be all that keeps slabs in use. A bin that

@@ -6,7 +6,6 @@
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/testing/engine.h"
 extern "C" {
-#include "boxes/flush/flush_inl.h"
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
 
@@ -42,7 +41,10 @@ TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
         hak_slab_t *slab = NewSlab(other_, kClass);
         std::vector<hak_block_t *> blocks = CarveAll(other_, slab);
         hak_owner_lock_take_guest(&mine.get()->lock);
-        hak_flush_put_back(mine.get(), blocks[0], kClass);
+        hak_block_link(blocks[0], nullptr);
+        hak_block_t *list = blocks[0];
+        EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, 5), 1u);
+        EXPECT_EQ(list, nullptr);
         hak_owner_lock_drop_guest(&mine.get()->lock);
         EXPECT_EQ(slab->free, nullptr) << "the list belongs to its owner alone";
         hak_free_remote_flush(mine.get());
@@ -57,6 +59,38 @@ TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
         EXPECT_EQ(hak_load_rlx(&mine.get()->batched_bytes), 0u);
         EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, blocks.size());
     }
+}
+
+/* Three runs: four blocks of a, three of b, one of a again. */
+TEST_F(Flush, NeighboursOfOneSlabGoTogether) {
+    hak_testing::OwnHeap mine;
+    hak_slab_t *slab[2] = {NewSlab(mine.get(), kClass), NewSlab(mine.get(), kClass)};
+    std::vector<hak_block_t *> a = hak_testing::Carve(mine.get(), slab[0], 5);
+    std::vector<hak_block_t *> b = hak_testing::Carve(mine.get(), slab[1], 4);
+    std::vector<hak_block_t *> order = {a[0], a[1], a[2], a[3], b[0], b[1], b[2], a[4]};
+    for (size_t i = 0; i < order.size(); i++) {
+        hak_block_link(order[i], i + 1 < order.size() ? order[i + 1] : nullptr);
+    }
+    hak_block_t *list = order[0];
+    uint64_t before = Flushed(mine);
+    hak_owner_lock_take_guest(&mine.get()->lock);
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, 6), 6u);
+    EXPECT_EQ(list, b[2]) << "the rest of a run stays";
+    EXPECT_EQ(hak_testing::Blocks(slab[0]->free),
+              (std::vector<hak_block_t *>{a[0], a[1], a[2], a[3]}));
+    EXPECT_EQ(hak_testing::Blocks(slab[1]->free), (std::vector<hak_block_t *>{b[0], b[1]}));
+    EXPECT_EQ(hak_load_rlx(&slab[0]->used), 1u);
+    EXPECT_EQ(hak_load_rlx(&slab[1]->used), 2u);
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, UINT32_MAX), 2u);
+    EXPECT_EQ(list, nullptr);
+    EXPECT_EQ(Flushed(mine), before + 8);
+    EXPECT_EQ(hak_testing::SlabsOf(mine.get(), kClass), 1u) << "the empty one was retired";
+    list = b[3];
+    hak_block_link(b[3], nullptr);
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, 0), 0u);
+    EXPECT_EQ(list, b[3]);
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, 1), 1u);
+    hak_owner_lock_drop_guest(&mine.get()->lock);
 }
 
 TEST_F(Flush, BinThatStoodStillIsIdle) {

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/* hak_free_local_push_owner, for one block, is in free_local_inl.h. */
+/* hak_free_local_push_run_owner, for blocks whose last one is known, is in free_local_inl.h. */
 
 /* The first block came back to a full slab, or the last one to any: lists or retires it. `used` is
  * its new count. */

@@ -32,7 +32,7 @@ class FreeLocal : public ::testing::Test {
         hak_heap_release_mt(heap_);
     }
     void Push(hak_slab_t *slab, hak_block_t *block) {
-        hak_free_local_push_owner(heap_, slab, block);
+        hak_free_local_push_run_owner(heap_, slab, block, block, 1);
     }
     void PushAll(hak_slab_t *slab, const std::vector<hak_block_t *> &blocks) {
         for (hak_block_t *block : blocks) {

@@ -56,19 +56,33 @@ void *hak_calls_reallocarray(void *block, size_t count, size_t size, const char 
     return hak_calls_realloc(block, bytes, call);
 }
 
-static void *hak_aligned(size_t align, size_t size) {
+static void *hak_aligned_slow(size_t align, size_t size) {
     return align <= HAK_BLOCK_ALIGN ? hak_gate_malloc(size) : hak_gate_aligned(align, size);
 }
 
-int hak_calls_posix_memalign(void **out, size_t align, size_t size) {
-    if (!hak_is_pow2(align) || align % sizeof(void *) != 0) {
-        return EINVAL;
-    }
+static void *hak_aligned(size_t align, size_t size) {
+    void *block = hak_gate_aligned_cached(align, size);
+    return hak_likely(block != NULL) ? block : hak_aligned_slow(align, size);
+}
+
+static hak_noinline int hak_posix_memalign_slow(void **out, size_t align, size_t size) {
     int saved = errno;
-    void *block = hak_aligned(align, size);
+    void *block = hak_aligned_slow(align, size);
     errno = saved;
     if (block == NULL) {
         return ENOMEM;
+    }
+    *out = block;
+    return 0;
+}
+
+int hak_calls_posix_memalign(void **out, size_t align, size_t size) {
+    if (hak_unlikely(!hak_is_pow2(align) || align < sizeof(void *))) {
+        return EINVAL;
+    }
+    void *block = hak_gate_aligned_cached(align, size);
+    if (hak_unlikely(block == NULL)) {
+        return hak_posix_memalign_slow(out, align, size);
     }
     *out = block;
     return 0;

@@ -13,11 +13,11 @@
 #include "front/gate/gate.h"
 #include "registry/registry_inl.h"
 
-/* Pops the bin at `offset`, which is that of `size`. */
-hak_inline void *hak_gate_take(size_t size, size_t offset) {
+/* Pops the bin at `offset`. NULL if it is empty: nothing has changed then. */
+hak_inline void *hak_gate_take_cached(size_t offset) {
     hak_block_t *block = hak_tls_sll_pop(hak_tls_sll_bin(hak_tls_sll_self(), offset));
     if (hak_unlikely(block == NULL)) {
-        return hak_gate_alloc_slow(size);
+        return NULL;
     }
     if (hak_cfg_check_double_free) {
         hak_block_set_mark(block, 0);
@@ -29,6 +29,12 @@ hak_inline void *hak_gate_take(size_t size, size_t offset) {
     return block;
 }
 
+/* The same with a refill; the bin is that of `size`. */
+hak_inline void *hak_gate_take(size_t size, size_t offset) {
+    void *block = hak_gate_take_cached(offset);
+    return hak_likely(block != NULL) ? block : hak_gate_alloc_slow(size);
+}
+
 /* A block of at least `size` bytes. NULL with errno ENOMEM. */
 hak_inline void *hak_gate_malloc(size_t size) {
     if (hak_likely(size <= HAK_SC_SMALL_MAX_BYTES)) {
@@ -38,6 +44,14 @@ hak_inline void *hak_gate_malloc(size_t size) {
         return hak_gate_take(size, hak_dyn_class_mid_offset(size));
     }
     return hak_gate_alloc_slow(size);
+}
+
+/* A block aligned to `align`, a power of two, if the thread has one at hand, else NULL. */
+hak_inline void *hak_gate_aligned_cached(size_t align, size_t size) {
+    if (hak_cfg_mid_dyn || size > HAK_SC_MAX_BYTES || align > HAK_UNIT_BYTES) {
+        return NULL;
+    }
+    return hak_gate_take_cached((size_t)hak_sc_of_aligned(size, align) << HAK_BIN_SHIFT);
 }
 
 /* True if the block is of a slab of the thread's own heap; `*bin` is then the bin of its class. The

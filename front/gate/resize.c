@@ -31,18 +31,8 @@ void *hak_gate_aligned(size_t align, size_t size) {
     }
     if (size <= HAK_SC_MAX_BYTES && align <= HAK_UNIT_BYTES) {
         unsigned sc = hak_sc_of_aligned(size, align);
-        hak_block_t *block = hak_tls_sll_pop_class(sc);
-        if (block == NULL) {
-            return hak_gate_alloc_class(sc);
-        }
-        if (hak_cfg_check_double_free) {
-            hak_block_set_mark(block, 0);
-        }
-        if (hak_cfg_stats) {
-            hak_gate_count_call(HAK_CALL_MALLOC);
-        }
-        hak_unpoison(block, hak_sc_bytes[sc]);
-        return block;
+        void *block = hak_gate_take_cached((size_t)sc << HAK_BIN_SHIFT);
+        return block != NULL ? block : hak_gate_alloc_class(sc);
     }
     bool zeroed;
     return hak_gate_alloc_large(size, align, &zeroed);
