@@ -12,6 +12,7 @@ import argparse
 import csv
 import html
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -81,8 +82,10 @@ def plot(found, names, sizes):
     """Lines over the size, with a legend beside them; black on white or white on black."""
     width, height, left, top, right, bottom = 760, 340, 50, 40, 130, 40
     ratios = {n: [middle(found, n, s, 0) * 2**20 / (LIVE * s) for s in sizes] for n in names}
-    low = 1.0
-    high = min(max(max(line) for line in ratios.values()), 1.6)
+    low, step = 1.0, 0.05
+    most = min(max(max(line) for line in ratios.values()), 1.6)
+    steps = math.ceil((most - low) / step - 1e-9)
+    high = low + steps * step
     first, last = sizes[0], sizes[-1]
 
     def at(size, ratio):
@@ -97,9 +100,8 @@ def plot(found, names, sizes):
            "stroke-width:2}@media(prefers-color-scheme:dark){text{fill:#eee}line{stroke:#555}}"
            "</style>",
            '<text x="%d" y="18">%s</text>' % (left, title)]
-    steps = 6
     for i in range(steps + 1):
-        ratio = low + (high - low) * i / steps
+        ratio = low + i * step
         y = at(first, ratio)[1]
         out.append('<line x1="%d" y1="%s" x2="%d" y2="%s"/>' % (left, y, width - right, y))
         out.append('<text x="%d" y="%s" text-anchor="end">%.2f</text>' % (left - 6, y, ratio))
