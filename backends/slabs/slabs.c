@@ -13,7 +13,6 @@
 #include "boxes/refill/refill.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "config/hak_config.h"
-#include "core/dyn_class/dyn_class.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
@@ -172,19 +171,14 @@ static void hak_fork_drop(bool in_child) {
         }
         hak_slot_pool_each(hak_queue_again, NULL);
     }
-    if (!hak_cfg_mid_dyn) {
-        hak_dyn_class_fork_drop();
-    }
     hak_slot_pool_fork_drop();
     hak_exact_sizes_fork_drop();
 }
 
+/* The lock of core/dyn_class is free then: it is taken under these two or a heap's alone. */
 static void hak_fork_take(void) {
     hak_exact_sizes_fork_take();
     hak_slot_pool_fork_take();
-    if (!hak_cfg_mid_dyn) { /* else that is another backend's */
-        hak_dyn_class_fork_take();
-    }
 }
 
 const hak_backend_t hak_backend_slabs = {

@@ -2,6 +2,9 @@
 // stay what they are; new ones have the smallest class that holds them.
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -247,6 +250,55 @@ TEST_F(T29_Exact, ThreadsWhileSizesChange) {
     changer.join();
     for (std::atomic<void *> &block : shared) {
         hak_test.free(block);
+    }
+}
+
+// A child that is made while other threads open slabs and change sizes must do both itself: a lock
+// that one of them held would hang it.
+TEST_F(T29_Exact, ForkWhileSizesChange) {
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 2; t++) {
+        threads.emplace_back([&stop, t] {
+            hak_random_t random = {t + 1};
+            while (!stop) {
+                std::vector<void *> blocks(200 + hak_random_below(&random, 300));
+                for (void *&block : blocks) {
+                    block = hak_test.malloc(t == 0 ? 528 : 272);
+                }
+                for (void *block : blocks) {
+                    hak_test.free(block);
+                }
+                (void)set_sizes(hak_random_below(&random, 2) == 0 ? "528" : "272,1008");
+                (void)hak_option_set("exact_auto", hak_random_below(&random, 2) == 0 ? "0" : "1");
+                (void)hak_test_stats();
+            }
+        });
+    }
+    unsigned long children = std::max(hak_test_scaled(40), 5ul);
+    for (unsigned long i = 0; i < children; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            std::vector<void *> blocks(2000);
+            for (void *&block : blocks) {
+                block = hak_test.malloc(528);
+            }
+            bool good = set_sizes("592") == 0;
+            void *block = hak_test.malloc(592);
+            good = good && hak_good_size(592) == 592 && hak_test.usable_size(block) >= 592;
+            for (void *each : blocks) {
+                hak_test.free(each);
+            }
+            _exit(good ? 0 : 1);
+        }
+        int status = -1;
+        ASSERT_EQ(child, waitpid(child, &status, 0));
+        ASSERT_EQ(0, status) << i;
+    }
+    stop = true;
+    for (std::thread &thread : threads) {
+        thread.join();
     }
 }
 
