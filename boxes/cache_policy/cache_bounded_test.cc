@@ -10,6 +10,7 @@
 #include "boxes/testing/engine.h"
 #include "core/options/options.h"
 extern "C" {
+#include "boxes/cache_policy/cache_policy_inl.h"
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
 
@@ -58,6 +59,26 @@ TEST_F(CacheBounded, RefusedBlockGoesBackToItsSlab) {
         ASSERT_FALSE(hak_tls_sll_push_class(kClass, blocks[i]));
         hak_cache_policy_overflow_owner(mine.get(), blocks[i], kClass);
     }
+}
+
+/* Blocks of others' slabs stay with a thread that allocates the class, while there is room and if
+ * no neighbour shares a cache line with them. */
+TEST_F(CacheBounded, KeepsBlocksOfOthers) {
+    hak_testing::OwnHeap mine;
+    hak_heap_t *heap = mine.get();
+    heap->keeps_remote[0] = heap->keeps_remote[1] = 0;
+    EXPECT_FALSE(hak_cache_policy_keeps_remote_owner(heap, kClass)) << "it has none of its own";
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        hak_cache_policy_has_slabs_owner(heap, sc);
+        bool own_lines = hak_sc_bytes[sc] % 64 == 0 || hak_sc_bytes[sc] > 128;
+        EXPECT_EQ(hak_cache_policy_keeps_remote_owner(heap, sc), own_lines) << sc;
+    }
+    int32_t room = hak_tls.bin[kClass].room;
+    EXPECT_EQ(heap->overflowed[0] >> kClass & 1u, 0u);
+    hak_tls.bin[kClass].room = 0;
+    EXPECT_FALSE(hak_cache_policy_keeps_remote_owner(heap, kClass));
+    EXPECT_EQ(heap->overflowed[0] >> kClass & 1u, 1u) << "the bin may grow once it runs dry";
+    hak_tls.bin[kClass].room = room;
 }
 
 /* One refill: the block and then the bin's. */

@@ -41,6 +41,7 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
         hak_slab_set_heap_owner(slab, mine, mine->tag | sc << HAK_BIN_SHIFT);
         hak_count_add(&mine->counters.slabs_made, 1);
     }
+    hak_cache_policy_has_slabs_owner(mine, sc);
     hak_heap_list_owner(mine, slab, true);
     return slab;
 }
