@@ -61,8 +61,8 @@ TEST_F(CacheBounded, RefusedBlockGoesBackToItsSlab) {
     }
 }
 
-/* Blocks of others' slabs stay with a thread that allocates the class, while there is room and if
- * no neighbour shares a cache line with them. */
+/* Blocks of others' slabs stay with a thread that allocates the class, if no neighbour shares a
+ * cache line with them: small ones in an empty bin, others while there is room. */
 TEST_F(CacheBounded, KeepsBlocksOfOthers) {
     hak_testing::OwnHeap mine;
     hak_heap_t *heap = mine.get();
@@ -72,6 +72,10 @@ TEST_F(CacheBounded, KeepsBlocksOfOthers) {
         hak_cache_policy_has_slabs_owner(heap, sc);
         bool own_lines = hak_sc_bytes[sc] % 64 == 0 || hak_sc_bytes[sc] > 128;
         EXPECT_EQ(hak_cache_policy_keeps_remote_owner(heap, sc), own_lines) << sc;
+        hak_block_t other = {};
+        hak_tls.bin[sc].head = &other;
+        EXPECT_EQ(hak_cache_policy_keeps_remote_owner(heap, sc), hak_sc_bytes[sc] > 1024) << sc;
+        hak_tls.bin[sc].head = nullptr;
     }
     int32_t room = hak_tls.bin[kClass].room;
     EXPECT_EQ(heap->overflowed[0] >> kClass & 1u, 0u);

@@ -221,9 +221,9 @@ static bool hak_is_own(uint32_t tag) { return tag - hak_tls.tag < HAK_TAG_CLASSE
 
 /* True if a block starts at `address`, which has this tag. In a slab of one unit the divisor tells;
  * it is 0 for other classes. False: look closer. */
-static bool hak_starts(uintptr_t address, unsigned sc) {
+hak_inline bool hak_starts(uintptr_t address, unsigned sc) {
     uint32_t divisor = hak_sc_divisor[sc];
-    if ((uint16_t)address * divisor < divisor) {
+    if (hak_likely((uint16_t)address * divisor < divisor)) {
         return true;
     }
     const hak_backend_t *backend = hak_route[sc];
@@ -274,14 +274,8 @@ static bool hak_free_fast(hak_block_t *block) {
     return hak_free_block(block, tag, sc);
 }
 
-hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+static hak_noinline void hak_free_other(void *address, const char *call) {
     if (address == NULL) {
-        return;
-    }
-    if (hak_keep(address)) {
-        if (hak_cfg_stats) {
-            hak_gate_count_call(HAK_CALL_FREE);
-        }
         return;
     }
     int saved = errno;
@@ -309,4 +303,12 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
         hak_gate_count_call(HAK_CALL_FREE);
     }
     errno = saved;
+}
+
+hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+    if (!hak_keep(address)) {
+        hak_free_other(address, call);
+    } else if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_FREE);
+    }
 }
