@@ -33,6 +33,7 @@ enum {
     HAK_UNIT_SHIFT = 16, /* the registry's grain: 64 KiB */
     HAK_UNIT_BYTES = 1 << HAK_UNIT_SHIFT,
     HAK_SC_SMALL_MAX_BYTES = 1024, /* up to here a table gives the class */
+    HAK_SC_SMALL_MAX = 32,         /* and this is the last class of the table */
     HAK_SC_MAX_BYTES = 65536,      /* largest block of a slab */
     HAK_SC_POW2_MAX_BYTES = 32768, /* largest block of a mid backend */
     HAK_SC_FIXED = 80,             /* classes 1..80 */

@@ -34,6 +34,7 @@ TEST(SizeClass, BlocksAre16BytesApartUpTo128AndMultiplesOf16Above) {
         ASSERT_EQ(hak_sc_bytes[sc] % 16, 0u) << sc;
         ASSERT_GT(hak_sc_bytes[sc], hak_sc_bytes[sc - 1]) << sc;
     }
+    EXPECT_EQ(hak_sc_bytes[HAK_SC_SMALL_MAX], (uint32_t)HAK_SC_SMALL_MAX_BYTES);
     EXPECT_EQ(hak_sc_bytes[HAK_SC_FIXED], (uint32_t)HAK_SC_MAX_BYTES);
 }
 

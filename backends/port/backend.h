@@ -84,6 +84,9 @@ typedef struct hak_backend {
      * `max_calls` system calls. Returns the bytes. `mine` is the caller's heap or NULL. */
     size_t (*purge)(hak_heap_t *mine, const hak_purge_order_t *order);
     bool (*has_garbage)(void); /* a hint: purge may find something, now or later */
+    /* True if a block of the class that was handed out starts at `address`, an address in memory of
+     * this backend. False may mean that `describe` has to tell. NULL: always. */
+    bool (*starts)(uintptr_t address, unsigned sc);
     /* False if the address is not in memory of this backend. */
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);

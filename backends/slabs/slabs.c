@@ -62,6 +62,13 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
                                   order->keep_bytes);
 }
 
+static bool hak_starts(uintptr_t address, unsigned sc) {
+    uint32_t slab_bytes = hak_sc_units(sc) << HAK_UNIT_SHIFT;
+    uint32_t offset = (uint32_t)address & (slab_bytes - 1);
+    uint32_t bytes = hak_sc_bytes[sc];
+    return offset % bytes == 0 && slab_bytes - offset >= bytes;
+}
+
 static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
     hak_slab_t *slab = hak_slab_of(address);
     if (slab == NULL) {
@@ -193,6 +200,7 @@ const hak_backend_t hak_backend_slabs = {
     .thread_exit = hak_thread_exit,
     .purge = hak_purge,
     .has_garbage = hak_slot_pool_has_dirty,
+    .starts = hak_starts,
     .describe = hak_describe,
     .stats = hak_stats,
     .fork_take = hak_fork_take,

@@ -111,6 +111,19 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
     }
 }
 
+/* Neighbours of a smaller block may share its cache line with the thread that it came from. */
+static bool hak_has_own_lines(unsigned sc) {
+    uint32_t bytes = hak_dyn_class_bytes(sc);
+    return bytes >= 2 * HAK_CACHE_LINE || bytes % HAK_CACHE_LINE == 0;
+}
+
+/* Not of an exact size: the bin's may be another one. */
+void hak_cache_policy_has_slabs_owner(hak_heap_t *mine, unsigned sc) {
+    if (sc <= HAK_SC_FIXED && hak_has_own_lines(sc)) {
+        mine->keeps_remote[sc >> 6] |= 1ull << (sc & 63);
+    }
+}
+
 void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
     hak_tls.bin[sc].room++;
     mine->overflowed[sc >> 6] |= 1ull << (sc & 63);

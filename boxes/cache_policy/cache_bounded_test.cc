@@ -11,6 +11,7 @@
 #include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
 extern "C" {
+#include "boxes/cache_policy/cache_policy_inl.h"
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
 
@@ -80,6 +81,30 @@ TEST_F(CacheBounded, BinWithoutRoomSendsEachBlock) {
         EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
         EXPECT_EQ(hak_tls.bin[kClass].room, 0);
     }
+}
+
+/* Blocks of others' slabs stay with a thread that allocates the class, if no neighbour shares a
+ * cache line with them: small ones in an empty bin, others while there is room. */
+TEST_F(CacheBounded, KeepsBlocksOfOthers) {
+    hak_testing::OwnHeap mine;
+    hak_heap_t *heap = mine.get();
+    heap->keeps_remote[0] = heap->keeps_remote[1] = 0;
+    EXPECT_FALSE(hak_cache_policy_keeps_remote_owner(heap, kClass)) << "it has none of its own";
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        hak_cache_policy_has_slabs_owner(heap, sc);
+        bool own_lines = hak_sc_bytes[sc] % 64 == 0 || hak_sc_bytes[sc] > 128;
+        EXPECT_EQ(hak_cache_policy_keeps_remote_owner(heap, sc), own_lines) << sc;
+        hak_block_t other = {};
+        hak_tls.bin[sc].head = &other;
+        EXPECT_EQ(hak_cache_policy_keeps_remote_owner(heap, sc), hak_sc_bytes[sc] > 1024) << sc;
+        hak_tls.bin[sc].head = nullptr;
+    }
+    int32_t room = hak_tls.bin[kClass].room;
+    EXPECT_EQ(heap->overflowed[0] >> kClass & 1u, 0u);
+    hak_tls.bin[kClass].room = 0;
+    EXPECT_FALSE(hak_cache_policy_keeps_remote_owner(heap, kClass));
+    EXPECT_EQ(heap->overflowed[0] >> kClass & 1u, 1u) << "the bin may grow once it runs dry";
+    hak_tls.bin[kClass].room = room;
 }
 
 /* One refill: the block and then the bin's. */

@@ -94,6 +94,7 @@ hak_heap_t *hak_heap_acquire_mt(void) {
     if (heap != NULL) {
         hak_store_rlx(&heap->idle, 0); /* relaxed: a hint to adoption */
         hak_store_rlx(&heap->active_ms, hak_os_now_ms());
+        hak_owner_lock_come_owner(&heap->lock);
     }
     hak_lock_drop(&hak_heaps.lock);
     return heap;
@@ -101,6 +102,7 @@ hak_heap_t *hak_heap_acquire_mt(void) {
 
 static void hak_push_idle_locked(hak_heap_t *heap) {
     hak_store_rlx(&heap->idle, 1); /* relaxed: a hint to adoption */
+    hak_owner_lock_leave_owner(&heap->lock);
     heap->next_idle = hak_heaps.idle;
     hak_heaps.idle = heap;
     hak_count_add(&hak_heaps.idle_count, 1);

@@ -72,6 +72,8 @@ typedef struct hak_heap {
     uint32_t spare_bytes[HAK_SC_SPARE];
     /* cache_policy: bit per class: its bin was full since its last refill */
     uint64_t overflowed[2];
+    /* cache_policy: bit per class: blocks of other heaps that the thread frees may go to the bin */
+    uint64_t keeps_remote[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */
     uint32_t cap_growth_bytes;
     /* thread: hak_tls_t of the thread that has the heap, 0: none or a guest */

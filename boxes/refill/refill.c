@@ -45,6 +45,7 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
         hak_cache_policy_resize_owner(mine, sc, hak_slab_block_bytes(slab))) {
         mine->carve_step[sc] = 1;
     }
+    hak_cache_policy_has_slabs_owner(mine, sc);
     hak_heap_list_owner(mine, slab, true);
     return slab;
 }

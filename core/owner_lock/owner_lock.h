@@ -7,10 +7,15 @@
  * expedited membarrier, both sides use sequentially consistent operations instead. Rejected: a
  * plain mutex per heap costs an atomic swap (8-10 ns) on each refill and each overflowing free.
  *
+ * While a heap has no owner its lock is vacant: a guest then spares itself the membarrier, which
+ * interrupts every processor that runs a thread of the process. The next owner says with a
+ * sequentially consistent store that it is there, before it enters for the first time.
+ *
  * Owns       hak_owner_lock_t and the process-wide choice of barrier.
  * Threads    *_owner: only the one thread that owns the heap. *_guest: any other thread, or the
  *            owner itself while it is not inside.
  * Invariant  the owner is inside (busy, no revoke seen), or one guest is (revoke), never both.
+ *            Nobody enters as owner while `vacant`.
  * Layer      2 (core). Uses base, backends/os, core/lock (ranks).
  */
 #ifndef HAK_CORE_OWNER_LOCK_OWNER_LOCK_H_
@@ -26,7 +31,8 @@ extern "C" {
 
 typedef struct {
     hak_a32_t busy;   /* written by the owner */
-    hak_a32_t revoke; /* written by guests: 0 or 1 */
+    hak_a32_t revoke; /* 0: no guest, 1: a guest, written by guests; 2: and the owner waits */
+    hak_a32_t vacant; /* 1: there is no owner; written by the owner that leaves or comes */
 } hak_owner_lock_t;
 
 /* Chooses the barrier. Once, before any lock is used by two threads, and again in the child of a
@@ -35,6 +41,11 @@ void hak_owner_lock_init(void);
 
 /* hak_owner_lock_take_owner and hak_owner_lock_drop_owner are in owner_lock_inl.h: every refill
  * executes them. */
+
+/* The owner leaves for good: from outside the lock, nobody enters as owner after it. */
+void hak_owner_lock_leave_owner(hak_owner_lock_t *lock);
+/* An owner comes, the first one or after another has left; it may enter then. */
+void hak_owner_lock_come_owner(hak_owner_lock_t *lock);
 
 /* False if the owner is inside or another guest is. */
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock);

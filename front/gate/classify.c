@@ -8,45 +8,42 @@
 #include "front/gate/gate_inl.h"
 #include "front/gate/gate_internal.h"
 
-static hak_classified_t hak_invalid(hak_classified_t c, hak_error_t error) {
-    c.kind = HAK_KIND_INVALID;
-    c.error = error;
-    return c;
+static void hak_set_invalid(hak_classified_t *c, hak_error_t error) {
+    c->kind = HAK_KIND_INVALID;
+    c->error = error;
 }
 
-static hak_classified_t hak_classify_block(hak_classified_t c, uintptr_t address) {
-    c.sc = (c.tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
-    if (!hak_route[c.sc]->describe(address, &c.info)) {
+static void hak_classify_block(hak_classified_t *c, uintptr_t address) {
+    c->sc = (c->tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
+    if (!hak_route[c->sc]->describe(address, &c->info)) {
         /* the tail of a slab, too short for a block */
-        return hak_invalid(c, HAK_ERROR_UNALLOCATED);
+        hak_set_invalid(c, HAK_ERROR_UNALLOCATED);
+    } else if (!c->info.handed_out) {
+        hak_set_invalid(c, HAK_ERROR_UNALLOCATED);
+    } else if (c->info.block != address) {
+        hak_set_invalid(c, HAK_ERROR_INTERIOR);
+    } else if (hak_cfg_check_double_free &&
+               hak_block_mark((const hak_block_t *)address) == hak_registry_mark(address)) {
+        hak_set_invalid(c, HAK_ERROR_DOUBLE_FREE);
+    } else {
+        c->kind = HAK_KIND_BLOCK;
     }
-    if (!c.info.handed_out) {
-        return hak_invalid(c, HAK_ERROR_UNALLOCATED);
-    }
-    if (c.info.block != address) {
-        return hak_invalid(c, HAK_ERROR_INTERIOR);
-    }
-    if (hak_cfg_check_double_free &&
-        hak_block_mark((const hak_block_t *)address) == hak_registry_mark(address)) {
-        return hak_invalid(c, HAK_ERROR_DOUBLE_FREE);
-    }
-    c.kind = HAK_KIND_BLOCK;
-    return c;
 }
 
-hak_classified_t hak_gate_classify(const void *pointer) {
+void hak_gate_classify(const void *pointer, hak_classified_t *c) {
     uintptr_t address = (uintptr_t)pointer;
-    hak_classified_t c = {.tag = hak_registry_tag(address)};
-    if (c.tag >> HAK_TAG_OWNER_SHIFT != 0) {
-        return hak_classify_block(c, address);
+    *c = (hak_classified_t){.tag = hak_registry_tag(address)};
+    if (c->tag >> HAK_TAG_OWNER_SHIFT != 0) {
+        hak_classify_block(c, address);
+    } else if (hak_large_describe(address, &c->info)) {
+        c->kind = HAK_KIND_LARGE;
+        if (c->info.block != address || (c->tag != HAK_TAG_RUN && c->tag != HAK_TAG_HUGE)) {
+            hak_set_invalid(c, HAK_ERROR_INTERIOR);
+        }
+    } else {
+        c->info = (hak_block_info_t){0, 0, false};
+        hak_set_invalid(c, hak_registry_region(address) != NULL ? HAK_ERROR_FREED : HAK_ERROR_WILD);
     }
-    if (hak_large_describe(address, &c.info)) {
-        bool starts = c.info.block == address && (c.tag == HAK_TAG_RUN || c.tag == HAK_TAG_HUGE);
-        c.kind = HAK_KIND_LARGE;
-        return starts ? c : hak_invalid(c, HAK_ERROR_INTERIOR);
-    }
-    c.info = (hak_block_info_t){0, 0, false};
-    return hak_invalid(c, hak_registry_region(address) != NULL ? HAK_ERROR_FREED : HAK_ERROR_WILD);
 }
 
 /* Reports a pointer that is no live block. */
@@ -62,17 +59,20 @@ size_t hak_gate_usable(const void *block, const char *call) {
     if (block == NULL) {
         return 0;
     }
-    hak_classified_t c = hak_gate_classify(block);
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
     return hak_expect_live(&c, block, call) ? c.info.bytes : 0;
 }
 
 bool hak_gate_owns(const void *block) {
-    hak_classified_t c = hak_gate_classify(block);
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
     return c.kind != HAK_KIND_INVALID || (c.error == HAK_ERROR_DOUBLE_FREE && block != NULL);
 }
 
 const char *hak_gate_served_by(const void *block) {
-    hak_classified_t c = hak_gate_classify(block);
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
     switch (c.kind) {
     case HAK_KIND_BLOCK:
         return hak_slot_policy_serves(c.sc) ? hak_slot_policy_name : hak_route[c.sc]->name;
@@ -88,7 +88,8 @@ bool hak_gate_check_sized(const void *block, size_t size, size_t align, const ch
     if (block == NULL) {
         return true;
     }
-    hak_classified_t c = hak_gate_classify(block);
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
     if (!hak_expect_live(&c, block, call)) {
         return false;
     }

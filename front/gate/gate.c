@@ -6,6 +6,7 @@
 
 #include "backends/large/large.h"
 #include "backends/os/os.h"
+#include "boxes/cache_policy/cache_policy_inl.h"
 #include "boxes/exact_sizes/exact_sizes.h"
 #include "boxes/grain_hist/grain_hist.h"
 #include "core/dyn_class/dyn_class.h"
@@ -258,18 +259,58 @@ static uint32_t hak_tag(uintptr_t address) {
     return hak_registry_look_up(address, &tag) ? tag : hak_registry_find_tag(address);
 }
 
-/* The common cases of the slow side, without the full classification: a block of another thread,
- * or any block where there is no flat map, in a slab of one unit, where the divisor tells if it is
- * a block's start. */
-static bool hak_free_fast(hak_block_t *block) {
-    uint32_t tag = hak_tag((uintptr_t)block);
-    if (tag >> HAK_TAG_OWNER_SHIFT == 0 || (hak_check_all && tag - hak_tls.tag < HAK_TAG_CLASSES)) {
+static bool hak_is_own(uint32_t tag) { return tag - hak_tls.tag < HAK_TAG_CLASSES; }
+
+/* True if a block starts at `address`, which has this tag. In a slab of one unit the divisor tells;
+ * it is 0 for other classes. False: look closer. */
+hak_inline bool hak_starts(uintptr_t address, unsigned sc) {
+    uint32_t divisor = hak_sc_divisor[sc];
+    if (hak_likely((uint16_t)address * divisor < divisor)) {
+        return true;
+    }
+    if (hak_starts_exact(address, sc)) {
+        return true;
+    }
+    const hak_backend_t *backend = hak_route[sc];
+    return divisor == 0 && backend->starts != NULL && backend->starts(address, sc);
+}
+
+/* A block of another heap that the thread keeps, because it will soon want one: into its bin as if
+ * it were its own. What programs do whose threads come and go, or replace each other's blocks, so
+ * it is short: no list of another thread is touched, and the processor can look ahead to the next
+ * block. Where blocks are checked for interior pointers there is no flat map to look in. */
+hak_inline bool hak_keep(hak_block_t *block) {
+    hak_heap_t *mine = hak_tls.heap;
+    uint32_t tag;
+    if (mine == NULL || !hak_registry_look_up((uintptr_t)block, &tag) ||
+        tag >> HAK_TAG_OWNER_SHIFT == 0 || hak_is_own(tag)) {
         return false;
     }
     unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
-    uint32_t divisor = hak_sc_divisor[sc];
-    if ((uint16_t)(uintptr_t)block * divisor >= divisor &&
-        !hak_starts_exact((uintptr_t)block, sc)) {
+    if (!hak_cache_policy_keeps_remote_owner(mine, sc) || !hak_starts((uintptr_t)block, sc)) {
+        return false;
+    }
+    if (hak_cfg_check_double_free) {
+        uintptr_t mark = hak_registry_mark((uintptr_t)block);
+        if (hak_block_mark(block) == mark) {
+            return false;
+        }
+        hak_block_set_mark(block, mark);
+    }
+    hak_poison(block, hak_dyn_class_bytes(sc));
+    return hak_tls_sll_push_class(sc, block);
+}
+
+/* The common cases of the slow side, without the full classification: a block of another thread,
+ * or where there is no flat map any block in a slab of one unit. */
+static bool hak_free_fast(hak_block_t *block) {
+    uint32_t tag = hak_tag((uintptr_t)block);
+    unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
+    if (tag >> HAK_TAG_OWNER_SHIFT == 0 ||
+        (hak_is_own(tag) && (hak_check_all || hak_sc_divisor[sc] == 0))) {
+        return false;
+    }
+    if (!hak_starts((uintptr_t)block, sc)) {
         return false;
     }
     if (hak_cfg_check_double_free && hak_block_mark(block) == hak_registry_mark((uintptr_t)block)) {
@@ -278,7 +319,7 @@ static bool hak_free_fast(hak_block_t *block) {
     return hak_free_block(block, tag, sc);
 }
 
-hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+static hak_noinline void hak_free_other(void *address, const char *call) {
     if (address == NULL) {
         return;
     }
@@ -290,7 +331,8 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
         errno = saved;
         return;
     }
-    hak_classified_t c = hak_gate_classify(address);
+    hak_classified_t c;
+    hak_gate_classify(address, &c);
     if (c.kind == HAK_KIND_BLOCK) {
         (void)hak_free_block(address, c.tag, c.sc);
     } else if (c.kind == HAK_KIND_LARGE) {
@@ -306,4 +348,12 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
         hak_gate_count_call(HAK_CALL_FREE);
     }
     errno = saved;
+}
+
+hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+    if (!hak_keep(address)) {
+        hak_free_other(address, call);
+    } else if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_FREE);
+    }
 }

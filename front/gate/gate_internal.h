@@ -24,8 +24,10 @@ typedef struct {
     hak_block_info_t info; /* the block that holds the address; bytes 0 if unknown */
 } hak_classified_t;
 
-/* Classifies any address without dereferencing it, unless it is the start of a block of ours. */
-hak_classified_t hak_gate_classify(const void *address);
+/* Classifies any address without dereferencing it, unless it is the start of a block of ours. Fills
+ * `c` in place: a copy of it would have to wait until all writes before it have reached the cache,
+ * because it reads what smaller writes have just put there. */
+void hak_gate_classify(const void *address, hak_classified_t *c);
 
 /* A block of class `sc`, marked as in use. */
 void *hak_gate_alloc_class(unsigned sc);

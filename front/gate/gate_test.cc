@@ -74,7 +74,8 @@ class Gate : public ::testing::Test {
         (void)hak_gate_trim(0);
     }
     static void ExpectInvalid(const void *pointer, hak_error_t error, const char *what) {
-        hak_classified_t c = hak_gate_classify(pointer);
+        hak_classified_t c;
+        hak_gate_classify(pointer, &c);
         EXPECT_EQ(c.kind, HAK_KIND_INVALID) << what;
         EXPECT_EQ(c.error, error) << what;
         /* Every door reports it, once, and changes nothing. */
@@ -95,7 +96,8 @@ TEST_F(Gate, LiveBlocksOfEachKind) {
     for (size_t size : BorderSizes()) {
         char *block = Alloc(size);
         ASSERT_NE(block, nullptr);
-        hak_classified_t c = hak_gate_classify(block);
+        hak_classified_t c;
+        hak_gate_classify(block, &c);
         EXPECT_EQ(c.kind, size <= HAK_SC_MAX_BYTES ? HAK_KIND_BLOCK : HAK_KIND_LARGE) << size;
         EXPECT_EQ(c.info.block, (uintptr_t)block);
         EXPECT_GE(c.info.bytes, size);
@@ -141,7 +143,9 @@ TEST_F(Gate, PointersIntoBlocks) {
         for (size_t offset : offsets) {
             ExpectInvalid(block + offset, HAK_ERROR_INTERIOR, "interior");
             EXPECT_FALSE(hak_gate_owns(block + offset));
-            EXPECT_EQ(hak_gate_classify(block + offset).info.block, (uintptr_t)block);
+            hak_classified_t c;
+            hak_gate_classify(block + offset, &c);
+            EXPECT_EQ(c.info.block, (uintptr_t)block);
         }
         EXPECT_EQ(block[0], 3);
         EXPECT_EQ(block[size - 1], 3);
@@ -151,7 +155,8 @@ TEST_F(Gate, PointersIntoBlocks) {
 
 TEST_F(Gate, PlacesThatHoldNoBlock) {
     char *block = Alloc(40000);
-    hak_classified_t c = hak_gate_classify(block);
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
     uintptr_t slab = (uintptr_t)block & ~(uintptr_t)(16 * HAK_UNIT_BYTES - 1);
     uint32_t blocks = hak_sc_slab_blocks(c.sc), bytes = hak_sc_bytes[c.sc];
     ExpectInvalid((const void *)(slab + (blocks - 1) * (uintptr_t)bytes), HAK_ERROR_UNALLOCATED,
@@ -176,7 +181,8 @@ TEST_F(Gate, FreedBlocksAreFoundOnce) {
     ExpectInvalid(block, HAK_ERROR_DOUBLE_FREE, "in the thread cache");
     EXPECT_TRUE(hak_gate_owns(block)) << "hakmem's, although free";
     hak_gate_thread_flush();
-    hak_classified_t c = hak_gate_classify(block);
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
     EXPECT_EQ(c.kind, HAK_KIND_INVALID) << "in its slab";
     for (size_t size : {(size_t)200000, 3 * kRunMax}) {
         char *large = Alloc(size);
@@ -334,7 +340,9 @@ TEST_F(Gate, FailedReallocLeavesTheBlock) {
         EXPECT_EQ(Realloc(block, (size_t)PTRDIFF_MAX + 1), nullptr);
         EXPECT_EQ(errno, ENOMEM);
         hak_os_fake_reset();
-        EXPECT_EQ(hak_gate_classify(block).info.block, (uintptr_t)block);
+        hak_classified_t c;
+        hak_gate_classify(block, &c);
+        EXPECT_EQ(c.info.block, (uintptr_t)block);
         EXPECT_TRUE(block[0] == 6 && memcmp(block, block + 1, size - 1) == 0);
         block = Realloc(block, 40 * kRunMax);
         ASSERT_NE(block, nullptr);

@@ -65,7 +65,8 @@ void *hak_gate_realloc(void *block, size_t size, const char *call) {
     if (block == NULL) {
         return hak_gate_malloc(size);
     }
-    hak_classified_t c = hak_gate_classify(block);
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
     if (c.kind == HAK_KIND_INVALID) {
         hak_error_report(c.error, call, block, (void *)c.info.block, c.info.bytes);
         errno = EINVAL;

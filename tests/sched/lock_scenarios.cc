@@ -122,4 +122,46 @@ hak_sched::Add owner_two({"owner_two", 3, {3, 1}, 5000, WithBarrier, OwnerAndTwo
 hak_sched::Add
     owner_two_seq({"owner_two_seq", 3, {3, 1}, 5000, WithoutBarrier, OwnerAndTwo, TwoOrThree});
 
+/* An owner leaves, and another thread comes in its place: without an owner a guest has no barrier.
+ */
+void OneLeavesOneComes(int self) {
+    if (self == 0) {
+        VisitAsOwner();
+        hak_owner_lock_leave_owner(&door);
+    } else {
+        (void)TryAsGuest();
+        (void)TryAsGuest();
+    }
+}
+void LeftAlone() {
+    HAK_SCHED_CHECK(visits >= 1 && visits <= 3);
+    uint64_t before = visits;
+    HAK_SCHED_CHECK(TryAsGuest() && visits == before + 1);
+    hak_owner_lock_come_owner(&door);
+    VisitAsOwner();
+}
+hak_sched::Add
+    owner_leaves({"owner_leaves", 2, {4, 2}, 500, WithBarrier, OneLeavesOneComes, LeftAlone});
+
+void NobodyThere() {
+    WithBarrier();
+    hak_owner_lock_leave_owner(&door);
+}
+void NobodyThereSeq() {
+    WithoutBarrier();
+    hak_owner_lock_leave_owner(&door);
+}
+void OneComes(int self) {
+    if (self == 0) {
+        hak_owner_lock_come_owner(&door);
+        VisitAsOwner();
+    } else {
+        (void)TryAsGuest();
+        VisitAsGuest();
+    }
+}
+hak_sched::Add owner_comes({"owner_comes", 2, {4, 2}, 500, NobodyThere, OneComes, TwoOrThree});
+hak_sched::Add
+    owner_comes_seq({"owner_comes_seq", 2, {4, 2}, 400, NobodyThereSeq, OneComes, TwoOrThree});
+
 } // namespace
