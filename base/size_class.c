@@ -50,6 +50,7 @@ const uint32_t hak_sc_divisor[HAK_SC_COUNT] = {
     INV8(9, 64),
     INV8(10, 128),
     INV8(11, 256),
+    INV8(12, 512),
 };
 
 /* Bin offset for a size of 16 * i bytes. */

@@ -96,10 +96,10 @@ static inline bool hak_sc_may_be_exact(size_t size) {
            ((size + 15) & ~(size_t)15) < hak_sc_bytes[hak_sc_of(size)];
 }
 
-/* 64 KiB units in a slab of the class: a slab holds at least 8 blocks, 16 up to 4 KiB and above 32
- * KiB. */
+/* 64 KiB units in a slab of the class. A slab holds at least 8 blocks up to 8 KiB, 4 up to 32 KiB,
+ * and 16 above. Smaller slabs come free sooner: one block that lives on keeps less beside it. */
 static inline unsigned hak_sc_units(unsigned sc) {
-    return hak_sc_bytes[sc] <= 4096 ? 1 : hak_sc_bytes[sc] <= 32768 ? 4 : 16;
+    return hak_sc_bytes[sc] <= 8192 ? 1 : hak_sc_bytes[sc] <= 32768 ? 2 : 16;
 }
 
 /* Blocks in a slab of the class. */

@@ -70,13 +70,13 @@ TEST(SizeClass, DivisorTellsMultiplesForEveryOffsetOfASlabOfOneUnit) {
     }
 }
 
-TEST(SizeClass, EverySlabHoldsAtLeast8BlocksAndWastesLessThanOne) {
+TEST(SizeClass, EverySlabHoldsAFewBlocksAtLeastAndWastesLessThanOne) {
     for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
         uint32_t bytes = hak_sc_bytes[sc];
         uint32_t slab = hak_sc_units(sc) * HAK_UNIT_BYTES;
         uint32_t blocks = hak_sc_slab_blocks(sc);
-        ASSERT_TRUE(hak_sc_units(sc) == 1 || hak_sc_units(sc) == 4 || hak_sc_units(sc) == 16) << sc;
-        ASSERT_GE(blocks, bytes <= 4096 || bytes > 32768 ? 16u : 8u) << sc;
+        ASSERT_TRUE(hak_sc_units(sc) == 1 || hak_sc_units(sc) == 2 || hak_sc_units(sc) == 16) << sc;
+        ASSERT_GE(blocks, bytes <= 8192 ? 8u : bytes <= 32768 ? 4u : 16u) << sc;
         ASSERT_LE(blocks * bytes, slab) << sc;
         ASSERT_GT((blocks + 1) * bytes, slab) << sc;
     }

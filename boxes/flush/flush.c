@@ -3,12 +3,21 @@
 #include "boxes/free_local/free_local_inl.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/slab/slab_inl.h"
+#include "boxes/slot_pool/slot_pool.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
-    HAK_LOOK_SLABS = 16, /* opened between two looks, at least */
-    HAK_LOOK_PART = 8,   /* or an eighth of what the heap has */
+    /* A heap looks at its bins when it has opened so many slabs since the last look, */
+    HAK_OPENED_SLABS = 16, /* at least, */
+    HAK_OPENED_PART = 8,   /* or this part of those that it has; */
+    /* and when memory has grown by so many slots and is about to grow once more. */
+    HAK_GROWN_SLOTS = 4,
+    HAK_GROWN_PART = 64,
+    /* a look that had so many slabs given back was worth another at once */
+    HAK_WORTH_SLABS = 4,
+    HAK_SPREAD_SLABS = 8,
+    HAK_SPREAD_RATIO = 4,
 };
 
 /* True if the bin holds blocks of slabs: a class has one backend, and others flush theirs. */
@@ -93,6 +102,23 @@ static void hak_flush_still_bins(hak_heap_t *mine, uint64_t now_ms) {
     }
 }
 
+/* True if the class has several slabs with room and its bin may be all that keeps them in use: the
+ * bin holds at least a quarter of what the first of them count as used. Such a bin is small and
+ * what it keeps from other sizes is not: 100 blocks may be spread over 100 slabs. */
+static bool hak_is_spread(const hak_heap_t *mine, unsigned sc) {
+    const hak_slab_t *slab = mine->partial[sc];
+    if (slab == NULL || slab->next == NULL) {
+        return false;
+    }
+    /* relaxed, both: written inside the lock, or our own */
+    int64_t cached = (int64_t)hak_load_rlx(&mine->cached_max[sc]) - hak_tls.bin[sc].room;
+    int64_t used = 0;
+    for (int i = 0; i < HAK_SPREAD_SLABS && slab != NULL; i++, slab = slab->next) {
+        used += hak_load_rlx(&slab->used);
+    }
+    return cached * HAK_SPREAD_RATIO >= used;
+}
+
 void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms) {
     if (now_ms - mine->bins_seen_ms < delay_ms) {
         return;
@@ -102,14 +128,39 @@ void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms) 
     hak_owner_lock_drop_owner(&mine->lock);
 }
 
-void hak_flush_growing_locked(hak_heap_t *mine, uint64_t now_ms) {
+static void hak_flush_spread_bins(hak_heap_t *mine) {
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        if (hak_is_spread(mine, sc) && hak_is_ours(sc)) {
+            hak_flush_bin(mine, sc);
+        }
+    }
+    (void)hak_free_local_retire_kept_owner(mine);
+}
+
+void hak_flush_opening_locked(hak_heap_t *mine, uint64_t now_ms) {
     /* relaxed: written inside the lock */
     uint64_t made = hak_load_rlx(&mine->counters.slabs_made);
     if (made < mine->bins_look_at) {
         return;
     }
     uint64_t retired = hak_load_rlx(&mine->counters.slabs_retired);
-    uint64_t part = retired < made ? (made - retired) / HAK_LOOK_PART : 0;
-    mine->bins_look_at = made + (part > HAK_LOOK_SLABS ? part : HAK_LOOK_SLABS);
+    uint64_t part = retired < made ? (made - retired) / HAK_OPENED_PART : 0;
+    mine->bins_look_at = made + (part > HAK_OPENED_SLABS ? part : HAK_OPENED_SLABS);
     hak_flush_still_bins(mine, now_ms);
+    hak_flush_spread_bins(mine);
+}
+
+void hak_flush_growing_locked(hak_heap_t *mine) {
+    uint64_t touched = hak_slot_pool_touched();
+    uint64_t part = touched / HAK_GROWN_PART;
+    uint64_t step = part > HAK_GROWN_SLOTS ? part : HAK_GROWN_SLOTS;
+    /* further off than a step: it was set before memory went back to the kernel */
+    if (touched < mine->bins_grow_at && mine->bins_grow_at <= touched + step) {
+        return;
+    }
+    /* relaxed, both: written inside the lock */
+    uint64_t before = hak_load_rlx(&mine->counters.slabs_retired);
+    hak_flush_spread_bins(mine);
+    bool worth = hak_load_rlx(&mine->counters.slabs_retired) >= before + HAK_WORTH_SLABS;
+    mine->bins_grow_at = touched + (worth ? 0 : step);
 }

@@ -3,7 +3,8 @@
  *
  * Owns       nothing.
  * Threads    the thread that has `mine`; hak_flush_all_owner takes the owner lock itself.
- * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/free_local, boxes/free_remote.
+ * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/free_local, boxes/free_remote,
+ *            boxes/slot_pool.
  */
 #ifndef HAK_BOXES_FLUSH_FLUSH_H_
 #define HAK_BOXES_FLUSH_FLUSH_H_
@@ -27,11 +28,15 @@ void hak_flush_all_owner(hak_heap_t *mine);
  * is in use and shows the same block by chance is refilled at the next miss. Calls in between do
  * nothing. */
 void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms);
-/* The same before the heap opens one more slab, whatever the time: what one phase of a program left
- * in the bins of its sizes keeps slabs in use that the next phase could have. Most calls do
- * nothing: it looks at the bins once the heap has opened an eighth more slabs, so that flushing
- * stays a small part of what growing costs. Owner lock held. */
-void hak_flush_growing_locked(hak_heap_t *mine, uint64_t now_ms);
+/* Before the heap opens one more slab, whatever the time: what one phase of a program left in the
+ * bins of its sizes keeps slabs in use that the next phase could have. Empties the bins that stood
+ * still since the last look, and those whose few blocks may be all that keeps many slabs in use.
+ * Most calls do nothing: it looks at the bins once the heap has opened an eighth more slabs, so
+ * that flushing stays a small part of what growing costs. Owner lock held. */
+void hak_flush_opening_locked(hak_heap_t *mine, uint64_t now_ms);
+/* Before memory becomes resident that was not: empties the bins of the second kind again, if memory
+ * has grown a little since it was last of no use. Owner lock held. */
+void hak_flush_growing_locked(hak_heap_t *mine);
 
 #ifdef __cplusplus
 }

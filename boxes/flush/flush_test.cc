@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/testing/testing.h"
+#include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
+#include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
 extern "C" {
 #include "boxes/tls_sll/tls_sll_inl.h"
@@ -129,7 +131,7 @@ TEST_F(Flush, HeapThatGrowsLooksAtItsBinsNowAndThen) {
         for (unsigned i = 0; i < slabs; i++) {
             hak_count_add(&mine.get()->counters.slabs_made, 1);
             hak_owner_lock_take_guest(&mine.get()->lock);
-            hak_flush_growing_locked(mine.get(), 0);
+            hak_flush_opening_locked(mine.get(), 0);
             hak_owner_lock_drop_guest(&mine.get()->lock);
         }
     };
@@ -146,6 +148,74 @@ TEST_F(Flush, HeapThatGrowsLooksAtItsBinsNowAndThen) {
     hak_count_add(&mine.get()->counters.slabs_made, 1000);
     open(1);
     EXPECT_GE(mine.get()->bins_look_at, hak_load_rlx(&mine.get()->counters.slabs_made) + 120);
+}
+
+/* Slabs of the class, each with `used` blocks out; the first `cached` of each lie in the bin. */
+std::vector<hak_block_t *> FillSpread(hak_heap_t *mine, unsigned sc, int slabs, uint32_t used,
+                                      uint32_t cached) {
+    std::vector<hak_block_t *> out;
+    for (int i = 0; i < slabs; i++) {
+        std::vector<hak_block_t *> blocks = hak_testing::Carve(mine, NewSlab(mine, sc), used);
+        for (uint32_t j = 0; j < used; j++) {
+            if (j < cached) {
+                EXPECT_TRUE(hak_tls_sll_push_class(sc, blocks[j]));
+            } else {
+                out.push_back(blocks[j]);
+            }
+        }
+    }
+    hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]); /* as a refill does */
+    return out;
+}
+
+void Grow(hak_heap_t *mine) {
+    hak_owner_lock_take_guest(&mine->lock);
+    hak_flush_growing_locked(mine);
+    hak_owner_lock_drop_guest(&mine->lock);
+}
+
+/* A few blocks in a bin keep many slabs in use; where they are few among many, they do not. */
+TEST_F(Flush, BeforeMemoryGrowsBinsThatKeepManySlabsAreEmptied) {
+    hak_testing::OwnHeap mine;
+    constexpr unsigned kBusy = kClass + 1, kSingle = kClass + 2;
+    (void)FillSpread(mine.get(), kClass, 6, 2, 2);
+    std::vector<hak_block_t *> busy = FillSpread(mine.get(), kBusy, 6, 20, 2);
+    (void)FillSpread(mine.get(), kSingle, 1, 5, 5);
+    mine.get()->bins_grow_at = 0;
+    Grow(mine.get());
+    EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
+    EXPECT_EQ(hak_testing::SlabsOf(mine.get(), kClass), 0u) << "the last one is not kept either";
+    EXPECT_NE(hak_tls.bin[kBusy].head, nullptr) << "its slabs stay in use without it";
+    EXPECT_NE(hak_tls.bin[kSingle].head, nullptr) << "one slab, and the class may be in use";
+
+    /* That was worth it, so the next time it looks again; then only when memory has grown. */
+    (void)FillSpread(mine.get(), kClass, 2, 2, 2);
+    Grow(mine.get());
+    EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
+    (void)FillSpread(mine.get(), kClass, 2, 2, 2);
+    Grow(mine.get());
+    EXPECT_NE(hak_tls.bin[kClass].head, nullptr) << "two slabs were not worth it";
+    std::vector<hak_slab_t *> more;
+    while (hak_slot_pool_touched() < mine.get()->bins_grow_at) {
+        more.push_back(hak_slot_pool_take_mt(kClass));
+    }
+    Grow(mine.get());
+    EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
+
+    /* After a purge what memory had grown to does not count. */
+    (void)FillSpread(mine.get(), kClass, 2, 2, 2);
+    mine.get()->bins_grow_at = 1u << 20;
+    Grow(mine.get());
+    EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
+    for (hak_slab_t *slab : more) {
+        hak_slot_pool_give_mt(slab);
+    }
+    for (hak_block_t *block : busy) {
+        hak_owner_lock_take_guest(&mine.get()->lock);
+        hak_block_link(block, nullptr);
+        hak_free_local_push_list_owner(mine.get(), hak_slab_of((uintptr_t)block), block, 1);
+        hak_owner_lock_drop_guest(&mine.get()->lock);
+    }
 }
 
 TEST_F(Flush, FlushAllEmptiesEveryBin) {

@@ -1,6 +1,6 @@
 /* slab: a run of equal blocks, and its descriptor.
  *
- * A superslab is 2 MiB of memory aligned to 2 MiB, cut into 32 slots of 64 KiB. A slab is 1, 4 or
+ * A superslab is 2 MiB of memory aligned to 2 MiB, cut into 32 slots of 64 KiB. A slab is 1, 2 or
  * 16 slots; a large block is a run of slots. The descriptor of each slot stands here, out of band:
  * a heap overflow cannot reach it and descriptors do not collide in the cache as headers at equal
  * offsets would. Only the first slot's descriptor of a slab or run is in use; `head` leads to it.
@@ -69,7 +69,7 @@ typedef struct hak_superslab {
     uint32_t purge_mask; /* PURGING: in the hand of a purge */
     uint32_t aged_mask;  /* of dirty_mask: EMPTY since before the last visit of purge */
     uint32_t class_mask; /* slot_policy: EMPTY slots on the list of their class */
-    uint8_t kind;        /* what it holds: slabs of 1, 4 or 16 units, runs, tiny slabs; or cached */
+    uint8_t kind;        /* what it holds: slabs of 1, 2 or 16 units, runs, tiny slabs; or cached */
     uint8_t bin;         /* ss_bins: list that it is on */
     uint8_t sc;          /* slot_policy: the one class that it holds */
     bool visiting;       /* on the visit list */

@@ -14,6 +14,8 @@
 #include "core/errors/errors.h"
 #include "core/options/options.h"
 
+enum { HAK_LOOK_AT_WARM = 4 }; /* superslabs on one list to look at */
+
 hak_pool_t hak_pool = {.lock = HAK_LOCK_INIT(HAK_RANK_POOL)};
 
 void hak_pool_lock_take(void) {
@@ -26,12 +28,12 @@ void hak_pool_lock_take(void) {
 
 /* Positions where a slab of `units` may begin, given the free slots: aligned to its size. */
 static uint32_t hak_starts(uint32_t free_mask, unsigned units) {
-    static const uint32_t aligned[17] = {[1] = UINT32_MAX, [4] = 0x11111111u, [16] = 0x00010001u};
+    static const uint32_t aligned[17] = {[1] = UINT32_MAX, [2] = 0x55555555u, [16] = 0x00010001u};
     return hak_runs32(free_mask, units) & aligned[units];
 }
 
 static unsigned hak_kind_units(unsigned kind) {
-    return kind == HAK_KIND_1 ? 1 : kind == HAK_KIND_4 ? 4 : 16;
+    return kind == HAK_KIND_1 ? 1 : kind == HAK_KIND_2 ? 2 : 16;
 }
 
 /* What a superslab can still give: slabs of its kind, or for runs the length of the longest. */
@@ -65,6 +67,14 @@ void hak_pool_leave_locked(hak_superslab_t *ss) {
     ss->kind = HAK_KIND_LOOSE;
 }
 
+void hak_pool_show_locked(void) {
+    const uint64_t *slots = hak_pool.slots;
+    /* relaxed, both: hints */
+    hak_store_rlx(&hak_pool.dirty_slots, slots[HAK_SLOT_EMPTY]);
+    hak_store_rlx(&hak_pool.touched_slots,
+                  slots[HAK_SLOT_ACTIVE] + slots[HAK_SLOT_EMPTY] + slots[HAK_SLOT_PURGING]);
+}
+
 void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t from,
                           hak_slot_state_t to) {
     if (slots == 0) {
@@ -77,7 +87,7 @@ void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t 
     hak_slot_state_move_locked(ss, slots, from, to);
     hak_pool.slots[from] -= hak_bit_count32(slots);
     hak_pool.slots[to] += hak_bit_count32(slots);
-    hak_store_rlx(&hak_pool.dirty_slots, hak_pool.slots[HAK_SLOT_EMPTY]); /* relaxed: a hint */
+    hak_pool_show_locked();
     if (in_bins) {
         hak_list_locked(ss);
     } else if (ss->kind == HAK_KIND_TINY) {
@@ -131,9 +141,12 @@ static void hak_count_tiny_locked(unsigned sc, hak_slot_stage_t stage) {
 }
 
 /* By the policy. */
-static hak_slab_t *hak_take_tiny_locked(unsigned sc) {
+static hak_slab_t *hak_take_tiny_locked(unsigned sc, bool warm) {
     hak_slot_stage_t stage;
     hak_slab_t *slab = hak_slot_policy_find_locked(sc, &stage);
+    if (warm && (slab == NULL || stage == HAK_STAGE_UNUSED)) {
+        return NULL;
+    }
     if (slab == NULL) {
         hak_superslab_t *ss = hak_pool_supply_locked(true);
         if (ss == NULL) {
@@ -149,20 +162,63 @@ static hak_slab_t *hak_take_tiny_locked(unsigned sc) {
     return slab;
 }
 
+/* Where a slab of `units` finds nothing but EMPTY slots in a superslab. For one unit: outside the
+ * places that a slab of two could have, if it can be. */
+static uint32_t hak_warm_starts(const hak_superslab_t *ss, unsigned units) {
+    uint32_t starts = hak_starts(ss->dirty_mask, units);
+    uint32_t broken = units == 1 ? starts & ~(hak_starts(ss->free_mask, 2) * 3u) : 0;
+    return broken != 0 ? broken : starts;
+}
+
+/* The first of a few superslabs on a list that has room for the slab in EMPTY slots. */
+static hak_superslab_t *hak_first_warm(hak_superslab_t *ss, unsigned units) {
+    for (int i = 0; ss != NULL && i < HAK_LOOK_AT_WARM; i++, ss = ss->next) {
+        if (hak_warm_starts(ss, units) != 0) {
+            return ss;
+        }
+    }
+    return NULL;
+}
+
+/* A superslab that can hold the slab in EMPTY slots: of its own kind; of another, because what
+ * sizes of one kind left is resident, and sizes of another would else touch new memory beside it;
+ * a wholly free one. One unit goes where the least is free, so that it spoils no larger place;
+ * more go where the most is. */
+static hak_superslab_t *hak_find_warm_locked(unsigned kind, unsigned units) {
+    hak_superslab_t *ss = hak_ss_bins_find_locked(&hak_pool.bins[kind], 1);
+    if (ss != NULL && hak_warm_starts(ss, units) != 0) {
+        return ss;
+    }
+    for (unsigned other = 0; other < HAK_KINDS_IN_BINS; other++) {
+        ss = hak_ss_bins_find_warm_locked(&hak_pool.bins[other], units == 1);
+        ss = hak_first_warm(ss, units);
+        if (ss != NULL) {
+            return ss;
+        }
+    }
+    ss = hak_ss_lru_pop_warm_locked(&hak_pool.lru);
+    if (ss != NULL) {
+        ss->kind = HAK_KIND_LOOSE;
+        hak_pool_enter_locked(ss, kind, 0);
+    }
+    return ss;
+}
+
 /* By the pool's own lists. */
-static hak_slab_t *hak_take_slab_locked(unsigned sc) {
+static hak_slab_t *hak_take_slab_locked(unsigned sc, bool warm) {
     unsigned units = hak_sc_units(sc);
-    unsigned kind = units == 1 ? HAK_KIND_1 : units == 4 ? HAK_KIND_4 : HAK_KIND_16;
+    unsigned kind = units == 1 ? HAK_KIND_1 : units == 2 ? HAK_KIND_2 : HAK_KIND_16;
     bool is_tiny = hak_sc_is_tiny(sc);
     uint64_t supplied = hak_pool.lru.hits + hak_pool.stats.from_new;
-    hak_superslab_t *ss = hak_find_locked(kind, 1, is_tiny);
+    hak_superslab_t *ss = hak_find_warm_locked(kind, units);
+    if (ss == NULL && !warm) {
+        ss = hak_find_locked(kind, 1, is_tiny);
+    }
     if (ss == NULL) {
         return NULL;
     }
-    uint32_t starts = hak_starts(ss->free_mask, units);
-    /* EMPTY first: a start whose first slot is dirty. */
-    uint32_t warm = starts & ss->dirty_mask;
-    unsigned first = hak_lowest_bit(warm != 0 ? warm : starts);
+    uint32_t starts = hak_warm_starts(ss, units);
+    unsigned first = hak_lowest_bit(starts != 0 ? starts : hak_starts(ss->free_mask, units));
     bool zeroed = hak_activate_locked(ss, first, units, sc);
     if (is_tiny) {
         bool is_new = hak_pool.lru.hits + hak_pool.stats.from_new != supplied;
@@ -173,13 +229,16 @@ static hak_slab_t *hak_take_slab_locked(unsigned sc) {
     return &ss->slab[first];
 }
 
-hak_slab_t *hak_slot_pool_take_mt(unsigned sc) {
+static hak_slab_t *hak_take_mt(unsigned sc, bool warm) {
     hak_pool_lock_take();
-    hak_slab_t *slab =
-        hak_slot_policy_serves(sc) ? hak_take_tiny_locked(sc) : hak_take_slab_locked(sc);
+    hak_slab_t *slab = hak_slot_policy_serves(sc) ? hak_take_tiny_locked(sc, warm)
+                                                  : hak_take_slab_locked(sc, warm);
     hak_lock_drop(&hak_pool.lock);
     return slab;
 }
+
+hak_slab_t *hak_slot_pool_take_mt(unsigned sc) { return hak_take_mt(sc, false); }
+hak_slab_t *hak_slot_pool_take_warm_mt(unsigned sc) { return hak_take_mt(sc, true); }
 
 hak_slab_t *hak_slot_pool_take_run_mt(unsigned units, bool *zeroed) {
     hak_pool_lock_take();
@@ -249,6 +308,10 @@ void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units) {
 
 bool hak_slot_pool_has_dirty(void) {
     return hak_load_rlx(&hak_pool.dirty_slots) != 0; /* relaxed: a hint */
+}
+
+uint64_t hak_slot_pool_touched(void) {
+    return hak_load_rlx(&hak_pool.touched_slots); /* relaxed: a hint */
 }
 
 void hak_slot_pool_each(void (*visit)(hak_superslab_t *ss, void *context), void *context) {

@@ -1,11 +1,13 @@
 /* slot_pool: the process's superslabs and who uses which of their slots.
  *
  * boxes/slot_state has the states of a slot and their transitions. A superslab holds slabs of one
- * number of units (1, 4 or 16, aligned to their size), or large runs, or tiny slabs whose places
+ * number of units (1, 2 or 16, aligned to their size), or large runs, or tiny slabs whose places
  * boxes/slot_policy chooses; one that is wholly free goes to boxes/ss_lru and may become anything.
  * A request takes EMPTY slots before UNUSED ones before a superslab from the LRU before a new one,
- * and among superslabs the fullest, so that the others drain and can be given back. Each step of
- * that order is one look at a bit mask: no search grows with the number of superslabs.
+ * and among superslabs the fullest, so that the others drain and can be given back. A slab takes
+ * EMPTY slots also of a superslab of another kind, and of one in the LRU, before it lets memory
+ * become resident beside them. Each step of that order looks at a bit mask and at a few superslabs:
+ * no search grows with their number.
  *
  * Owns       the pool part of hak_superslab_t, `units`, `slot`, `last_sc` and `head`.
  * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging and unmapping drop it during
@@ -29,6 +31,9 @@ enum { HAK_RUN_MAX_UNITS = 16 }; /* 1 MiB: above, a mapping of its own wastes le
 
 /* A slab with the units of size class `sc`, not opened. NULL with errno ENOMEM. */
 hak_slab_t *hak_slot_pool_take_mt(unsigned sc);
+/* The same from EMPTY slots alone, so that no more memory becomes resident. NULL if there are none
+ * that fit; errno is not set. */
+hak_slab_t *hak_slot_pool_take_warm_mt(unsigned sc);
 void hak_slot_pool_give_mt(hak_slab_t *slab);
 
 /* A run of 1..HAK_RUN_MAX_UNITS slots for a large block; `*zeroed` tells if it reads as zero. Tags
@@ -41,12 +46,15 @@ void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units);
 
 /* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`; delay
  * 0: all of them. Unmaps superslabs that were in the LRU for too long; delay 0: all but a few.
- * Stops after `max_calls` system calls. Leaves `keep_bytes` of dirty memory alone. Returns the
- * bytes of memory and of address space given back. */
+ * Stops after `max_calls` system calls, of which those for a few slots count a quarter. Leaves
+ * `keep_bytes` of dirty memory alone. Returns the bytes of memory and of address space given back.
+ */
 size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
                               size_t keep_bytes);
 /* True if something waits to be purged. No lock: a hint. */
 bool hak_slot_pool_has_dirty(void);
+/* The number of slots that may hold memory: in use, EMPTY, or being purged. No lock: a hint. */
+uint64_t hak_slot_pool_touched(void);
 
 /* Calls `visit` for every superslab descriptor ever made. No lock: descriptors stay, their content
  * may change. */

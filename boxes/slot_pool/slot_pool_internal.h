@@ -21,7 +21,7 @@ extern "C" {
 /* What a superslab holds. */
 enum {
     HAK_KIND_1,
-    HAK_KIND_4,
+    HAK_KIND_2,
     HAK_KIND_16,
     HAK_KIND_RUN,
     HAK_KINDS_IN_BINS,                 /* the kinds above are on the pool's own lists */
@@ -38,11 +38,12 @@ typedef struct {
     /* Superslabs with EMPTY slots in the order of their next visit by purge. */
     hak_superslab_t *visit_head, *visit_tail;
     uint64_t visit_count;
-    hak_aptr_t all;                     /* hak_superslab_t, every descriptor ever made */
-    unsigned purges_in_flight;          /* system calls for which the lock was dropped */
-    uint64_t refused_until_ms;          /* the kernel refused a purge: no other before this time */
-    uint64_t slots[HAK_SLOT_STATES];    /* of mapped superslabs, by state */
-    hak_a64_t dirty_slots;              /* slots[HAK_SLOT_EMPTY], for readers without the lock */
+    hak_aptr_t all;                  /* hak_superslab_t, every descriptor ever made */
+    unsigned purges_in_flight;       /* system calls for which the lock was dropped */
+    uint64_t refused_until_ms;       /* the kernel refused a purge: no other before this time */
+    uint64_t slots[HAK_SLOT_STATES]; /* of mapped superslabs, by state */
+    /* for readers without the lock: slots[] of EMPTY ones, and of all that are not UNUSED */
+    hak_a64_t dirty_slots, touched_slots;
     uint64_t tiny_classes;              /* bit per hak_sc_tiny_index */
     uint32_t class_slabs[HAK_SC_COUNT]; /* slabs of each class; of class 0 runs */
     hak_slot_pool_stats_t stats;
@@ -57,6 +58,8 @@ void hak_pool_lock_take(void);
 unsigned hak_pool_room(const hak_superslab_t *ss);
 void hak_pool_enter_locked(hak_superslab_t *ss, unsigned kind, unsigned sc);
 void hak_pool_leave_locked(hak_superslab_t *ss);
+/* Tells readers without the lock what slots[] says. */
+void hak_pool_show_locked(void);
 /* Changes states, and with them counts and lists. `slots` may be none. */
 void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t from,
                           hak_slot_state_t to);

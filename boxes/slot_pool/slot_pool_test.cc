@@ -54,7 +54,7 @@ TEST_F(SlotPool, SlabsAreAlignedToTheirSizeAndDisjoint) {
     std::map<uintptr_t, size_t> taken;
     std::vector<hak_slab_t *> slabs;
     for (int i = 0; i < 90; i++) {
-        unsigned units = i % 3 == 0 ? 1 : i % 3 == 1 ? 4 : 16;
+        unsigned units = i % 3 == 0 ? 1 : i % 3 == 1 ? 2 : 16;
         hak_slab_t *slab = TakeUnits(units);
         ASSERT_NE(slab, nullptr);
         ASSERT_EQ(slab->units, units);
@@ -72,7 +72,7 @@ TEST_F(SlotPool, SlabsAreAlignedToTheirSizeAndDisjoint) {
         EXPECT_GE(piece.first, end);
         end = piece.first + piece.second;
     }
-    EXPECT_EQ(Stats().active_slots, 30u * (1 + 4 + 16));
+    EXPECT_EQ(Stats().active_slots, 30u * (1 + 2 + 16));
     for (hak_slab_t *slab : slabs) {
         hak_slot_pool_give_mt(slab);
     }
@@ -162,7 +162,7 @@ TEST_F(SlotPool, WhollyFreeSuperslabMayBecomeAnyKind) {
         hak_slot_pool_give_mt(slab);
     }
     uint64_t made = Stats().superslabs_made;
-    for (unsigned units : {16u, 4u, 1u}) {
+    for (unsigned units : {16u, 2u, 1u}) {
         hak_slab_t *slab = TakeUnits(units);
         hak_slot_pool_give_mt(slab);
     }
@@ -170,6 +170,90 @@ TEST_F(SlotPool, WhollyFreeSuperslabMayBecomeAnyKind) {
     hak_slab_t *run = hak_slot_pool_take_run_mt(3, &zeroed);
     hak_slot_pool_give_mt(run);
     EXPECT_EQ(Stats().superslabs_made, made);
+}
+
+/* What slabs of one kind leave is resident: those of another kind use it, so no more memory becomes
+ * so. A superslab that is pinned cannot change its kind for that. */
+TEST_F(SlotPool, EmptySlotsServeSlabsOfOtherKinds) {
+    std::vector<hak_slab_t *> slabs;
+    for (int i = 0; i < 16; i++) {
+        slabs.push_back(TakeUnits(2));
+    }
+    for (int i = 3; i < 16; i++) { /* the first three pin it */
+        hak_slot_pool_give_mt(slabs[i]);
+    }
+    hak_superslab_t *ss = hak_slab_superslab(slabs[0]);
+    slabs.resize(3);
+    uint64_t touched = hak_slot_pool_touched();
+    for (int i = 0; i < 26; i++) {
+        slabs.push_back(hak_slot_pool_take_warm_mt(hak_sc_of(2048)));
+        ASSERT_NE(slabs.back(), nullptr) << i;
+        EXPECT_EQ(hak_slab_superslab(slabs.back()), ss);
+    }
+    EXPECT_EQ(hak_slot_pool_touched(), touched);
+    EXPECT_EQ(hak_slot_pool_take_warm_mt(hak_sc_of(2048)), nullptr) << "only UNUSED slots are left";
+    EXPECT_EQ(Faults(), 0u);
+    /* And back: two units that lie together and are aligned. */
+    for (hak_slab_t *&slab : slabs) {
+        if (slab->slot == 11 || slab->slot == 12 || slab->slot == 20 || slab->slot == 21) {
+            hak_slot_pool_give_mt(slab);
+            slab = nullptr;
+        }
+    }
+    slabs.erase(std::remove(slabs.begin(), slabs.end(), nullptr), slabs.end());
+    slabs.push_back(hak_slot_pool_take_warm_mt(hak_sc_of(16384)));
+    ASSERT_NE(slabs.back(), nullptr);
+    EXPECT_EQ(slabs.back()->slot, 20u);
+    EXPECT_EQ(hak_slot_pool_take_warm_mt(hak_sc_of(16384)), nullptr) << "11 and 12 are not aligned";
+    EXPECT_EQ(Faults(), 0u);
+    /* The last one of a superslab that held both. */
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+    EXPECT_EQ(Faults(), 0u);
+}
+
+/* One unit first takes what no slab of two could use. */
+TEST_F(SlotPool, OneUnitGoesWhereItBreaksNoPair) {
+    std::vector<hak_slab_t *> slabs;
+    for (int i = 0; i < 32; i++) {
+        slabs.push_back(TakeUnits(1));
+    }
+    for (unsigned slot : {4u, 5u, 13u}) {
+        for (hak_slab_t *&slab : slabs) {
+            if (slab != nullptr && slab->slot == slot) {
+                hak_slot_pool_give_mt(slab);
+                slab = nullptr;
+            }
+        }
+    }
+    slabs.erase(std::remove(slabs.begin(), slabs.end(), nullptr), slabs.end());
+    slabs.push_back(TakeUnits(1));
+    EXPECT_EQ(slabs.back()->slot, 13u);
+    slabs.push_back(TakeUnits(2));
+    EXPECT_EQ(slabs.back()->slot, 4u);
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+}
+
+/* EMPTY slots of a superslab that is wholly free come before UNUSED ones of one that is in use. */
+TEST_F(SlotPool, CachedSuperslabServesBeforeUntouchedSlots) {
+    hak_slab_t *pin = TakeUnits(2);
+    std::vector<hak_slab_t *> slabs = {TakeUnits(16), TakeUnits(16)};
+    hak_superslab_t *ss = hak_slab_superslab(slabs[0]);
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+    uint64_t lru = Stats().lru_superslabs;
+    ASSERT_GE(lru, 1u);
+    hak_slab_t *slab = TakeUnits(2);
+    EXPECT_EQ(hak_slab_superslab(slab), ss);
+    EXPECT_EQ(Stats().lru_superslabs, lru - 1);
+    PurgeAll(); /* its EMPTY slots are UNUSED now */
+    EXPECT_EQ(hak_slot_pool_take_warm_mt(hak_sc_of(16384)), nullptr);
+    hak_slot_pool_give_mt(slab);
+    hak_slot_pool_give_mt(pin);
 }
 
 TEST_F(SlotPool, RunTellsIfItReadsAsZero) {
@@ -228,7 +312,7 @@ TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
         hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
         bool zeroed;
         errno = 0;
-        hak_slab_t *slab = TakeUnits(4);
+        hak_slab_t *slab = TakeUnits(2);
         if (slab == nullptr) {
             EXPECT_EQ(errno, ENOMEM);
             EXPECT_EQ(hak_slot_pool_take_run_mt(4, &zeroed), nullptr);
@@ -239,7 +323,7 @@ TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
         }
     }
     hak_os_fake_reset();
-    slabs.push_back(TakeUnits(4));
+    slabs.push_back(TakeUnits(2));
     EXPECT_NE(slabs.back(), nullptr);
     for (hak_slab_t *slab : slabs) {
         hak_slot_pool_give_mt(slab);
@@ -255,13 +339,14 @@ TEST_F(SlotPool, AgreesWithAModel) {
     };
     std::vector<Piece> pieces;
     hak_testing::Random random(11);
+    const unsigned kUnits[] = {1, 2, 16};
     uint64_t now_ms = 1000;
     for (int step = 0; step < 1500; step++) {
         uint64_t what = random.Below(12);
         char pattern = (char)(1 + step % 120);
         if (what < 5) {
             bool zeroed = false, is_run = what >= 3;
-            unsigned units = is_run ? 1 + (unsigned)random.Below(16) : 1u << 2 * random.Below(3);
+            unsigned units = is_run ? 1 + (unsigned)random.Below(16) : kUnits[random.Below(3)];
             hak_slab_t *slab =
                 is_run ? hak_slot_pool_take_run_mt(units, &zeroed) : TakeUnits(units);
             ASSERT_NE(slab, nullptr);

@@ -8,7 +8,24 @@
 #include "base/bits.h"
 #include "boxes/slot_pool/slot_pool_internal.h"
 
-enum { HAK_KEPT_SUPERSLABS = 4, HAK_REFUSED_PAUSE_MS = 10000 };
+enum {
+    HAK_KEPT_SUPERSLABS = 4,
+    HAK_REFUSED_PAUSE_MS = 10000,
+    /* A system call for a few slots takes a quarter of the time of one for many. */
+    HAK_FEW_SLOTS = 8,
+    HAK_CALL_COST = 4,
+};
+
+/* System calls of one purge. */
+typedef struct {
+    uint64_t count;
+    uint64_t cost, most_cost;
+} hak_calls_t;
+
+static void hak_count_call(hak_calls_t *calls, uint64_t cost) {
+    calls->count++;
+    calls->cost += cost;
+}
 
 void hak_pool_visit_later_locked(hak_superslab_t *ss, uint64_t at_ms) {
     if (ss->visiting) {
@@ -44,7 +61,7 @@ static hak_superslab_t *hak_next_visit_locked(uint64_t now_ms, uint64_t delay_ms
 /* Purges the slots in `mask`, which are EMPTY. Drops the lock meanwhile; nobody else can take the
  * slots then, and the superslab cannot go. */
 static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_t now_ms,
-                                     unsigned *calls) {
+                                     hak_calls_t *calls) {
     char *base = (char *)hak_region_base(&ss->region);
     hak_pool_move_locked(ss, mask, HAK_SLOT_EMPTY, HAK_SLOT_PURGING);
     hak_pool.purges_in_flight++;
@@ -60,7 +77,7 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
             done |= run;
         }
         left &= ~run;
-        ++*calls;
+        hak_count_call(calls, count > HAK_FEW_SLOTS ? HAK_CALL_COST : 1);
     }
     hak_pool_lock_take();
     hak_pool.purges_in_flight--;
@@ -75,7 +92,7 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
 
 /* One visit. Returns the bytes given back. */
 static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t delay_ms,
-                               unsigned *calls) {
+                               hak_calls_t *calls) {
     if (ss->purge_mask != 0) { /* another thread is at it */
         hak_pool_visit_later_locked(ss, now_ms + 1);
         return 0;
@@ -94,10 +111,9 @@ static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t de
 
 /* Unmaps superslabs that were in the LRU for too long; if everything is asked for, all but a few.
  * Returns the bytes of memory and of address space given back. */
-static size_t hak_shed_locked(uint64_t now_ms, bool all, unsigned max_calls, size_t keep_bytes,
-                              unsigned *calls) {
+static size_t hak_shed_locked(uint64_t now_ms, bool all, size_t keep_bytes, hak_calls_t *calls) {
     size_t bytes = 0;
-    while (*calls < max_calls) {
+    while (calls->cost < calls->most_cost) {
         hak_superslab_t *ss = hak_ss_lru_expire_locked(&hak_pool.lru, now_ms);
         if (ss == NULL && all &&
             (keep_bytes == 0 || hak_pool.slots[HAK_SLOT_EMPTY] << HAK_UNIT_SHIFT > keep_bytes)) {
@@ -109,22 +125,22 @@ static size_t hak_shed_locked(uint64_t now_ms, bool all, unsigned max_calls, siz
         ss->kind = HAK_KIND_LOOSE;
         hak_pool.stats.purged_bytes += hak_pool_release_locked(ss);
         bytes += HAK_SUPERSLAB_BYTES;
-        ++*calls;
+        hak_count_call(calls, HAK_CALL_COST);
     }
     return bytes;
 }
 
 size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
                               size_t keep_bytes) {
-    unsigned calls = 0;
+    hak_calls_t calls = {.most_cost = (uint64_t)max_calls * HAK_CALL_COST};
     hak_pool_lock_take();
-    size_t shed_bytes = hak_shed_locked(now_ms, delay_ms == 0, max_calls, keep_bytes, &calls);
+    size_t shed_bytes = hak_shed_locked(now_ms, delay_ms == 0, keep_bytes, &calls);
     size_t bytes = 0;
     /* Each at most once: a visit may put its superslab back at the end. */
     uint64_t visits = hak_pool.visit_count;
     /* Who asks for all gets another try. */
     bool refused = delay_ms != 0 && now_ms < hak_pool.refused_until_ms;
-    while (!refused && visits-- != 0 && calls < max_calls &&
+    while (!refused && visits-- != 0 && calls.cost < calls.most_cost &&
            (hak_pool.slots[HAK_SLOT_EMPTY] << HAK_UNIT_SHIFT) > keep_bytes) {
         hak_superslab_t *ss = hak_next_visit_locked(now_ms, delay_ms);
         if (ss == NULL) {
@@ -132,7 +148,7 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
         }
         bytes += hak_visit_locked(ss, now_ms, delay_ms, &calls);
     }
-    hak_pool.stats.purges += calls;
+    hak_pool.stats.purges += calls.count;
     hak_pool.stats.purged_bytes += bytes;
     hak_lock_drop(&hak_pool.lock);
     return shed_bytes + bytes;

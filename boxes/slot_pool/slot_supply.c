@@ -91,7 +91,7 @@ size_t hak_pool_release_locked(hak_superslab_t *ss) {
     unsigned dirty = hak_bit_count32(ss->dirty_mask);
     hak_pool.slots[HAK_SLOT_EMPTY] -= dirty;
     hak_pool.slots[HAK_SLOT_UNUSED] -= HAK_SUPERSLAB_SLOTS - dirty;
-    hak_store_rlx(&hak_pool.dirty_slots, hak_pool.slots[HAK_SLOT_EMPTY]); /* relaxed: a hint */
+    hak_pool_show_locked();
     hak_slot_state_init_locked(ss); /* nothing for a visit that is still due */
     hak_store_rlx(&ss->mapped, 0);  /* relaxed: a visitor that sees it looks at nothing else */
     hak_pool.stats.superslabs--;

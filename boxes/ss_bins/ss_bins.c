@@ -45,6 +45,12 @@ hak_superslab_t *hak_ss_bins_find_locked(const hak_ss_bins_t *bins, unsigned roo
     return NULL;
 }
 
+hak_superslab_t *hak_ss_bins_find_warm_locked(const hak_ss_bins_t *bins, bool fullest) {
+    uint64_t lists = bins->mask[1];
+    return lists == 0 ? NULL
+                      : bins->list[1][fullest ? hak_lowest_bit(lists) : hak_log2_floor(lists)];
+}
+
 size_t hak_ss_bins_check_locked(const hak_ss_bins_t *bins,
                                 size_t (*visit)(const hak_superslab_t *ss, unsigned room, bool warm,
                                                 void *context),

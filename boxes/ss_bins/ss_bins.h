@@ -31,6 +31,9 @@ void hak_ss_bins_remove_locked(hak_ss_bins_t *bins, hak_superslab_t *ss);
 /* A superslab that can give at least `room`, or NULL: one with EMPTY slots if there is any, and
  * the fullest of those. It stays on its list. */
 hak_superslab_t *hak_ss_bins_find_locked(const hak_ss_bins_t *bins, unsigned room);
+/* One of those with EMPTY slots, whatever it can give: of the fullest, or of the emptiest. NULL if
+ * there is none. */
+hak_superslab_t *hak_ss_bins_find_warm_locked(const hak_ss_bins_t *bins, bool fullest);
 
 /* Checks links, bin numbers and masks, and adds what `visit` (may be NULL) returns for each
  * superslab. Returns the sum of all faults. */

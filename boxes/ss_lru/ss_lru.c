@@ -66,6 +66,11 @@ hak_superslab_t *hak_ss_lru_pop_locked(hak_ss_lru_t *lru) {
     return hak_take_out(lru, ss);
 }
 
+hak_superslab_t *hak_ss_lru_pop_warm_locked(hak_ss_lru_t *lru) {
+    bool is_warm = lru->newest != NULL && lru->newest->dirty_mask == UINT32_MAX;
+    return is_warm ? hak_ss_lru_pop_locked(lru) : NULL;
+}
+
 hak_superslab_t *hak_ss_lru_evict_locked(hak_ss_lru_t *lru) {
     return lru->count > hak_most() ? hak_evict(lru, hak_oldest(lru)) : NULL;
 }

@@ -39,6 +39,8 @@ bool hak_ss_lru_is_on(void);
 void hak_ss_lru_push_locked(hak_ss_lru_t *lru, hak_superslab_t *ss, uint64_t now_ms);
 /* Takes the newest out, or NULL. */
 hak_superslab_t *hak_ss_lru_pop_locked(hak_ss_lru_t *lru);
+/* The same if all of its slots are EMPTY, else NULL, which is no miss. */
+hak_superslab_t *hak_ss_lru_pop_warm_locked(hak_ss_lru_t *lru);
 
 /* Take the oldest out if there are more than the limits allow; if it is older than the limit; if
  * there are more than `keep`. Else NULL. The caller unmaps it, and calls again. */

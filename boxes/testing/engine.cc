@@ -46,7 +46,7 @@ OwnHeap::~OwnHeap() {
 }
 
 hak_slab_t *TakeUnits(unsigned units) {
-    return hak_slot_pool_take_mt(hak_sc_of(units == 1 ? 2048 : units == 4 ? 8192 : 65536));
+    return hak_slot_pool_take_mt(hak_sc_of(units == 1 ? 2048 : units == 2 ? 16384 : 65536));
 }
 
 hak_slab_t *NewSlab(hak_heap_t *heap, unsigned sc) {

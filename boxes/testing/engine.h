@@ -31,7 +31,7 @@ class OwnHeap {
     hak_heap_t *heap_;
 };
 
-/* A slab of 1, 4 or 16 units, not opened, or nullptr. Its class is above the tiny ones,
+/* A slab of 1, 2 or 16 units, not opened, or nullptr. Its class is above the tiny ones,
  * whose place the slot policy chooses. */
 hak_slab_t *TakeUnits(unsigned units);
 /* A slab of the class from the pool, owned by `heap` and listed there. */

@@ -4,6 +4,8 @@
  *   rss_probe spike CALLER     4 threads write and free 1 GiB in blocks of 16 B to 32 KiB and end;
  *                              prints the peak, then the resident KiB after at most 3 s. CALLER is
  *                              "caller" (a thread allocates 128 KiB every 100 ms) or "idle"
+ *   rss_probe spike_own        the same by the calling thread alone, which frees in random order
+ *                              and goes on
  *   rss_probe spike_fork       the same without any call, in a child of fork
  *   rss_probe lock             mlockall, then allocates 16 MiB; prints resident KiB, or
  *                              "skipped: ..."
@@ -99,6 +101,22 @@ static void sleep_ms(long ms) {
     nanosleep(&time, NULL);
 }
 
+/* Waits until the resident size is small, at most 3 s, with a call every 100 ms that leaves the hit
+ * path, or none. */
+static void print_spike(unsigned long peak, int calls) {
+    unsigned long now = status_kib("VmRSS:");
+    int ms = 0;
+    for (; ms < 3000 && now > 20 * 1024; ms += 100) {
+        sleep_ms(100);
+        if (calls) {
+            void *volatile block = malloc(128 * 1024);
+            free(block);
+        }
+        now = status_kib("VmRSS:");
+    }
+    printf("peak_kib %lu end_kib %lu after_ms %d\n", peak, now, ms);
+}
+
 static void run_spike(int calls) {
     pthread_t threads[THREADS];
     pthread_barrier_init(&full, NULL, THREADS + 1);
@@ -113,17 +131,31 @@ static void run_spike(int calls) {
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
-    unsigned long now = status_kib("VmRSS:");
-    int ms = 0;
-    for (; ms < 3000 && now > 20 * 1024; ms += 100) {
-        sleep_ms(100);
-        if (calls) {
-            void *volatile block = malloc(128 * 1024);
-            free(block);
+    print_spike(peak, calls);
+}
+
+/* What the thread keeps in its cache lies in slabs all over the spike. */
+static void run_own_spike(void) {
+    enum { MOST = 400000 };
+    static void *blocks[MOST];
+    hak_random_t random = {7};
+    size_t count = 0;
+    for (size_t total = 0; total < SPIKE_BYTES && count < MOST; count++) {
+        size_t bytes = spike_size(&random);
+        blocks[count] = malloc(bytes);
+        if (blocks[count] == NULL) {
+            fail("malloc");
         }
-        now = status_kib("VmRSS:");
+        memset(blocks[count], 1, bytes);
+        total += bytes;
     }
-    printf("peak_kib %lu end_kib %lu after_ms %d\n", peak, now, ms);
+    unsigned long peak = status_kib("VmRSS:");
+    while (count != 0) {
+        size_t i = hak_random_below(&random, count--);
+        free(blocks[i]);
+        blocks[i] = blocks[count];
+    }
+    print_spike(peak, 1);
 }
 
 static void run_spike_in_child(void) {
@@ -241,6 +273,8 @@ int main(int argc, char **argv) {
         printf("%lu\n", status_kib("VmRSS:"));
     } else if (strcmp(what, "spike") == 0 && argc > 2) {
         run_spike(strcmp(argv[2], "caller") == 0);
+    } else if (strcmp(what, "spike_own") == 0) {
+        run_own_spike();
     } else if (strcmp(what, "spike_fork") == 0) {
         run_spike_in_child();
     } else if (strcmp(what, "lock") == 0) {
@@ -254,8 +288,8 @@ int main(int argc, char **argv) {
         free(block);
         printf("%d\n", stats(&s) == 0 ? (int)s.registry_flat : -1);
     } else {
-        fprintf(stderr, "usage: rss_probe empty | spike caller|idle | spike_fork | lock | soak | "
-                        "limited | registry\n");
+        fprintf(stderr, "usage: rss_probe empty | spike caller|idle | spike_own | spike_fork | "
+                        "lock | soak | limited | registry\n");
         return 2;
     }
     return 0;
