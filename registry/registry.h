@@ -58,7 +58,8 @@ typedef enum {
     HAK_REGION_MF2,
     HAK_REGION_MID_MT,
     HAK_REGION_MID_POOL,
-    HAK_REGION_POOL_TLS
+    HAK_REGION_POOL_TLS,
+    HAK_REGION_EXTENT
 } hak_region_kind_t;
 
 /* First field of every descriptor that the registry leads to. */

@@ -14,6 +14,7 @@
 #include "front/gate/gate_internal.h"
 #include "front/thread/thread.h"
 
+enum { HAK_LARGE_SELDOM = 8 }; /* frees of large blocks to a look at the clock */
 enum { HAK_NOT_STARTED, HAK_STARTING, HAK_STARTED };
 
 static hak_a32_t hak_state;
@@ -150,10 +151,10 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     if (hak_unlikely(size > PTRDIFF_MAX)) {
         return hak_failed();
     }
-    hak_heap_t *mine = hak_tls.heap;
-    void *block = hak_large_alloc_mt(size == 0 ? 1 : size, align, zeroed);
+    hak_heap_t *mine = hak_thread_heap();
+    void *block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     if (hak_unlikely(block == NULL) && hak_decay_trim(mine, 0) != 0) {
-        block = hak_large_alloc_mt(size == 0 ? 1 : size, align, zeroed);
+        block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     }
     hak_decay_tick(mine);
     if (hak_unlikely(block == NULL)) {
@@ -210,17 +211,30 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     return taken;
 }
 
+static bool hak_free_large(void *block) {
+    hak_heap_t *mine = hak_tls.heap;
+    bool freed = hak_large_free_mt(mine, block);
+    /* Each malloc of a large block has looked at the clock: frees alone shall not be without. */
+    if (mine == NULL || ++mine->large_frees % HAK_LARGE_SELDOM == 0) {
+        hak_decay_tick(mine);
+    }
+    return freed;
+}
+
 /* The tag, from the flat map if there is one. */
 static uint32_t hak_tag(uintptr_t address) {
     uint32_t tag;
     return hak_registry_look_up(address, &tag) ? tag : hak_registry_find_tag(address);
 }
 
-/* The common cases of the slow side, without the full classification: a block of another thread,
- * or any block where there is no flat map, in a slab of one unit, where the divisor tells if it is
- * a block's start. */
+/* The common cases of the slow side, without the full classification: a large block, which its own
+ * backend checks; a block of another thread, or any block where there is no flat map, in a slab of
+ * one unit, where the divisor tells if it is a block's start. */
 static bool hak_free_fast(hak_block_t *block) {
     uint32_t tag = hak_tag((uintptr_t)block);
+    if (tag == HAK_TAG_RUN) {
+        return hak_free_large(block);
+    }
     if (tag >> HAK_TAG_OWNER_SHIFT == 0 || (hak_check_all && tag - hak_tls.tag < HAK_TAG_CLASSES)) {
         return false;
     }
@@ -251,11 +265,10 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
     if (c.kind == HAK_KIND_BLOCK) {
         (void)hak_free_block(address, c.tag, c.sc);
     } else if (c.kind == HAK_KIND_LARGE) {
-        if (!hak_large_free_mt(address)) { /* another thread was faster */
+        if (!hak_free_large(address)) { /* another thread was faster */
             c.kind = HAK_KIND_INVALID;
             c.error = HAK_ERROR_DOUBLE_FREE;
         }
-        hak_decay_tick(hak_tls.heap);
     }
     if (c.kind == HAK_KIND_INVALID) {
         hak_error_report(c.error, call, address, (void *)c.info.block, c.info.bytes);

@@ -32,7 +32,8 @@ constexpr uint64_t kCalls = 21;
 constexpr uint64_t kStep = HAK_TEST_SANITIZED ? 4 : 1;
 constexpr const char *kVariable = "HAK_TEST_FAULT";
 
-const char *const kNames[] = {"map", "reserve", "commit", "purge", "resize", "move", "barrier"};
+const char *const kNames[] = {"map",    "reserve", "commit",   "purge",
+                              "resize", "move",    "resident", "barrier"};
 static_assert(sizeof kNames / sizeof *kNames == HAK_OS_CALL_COUNT, "a name for each kind");
 
 // Blocks with a stamp at the start, at the end and at each 64 KiB.
