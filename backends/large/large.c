@@ -21,8 +21,8 @@ void *hak_large_alloc_mt(hak_heap_t *mine, size_t bytes, size_t align, bool *zer
 }
 
 bool hak_large_free_mt(hak_heap_t *mine, void *block) {
-    return hak_is_extent(block) ? hak_extent_free_mt(block, mine == NULL ? NULL : &mine->parked)
-                                : hak_huge_free_mt(block);
+    return hak_extent_free_mt(block, mine == NULL ? NULL : &mine->parked) ||
+           hak_huge_free_mt(block);
 }
 
 void *hak_large_resize_mt(void *block, size_t bytes) {

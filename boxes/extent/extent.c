@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "boxes/extent/extent_internal.h"
 #include "core/options/options.h"
+#include "registry/registry_inl.h"
 
 enum { HAK_PARKED_MAX_UNITS = HAK_EXTENT_PARKED_MAX_BYTES / HAK_UNIT_BYTES };
 
@@ -140,7 +141,7 @@ static hak_extent_t *hak_parked_take(hak_aptr_t *parked, uint32_t units) {
     if (seen == 0 || hak_extent_units((hak_extent_t *)seen) != units) {
         return NULL;
     }
-    /* acquire: pairs with the release in hak_extent_free_mt */
+    /* acquire: pairs with the release in hak_park */
     return hak_cas_acq(parked, &seen, 0) ? (hak_extent_t *)seen : NULL;
 }
 
@@ -165,7 +166,7 @@ void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
 
 /* The entry of the unit that holds `address`, or NULL if no arena does. */
 static hak_extent_t *hak_entry(uintptr_t address) {
-    hak_region_t *region = hak_registry_region(address);
+    hak_region_t *region = hak_registry_find_region(address);
     if (region == NULL || region->kind != HAK_REGION_EXTENT) {
         return NULL;
     }
@@ -183,6 +184,17 @@ static void hak_free_slowly(hak_extent_t *extent) {
     hak_lock_drop(&hak_extents.lock);
 }
 
+/* Parks an extent. Returns the one that had the place, or NULL. */
+static hak_extent_t *hak_park(hak_aptr_t *parked, hak_extent_t *extent) {
+    if (hak_load_rlx(parked) == 0) { /* relaxed: only this thread fills the word */
+        /* release: pairs with the acquire in hak_parked_take and hak_extent_unpark_mt */
+        hak_store_rel(parked, (uintptr_t)extent);
+        return NULL;
+    }
+    /* acq_rel: as above, and as hak_parked_take */
+    return (hak_extent_t *)hak_swap_acq_rel(parked, (uintptr_t)extent);
+}
+
 bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
     hak_extent_t *extent = hak_entry((uintptr_t)block);
     /* relaxed: the swap decides. acq_rel: of two threads that free the same block one finds 0 */
@@ -192,8 +204,7 @@ bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
     }
     if (parked != NULL && hak_extent_units(extent) <= HAK_PARKED_MAX_UNITS &&
         hak_option(HAK_OPTION_HUGE_CACHE_MB) != 0) {
-        /* acq_rel: pairs with itself and with hak_parked_take, hak_extent_unpark_mt */
-        extent = (hak_extent_t *)hak_swap_acq_rel(parked, (uintptr_t)extent);
+        extent = hak_park(parked, extent);
     }
     if (extent != NULL) {
         hak_free_slowly(extent);
@@ -203,7 +214,7 @@ bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
 
 void hak_extent_unpark_mt(hak_aptr_t *parked) {
     if (hak_load_rlx(parked) != 0) { /* relaxed: the swap decides */
-        /* acquire: pairs with the release in hak_extent_free_mt */
+        /* acquire: pairs with the release in hak_park */
         hak_extent_t *extent = (hak_extent_t *)hak_swap_acq(parked, 0);
         if (extent != NULL) {
             hak_free_slowly(extent);
