@@ -18,7 +18,12 @@
 #include "core/options/options.h"
 #include "registry/registry_inl.h"
 
-enum { HAK_PARKED_MAX_UNITS = HAK_EXTENT_PARKED_MAX_BYTES / HAK_UNIT_BYTES };
+enum {
+    HAK_PARKED_MAX_UNITS = HAK_EXTENT_PARKED_MAX_BYTES / HAK_UNIT_BYTES,
+    HAK_SLACK_PART = 8,        /* of the peak of blocks: what else may be resident */
+    HAK_SLACK_MIN_UNITS = 128, /* 8 MiB are always allowed */
+    HAK_SLACK_PURGES = 8,      /* by one request */
+};
 
 hak_extents_t hak_extents = {.lock = HAK_LOCK_INIT(HAK_RANK_EXTENT)};
 
@@ -89,9 +94,7 @@ static bool hak_cut_locked(hak_extent_t *extent, uint32_t units) {
     return dirty == 0;
 }
 
-/* An extent of `units` in the caller's hand, if possible with `room` behind its start. NULL with
- * errno ENOMEM. */
-static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed) {
+static hak_extent_t *hak_find_locked(uint32_t units, uint32_t room) {
     hak_extent_t *extent = NULL;
     if (room > units) {
         extent = hak_extent_find_locked(room, true);
@@ -99,7 +102,39 @@ static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed
     }
     extent = extent != NULL ? extent : hak_extent_find_locked(units, true);
     extent = extent != NULL ? extent : hak_extent_find_locked(units, false);
-    extent = extent != NULL ? extent : hak_arena_new_locked(units);
+    return extent != NULL ? extent : hak_arena_new_locked(units);
+}
+
+/* Called when units are taken. What is free and dirty may bring resident memory above the most that
+ * blocks ever had by a part; beyond that it goes back, ends of the longest extents first. So a
+ * program's peak is that of its blocks and not of holes that were too short. Drops the lock
+ * meanwhile. */
+static void hak_use_locked(uint32_t units) {
+    hak_extents.used_units += units;
+    if (hak_extents.used_peak_units < hak_extents.used_units) {
+        hak_extents.used_peak_units = hak_extents.used_units;
+    }
+    uint64_t most = hak_extents.used_peak_units + hak_extents.used_peak_units / HAK_SLACK_PART;
+    most = most < HAK_SLACK_MIN_UNITS ? HAK_SLACK_MIN_UNITS : most;
+    size_t bytes = 1;
+    for (int calls = 0; calls < HAK_SLACK_PURGES && bytes != 0; calls++) {
+        hak_extent_t *longest = hak_extent_longest_dirty_locked();
+        /* relaxed: under the lock */
+        uint64_t resident = hak_extents.used_units + hak_load_rlx(&hak_extents.dirty_units);
+        if (longest == NULL || resident <= most) {
+            return;
+        }
+        bytes = 0;
+        uint64_t excess = resident - most;
+        uint32_t keep = longest->dirty > excess ? (uint32_t)(longest->dirty - excess) : 0;
+        (void)hak_extent_clean_locked(longest, false, keep, &bytes);
+    }
+}
+
+/* An extent of `units` in the caller's hand, if possible with `room` behind its start. NULL with
+ * errno ENOMEM. */
+static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed) {
+    hak_extent_t *extent = hak_find_locked(units, room);
     if (extent == NULL) {
         return NULL;
     }
@@ -108,6 +143,7 @@ static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed
         return NULL;
     }
     *zeroed = hak_cut_locked(extent, units);
+    hak_use_locked(units);
     return extent;
 }
 
@@ -117,13 +153,14 @@ static void hak_give_locked(hak_extent_t *extent) {
     uint32_t units = hak_extent_units(extent);
     hak_extent_bits_set(arena->dirty, extent->index, units);
     hak_count_dirty_locked(arena, units);
+    hak_extents.used_units -= units;
     extent->dirty = units;
     extent = hak_extent_join_locked(extent);
     /* relaxed: under the lock */
     if (hak_unlikely(hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT >
                      hak_option(HAK_OPTION_HUGE_CACHE_MB) << 20)) {
         size_t bytes = 0;
-        (void)hak_extent_clean_locked(extent, false, &bytes);
+        (void)hak_extent_clean_locked(extent, false, 0, &bytes);
     }
 }
 
@@ -235,6 +272,7 @@ static bool hak_grow_locked(hak_extent_t *extent, uint32_t units) {
     (void)hak_cut_locked(behind, units - old);
     hak_store_rlx(&behind->units, 0); /* relaxed: as in hak_extent_make_locked */
     (void)hak_extent_make_locked(arena, extent->index, units);
+    hak_use_locked(units - old);
     hak_extents.grown++;
     return true;
 }

@@ -110,3 +110,8 @@ hak_extent_t *hak_extent_find_locked(uint32_t units, bool dirty) {
     }
     return NULL;
 }
+
+hak_extent_t *hak_extent_longest_dirty_locked(void) {
+    const hak_extent_bins_t *bins = &hak_extents.bins[true];
+    return bins->mask == 0 ? NULL : bins->first[hak_log2_floor(bins->mask)];
+}

@@ -6,7 +6,7 @@
 
 typedef struct {
     uint64_t extents_free; /* in all arenas */
-    uint64_t dirty_units, committed_units, arenas;
+    uint64_t used_units, dirty_units, committed_units, arenas;
     size_t faults;
 } hak_census_t;
 
@@ -24,6 +24,7 @@ static void hak_check_extent(hak_arena_t *arena, hak_extent_t *extent, hak_censu
         hak_extent_t *behind = extent + units;
         census->faults += first + units < arena->units && behind->in_bin != 0;
     } else {
+        census->used_units += units;
         census->faults += dirty != 0 || first + units > arena->committed;
         census->faults += bytes > (uint64_t)units << HAK_UNIT_SHIFT;
         census->faults += bytes != 0 && tag != HAK_TAG_RUN;
@@ -92,6 +93,7 @@ size_t hak_extent_check_locked(void) {
                       hak_check_bins(&hak_extents.bins[1], true, &census.faults);
     census.faults += listed != census.extents_free;
     census.faults += census.dirty_units != hak_load_rlx(&hak_extents.dirty_units); /* under lock */
+    census.faults += census.used_units != hak_extents.used_units;
     census.faults += census.committed_units != hak_extents.committed_units;
     census.faults += census.arenas != hak_extents.arenas;
     return census.faults;

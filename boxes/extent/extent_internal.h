@@ -65,6 +65,7 @@ typedef struct {
     unsigned in_flight;    /* system calls for which the lock was dropped */
     hak_a64_t dirty_units; /* of all arenas */
     uint64_t committed_units, committed_peak_units, arenas, arenas_made;
+    uint64_t used_units, used_peak_units; /* not free, now and at most */
     uint64_t grown, moved;
     uint64_t visit_at_ms;      /* when purge looks at the arenas next */
     uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */
@@ -89,6 +90,8 @@ void hak_extent_bin_remove_locked(hak_extent_t *extent);
 unsigned hak_extent_bin_of(uint32_t units);
 /* The shortest free extent of at least `units`, or nearly, still in its bin. NULL if none. */
 hak_extent_t *hak_extent_find_locked(uint32_t units, bool dirty);
+/* One of the longest with dirty units, still in its bin. NULL if none. */
+hak_extent_t *hak_extent_longest_dirty_locked(void);
 /* Bits of a range of units. */
 uint32_t hak_extent_bits_count(const uint64_t *words, uint32_t first, uint32_t count);
 void hak_extent_bits_set(uint64_t *words, uint32_t first, uint32_t count);
@@ -110,9 +113,11 @@ hak_extent_t *hak_extent_make_locked(hak_arena_t *arena, uint32_t first, uint32_
 /* Joins an extent in hand with its free neighbours. Returns the whole, in its bin. */
 hak_extent_t *hak_extent_join_locked(hak_extent_t *extent);
 
-/* extent_purge.c. Gives the dirty units of a free extent back, or only the aged ones. Drops the
+/* extent_purge.c. Gives the dirty units of a free extent back, or only the aged ones, but for the
+ * first `keep_units` of them. Drops the
  * lock meanwhile. Returns the extent that they are part of then; adds to `*bytes`. */
-hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, size_t *bytes);
+hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, uint32_t keep_units,
+                                      size_t *bytes);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,8 @@ enum {
     HAK_PURGES_IN_PASSING = 48, /* by a visit that has a delay; the next one goes on */
 };
 
-hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, size_t *bytes) {
+hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, uint32_t keep_units,
+                                      size_t *bytes) {
     hak_arena_t *arena = hak_extent_arena(extent);
     uint32_t end = extent->index + hak_extent_units(extent);
     uint64_t chosen[HAK_ARENA_WORDS], done[HAK_ARENA_WORDS] = {0};
@@ -27,6 +28,11 @@ hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, size
     uint32_t purged = 0;
     bool refused = false;
     for (uint32_t run; (run = hak_extent_bits_run(chosen, &first, end)) != 0; first += run) {
+        if (keep_units != 0) {
+            run = run < keep_units ? run : keep_units;
+            keep_units -= run;
+            continue;
+        }
         if (hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)run << HAK_UNIT_SHIFT)) {
             hak_extent_bits_set(done, first, run);
             purged += run;
@@ -72,7 +78,7 @@ static void hak_visit_locked(hak_arena_t *arena, hak_visit_t *visit) {
         if (extent->in_bin != 0 && extent->dirty != 0 &&
             hak_extent_bits_count(due, at, units) != 0) {
             visit->left--;
-            extent = hak_extent_clean_locked(extent, !visit->all, &visit->bytes);
+            extent = hak_extent_clean_locked(extent, !visit->all, 0, &visit->bytes);
         }
         at = extent->index + hak_extent_units(extent);
     }

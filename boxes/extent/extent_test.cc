@@ -174,6 +174,30 @@ TEST_F(Extent, NothingIsKeptBeyondTheBoundOfTheCache) {
     EXPECT_TRUE(Free(wall));
 }
 
+TEST_F(Extent, HolesThatAreTooShortGoBackWhenMemoryGrowsBeyondThePeakOfBlocks) {
+    hak_extents.used_peak_units = 0;
+    char *a = Alloc(10 * kMiB), *wall1 = Alloc(1), *b = Alloc(10 * kMiB), *wall2 = Alloc(1);
+    memset(a, 1, 10 * kMiB);
+    memset(b, 1, 10 * kMiB);
+    EXPECT_TRUE(Free(a));
+    EXPECT_TRUE(Free(b));
+    EXPECT_EQ(Stats().cached_bytes, 20 * kMiB);
+    char *fits = Alloc(9 * kMiB);
+    EXPECT_EQ(Stats().cached_bytes, 11 * kMiB) << "nothing grows";
+    EXPECT_TRUE(Free(fits));
+    bool zeroed = false;
+    char *longer = Alloc(12 * kMiB, &zeroed);
+    EXPECT_TRUE(zeroed);
+    /* 322 units were the peak, an eighth more may be resident, 194 are in use. */
+    EXPECT_EQ(Stats().cached_bytes, (322 + 40 - 194) * (uint64_t)HAK_UNIT_BYTES);
+    EXPECT_EQ(ExtentFaults(), 0u);
+    EXPECT_EQ((a[0] != 0) + (a[10 * kMiB - 1] != 0) + (b[0] != 0) + (b[10 * kMiB - 1] != 0), 3)
+        << "the end of one hole went back";
+    for (char *block : {longer, wall1, wall2}) {
+        EXPECT_TRUE(Free(block));
+    }
+}
+
 TEST_F(Extent, PurgeTakesWhatTwoVisitsFound) {
     char *old = Alloc(3 * kMiB), *young = Alloc(kMiB), *wall = Alloc(1);
     memset(old, 1, 3 * kMiB);
