@@ -10,7 +10,7 @@
 enum { HAK_HUGE_LEAST_BYTES = 1 << 20 };
 
 static bool hak_is_extent(const void *block) {
-    return hak_registry_tag((uintptr_t)block) == HAK_TAG_RUN;
+    return hak_registry_tag((uintptr_t)block) == HAK_TAG_EXTENT;
 }
 
 void *hak_large_alloc_mt(hak_heap_t *mine, size_t bytes, size_t align, bool *zeroed) {

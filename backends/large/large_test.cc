@@ -47,7 +47,7 @@ class Large : public ::testing::Test {
 TEST_F(Large, ExtentsUpTo32MiBAndMappingsAbove) {
     char *extent = Alloc(32 * kMiB), *huge = Alloc(32 * kMiB + 1),
          *aligned = Alloc(70 * kKiB, 128 * kKiB);
-    EXPECT_EQ(hak_registry_tag((uintptr_t)extent), HAK_TAG_RUN);
+    EXPECT_EQ(hak_registry_tag((uintptr_t)extent), HAK_TAG_EXTENT);
     EXPECT_EQ(hak_registry_tag((uintptr_t)huge), HAK_TAG_HUGE);
     EXPECT_EQ(hak_registry_tag((uintptr_t)aligned), HAK_TAG_HUGE);
     EXPECT_EQ((uintptr_t)aligned % (128 * kKiB), 0u);

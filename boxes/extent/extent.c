@@ -197,7 +197,7 @@ void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
     if (extent == NULL) {
         return NULL;
     }
-    hak_registry_set_tags((uintptr_t)hak_extent_base(extent), 1, HAK_TAG_RUN);
+    hak_registry_set_tags((uintptr_t)hak_extent_base(extent), 1, HAK_TAG_EXTENT);
     return hak_bring_to_life(extent, bytes);
 }
 
@@ -314,7 +314,7 @@ void *hak_extent_resize_mt(void *block, size_t bytes) {
     }
     void *moved = hak_extent_base(other);
     memcpy(moved, block, hak_load_rlx(&extent->bytes)); /* relaxed: the block is the caller's */
-    hak_registry_set_tags((uintptr_t)moved, 1, HAK_TAG_RUN);
+    hak_registry_set_tags((uintptr_t)moved, 1, HAK_TAG_EXTENT);
     (void)hak_bring_to_life(other, bytes);
     (void)hak_extent_free_mt(block, NULL);
     return moved;

@@ -27,7 +27,7 @@ static void hak_check_extent(hak_arena_t *arena, hak_extent_t *extent, hak_censu
         census->used_units += units;
         census->faults += dirty != 0 || first + units > arena->committed;
         census->faults += bytes > (uint64_t)units << HAK_UNIT_SHIFT;
-        census->faults += bytes != 0 && tag != HAK_TAG_RUN;
+        census->faults += bytes != 0 && tag != HAK_TAG_EXTENT;
     }
     for (uint32_t i = first + 1; i < first + units; i++) {
         census->faults += hak_extent_units(&arena->extent[i]) != 0;

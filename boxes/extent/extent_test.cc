@@ -11,7 +11,7 @@ TEST_F(Extent, BlocksAreAlignedAndKnownFromStartToEnd) {
         ASSERT_NE(block, nullptr);
         EXPECT_TRUE(zeroed);
         EXPECT_EQ((uintptr_t)block % HAK_UNIT_BYTES, 0u);
-        EXPECT_EQ(hak_registry_tag((uintptr_t)block), HAK_TAG_RUN);
+        EXPECT_EQ(hak_registry_tag((uintptr_t)block), HAK_TAG_EXTENT);
         for (char *at : {block, block + 1, block + bytes / 2, block + bytes - 1}) {
             EXPECT_GE(Usable(at, block), bytes);
         }

@@ -41,7 +41,7 @@ hak_classified_t hak_gate_classify(const void *pointer) {
         return hak_classify_block(c, address);
     }
     if (hak_large_describe(address, &c.info)) {
-        bool starts = c.info.block == address && (c.tag == HAK_TAG_RUN || c.tag == HAK_TAG_HUGE);
+        bool starts = c.info.block == address && (c.tag == HAK_TAG_EXTENT || c.tag == HAK_TAG_HUGE);
         c.kind = HAK_KIND_LARGE;
         return starts ? c : hak_invalid(c, HAK_ERROR_INTERIOR);
     }

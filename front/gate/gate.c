@@ -232,7 +232,7 @@ static uint32_t hak_tag(uintptr_t address) {
  * one unit, where the divisor tells if it is a block's start. */
 static bool hak_free_fast(hak_block_t *block) {
     uint32_t tag = hak_tag((uintptr_t)block);
-    if (tag == HAK_TAG_RUN) {
+    if (tag == HAK_TAG_EXTENT) {
         return hak_free_large(block);
     }
     if (tag >> HAK_TAG_OWNER_SHIFT == 0 || (hak_check_all && tag - hak_tls.tag < HAK_TAG_CLASSES)) {

@@ -102,7 +102,7 @@ TEST_F(Gate, LiveBlocksOfEachKind) {
         EXPECT_GE(c.info.bytes, size);
         EXPECT_TRUE(hak_gate_owns(block));
         if (size > HAK_SC_MAX_BYTES) {
-            EXPECT_EQ(c.tag, size <= kExtentMax ? HAK_TAG_RUN : HAK_TAG_HUGE) << size;
+            EXPECT_EQ(c.tag, size <= kExtentMax ? HAK_TAG_EXTENT : HAK_TAG_HUGE) << size;
         } else {
             EXPECT_EQ(c.sc, hak_sc_of(size));
         }
