@@ -46,9 +46,8 @@ enum {
 
 /* Tags with owner 0. */
 #define HAK_TAG_NONE 0u
-#define HAK_TAG_RUN 0x10u      /* a large block starts here */
-#define HAK_TAG_RUN_BODY 0x20u /* a large block continues here */
-#define HAK_TAG_HUGE 0x30u     /* a huge block starts here */
+#define HAK_TAG_EXTENT 0x10u /* a large block starts here */
+#define HAK_TAG_HUGE 0x30u   /* a huge block starts here */
 /* The tag that a thread without a heap calls its own: owner 2^20 - 1, never issued. */
 #define HAK_TAG_NOBODY 0xfffff000u
 
@@ -58,7 +57,8 @@ typedef enum {
     HAK_REGION_MF2,
     HAK_REGION_MID_MT,
     HAK_REGION_MID_POOL,
-    HAK_REGION_POOL_TLS
+    HAK_REGION_POOL_TLS,
+    HAK_REGION_EXTENT
 } hak_region_kind_t;
 
 /* First field of every descriptor that the registry leads to. */

@@ -314,7 +314,7 @@ TEST_F(Registry, MarkIsNoWordThatAListWouldHold) {
 TEST_F(Registry, OwnerTagsAndOthersCannotBeMistaken) {
     /* free subtracts its own tag and compares: every tag that is not its own must be far away. */
     constexpr uint32_t kBins = HAK_SC_COUNT << HAK_BIN_SHIFT;
-    uint32_t others[] = {HAK_TAG_NONE, HAK_TAG_RUN, HAK_TAG_RUN_BODY, HAK_TAG_HUGE};
+    uint32_t others[] = {HAK_TAG_NONE, HAK_TAG_EXTENT, HAK_TAG_HUGE};
     for (uint32_t id : {1u, 2u, 1000u, (uint32_t)HAK_OWNER_MAX}) {
         uint32_t own = id << HAK_TAG_OWNER_SHIFT;
         for (uint32_t other : others) {

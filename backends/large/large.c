@@ -2,40 +2,43 @@
 
 #include "backends/os/os.h"
 #include "base/bits.h"
+#include "boxes/extent/extent.h"
 #include "boxes/huge/huge.h"
-#include "boxes/run/run.h"
-#include "boxes/slot_pool/slot_pool.h"
+#include "registry/registry.h"
 
-static bool hak_is_run(const void *block) {
-    return hak_registry_tag((uintptr_t)block) == HAK_TAG_RUN;
+/* A huge block that becomes smaller than this should not keep a window of 2 MiB. */
+enum { HAK_HUGE_LEAST_BYTES = 1 << 20 };
+
+static bool hak_is_extent(const void *block) {
+    return hak_registry_tag((uintptr_t)block) == HAK_TAG_EXTENT;
 }
 
-void *hak_large_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
-    if (bytes <= HAK_RUN_MAX_BYTES && align <= HAK_UNIT_BYTES) {
-        return hak_run_alloc_mt(bytes, zeroed);
+void *hak_large_alloc_mt(hak_heap_t *mine, size_t bytes, size_t align, bool *zeroed) {
+    if (bytes <= HAK_EXTENT_MAX_BYTES && align <= HAK_UNIT_BYTES) {
+        return hak_extent_alloc_mt(bytes, mine == NULL ? NULL : &mine->parked, zeroed);
     }
     return hak_huge_alloc_mt(bytes, align, zeroed);
 }
 
-bool hak_large_free_mt(void *block) {
-    return hak_is_run(block) ? hak_run_free_mt(block) : hak_huge_free_mt(block);
+bool hak_large_free_mt(hak_heap_t *mine, void *block) {
+    return hak_extent_free_mt(block, mine == NULL ? NULL : &mine->parked) ||
+           hak_huge_free_mt(block);
 }
 
 void *hak_large_resize_mt(void *block, size_t bytes) {
     if (bytes <= HAK_SC_MAX_BYTES) {
         return NULL;
     }
-    if (hak_is_run(block)) {
-        return bytes <= HAK_RUN_MAX_BYTES && hak_run_resize_mt(block, bytes) ? block : NULL;
+    if (hak_is_extent(block)) {
+        return bytes <= HAK_EXTENT_MAX_BYTES ? hak_extent_resize_mt(block, bytes) : NULL;
     }
-    /* A huge block that becomes much smaller should not keep a window of 2 MiB. */
-    return bytes > HAK_RUN_MAX_BYTES ? hak_huge_resize_mt(block, bytes) : NULL;
+    return bytes > HAK_HUGE_LEAST_BYTES ? hak_huge_resize_mt(block, bytes) : NULL;
 }
 
 size_t hak_large_good_bytes(size_t bytes) { return hak_align_up(bytes, hak_os_page_bytes()); }
 
 bool hak_large_describe(uintptr_t address, hak_block_info_t *info) {
-    info->bytes = hak_run_describe(address, &info->block);
+    info->bytes = hak_extent_describe(address, &info->block);
     if (info->bytes == 0) {
         info->bytes = hak_huge_describe_mt(address, &info->block);
     }
@@ -44,28 +47,43 @@ bool hak_large_describe(uintptr_t address, hak_block_info_t *info) {
 }
 
 size_t hak_large_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
-    return hak_huge_purge_mt(now_ms, delay_ms, keep_bytes);
+    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        hak_extent_unpark_mt(&heap->parked);
+    }
+    return hak_extent_purge_mt(now_ms, delay_ms, keep_bytes) +
+           hak_huge_purge_mt(now_ms, delay_ms, keep_bytes);
 }
 
-bool hak_large_has_garbage(void) { return hak_huge_has_cached(); }
-
-static void hak_add_runs(hak_superslab_t *ss, void *context) {
-    hak_backend_stats_t *out = context;
-    for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
-        /* pairs with the release in hak_run_alloc_mt */
-        uint64_t bytes = hak_load_acq(&ss->slab[i].large_bytes);
-        out->blocks += bytes != 0;
-        out->bytes += bytes;
+bool hak_large_has_garbage(void) {
+    bool parked = false;
+    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        parked |= hak_load_rlx(&heap->parked) != 0; /* relaxed: a hint */
     }
+    return parked || hak_extent_has_dirty() || hak_huge_has_cached();
 }
 
 void hak_large_stats_mt(hak_backend_stats_t *out, uint64_t *cached_bytes) {
     hak_huge_stats_t huge;
+    hak_extent_stats_t extent;
     hak_huge_stats_mt(&huge);
-    *out = (hak_backend_stats_t){.blocks = huge.blocks, .bytes = huge.bytes};
-    *cached_bytes = huge.cached_bytes;
-    hak_slot_pool_each(hak_add_runs, out);
+    hak_extent_stats_mt(&extent);
+    *out = (hak_backend_stats_t){
+        .blocks = huge.blocks + extent.blocks,
+        .bytes = huge.bytes + extent.bytes,
+        .free_bytes = extent.tail_bytes,
+        .mapped_bytes = huge.bytes + huge.cached_bytes + extent.mapped_bytes,
+        .mapped_peak_bytes = huge.mapped_peak_bytes + extent.mapped_peak_bytes,
+    };
+    *cached_bytes = huge.cached_bytes + extent.cached_bytes;
 }
 
-void hak_large_fork_take(void) { hak_huge_fork_take(); }
-void hak_large_fork_drop(void) { hak_huge_fork_drop(); }
+size_t hak_large_check_locked(void) { return hak_extent_check_locked(); }
+
+void hak_large_fork_take(void) {
+    hak_huge_fork_take();
+    hak_extent_fork_take();
+}
+void hak_large_fork_drop(void) {
+    hak_extent_fork_drop();
+    hak_huge_fork_drop();
+}

@@ -1,9 +1,9 @@
-/* large: blocks above the largest size class: runs of slots up to 1 MiB, mappings of their own
- * above.
+/* large: blocks above the largest size class: extents of arenas up to 32 MiB, mappings of their own
+ * above, and where more than 64 KiB of alignment is asked for.
  *
  * Threads    *_mt: any; a block belongs to its caller.
  * Errors     NULL with errno ENOMEM.
- * Layer      5 (backends). A composition of boxes/run and boxes/huge.
+ * Layer      5 (backends). A composition of boxes/extent and boxes/huge. Uses boxes/heap.
  */
 #ifndef HAK_BACKENDS_LARGE_LARGE_H_
 #define HAK_BACKENDS_LARGE_LARGE_H_
@@ -19,10 +19,12 @@ extern "C" {
 #endif
 
 /* A block of `bytes` (> 0) aligned to `align` (a power of two); `*zeroed` tells if it reads as
- * zero. */
-void *hak_large_alloc_mt(size_t bytes, size_t align, bool *zeroed);
+ * zero. `mine` is the calling thread's heap, or NULL. */
+void *hak_large_alloc_mt(hak_heap_t *mine, size_t bytes, size_t align, bool *zeroed);
+/* Makes a large block that came with `*zeroed` false read as zero. */
+void hak_large_zero(void *block, size_t bytes);
 /* False if no large block starts at `block`. */
-bool hak_large_free_mt(void *block);
+bool hak_large_free_mt(hak_heap_t *mine, void *block);
 /* Changes the size without copying, perhaps moving the pages; NULL: not possible this way, nothing
  * changed. */
 void *hak_large_resize_mt(void *block, size_t bytes);
@@ -31,8 +33,10 @@ size_t hak_large_good_bytes(size_t bytes);
 bool hak_large_describe(uintptr_t address, hak_block_info_t *info);
 size_t hak_large_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
 bool hak_large_has_garbage(void);
-/* Only blocks and bytes are set. */
+/* Sets blocks, bytes, free_bytes (tails of blocks, which may be resident) and mapped bytes. */
 void hak_large_stats_mt(hak_backend_stats_t *out, uint64_t *cached_bytes);
+/* Verifies what hak_large_fork_take has locked. Returns the faults. */
+size_t hak_large_check_locked(void);
 void hak_large_fork_take(void);
 void hak_large_fork_drop(void);
 

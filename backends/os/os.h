@@ -45,10 +45,16 @@ void hak_os_unmap(void *base, size_t bytes);
 /* Gives the pages back; they read as zero afterwards. False if the kernel refuses, as for locked
  * memory: the content is then unchanged. */
 bool hak_os_purge(void *base, size_t bytes);
+/* Tells in bit 0 of a byte for each OS page whether it is resident. One that is not reads as zero,
+ * or was swapped out: only a purge makes sure. False if the kernel does not tell. */
+bool hak_os_resident(void *base, size_t bytes, unsigned char *resident);
 /* Grows or shrinks a mapping without moving it. */
 bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes);
-/* Holds address space without access, for hak_os_move. NULL with errno ENOMEM. */
+/* Holds address space without access, for hak_os_move or hak_os_commit_held. NULL with errno
+ * ENOMEM. */
 void *hak_os_hold_aligned(size_t bytes, size_t align);
+/* Makes a part of a held range readable and writable; it reads as zero. */
+bool hak_os_commit_held(void *base, size_t bytes);
 /* Moves the pages of a mapping to `target`, a held range of `new_bytes`. False: nothing changed. */
 bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes);
 /* Tells the kernel not to use huge pages here. Advice: failure is ignored. */

@@ -123,9 +123,8 @@ void *hak_os_reserve(size_t bytes) {
 }
 
 bool hak_os_commit(void *base, size_t bytes) {
-    hak_count(&hak_calls.mprotect);
-    if (!HAK_ALLOWED(HAK_OS_CALL_COMMIT) || mprotect(base, bytes, PROT_READ | PROT_WRITE) != 0) {
-        return hak_fail(ENOMEM);
+    if (!hak_os_commit_held(base, bytes)) {
+        return false;
     }
     (void)madvise(base, bytes, MADV_DODUMP);
     return true;
@@ -154,6 +153,16 @@ bool hak_os_purge(void *base, size_t bytes) {
     return done;
 }
 
+bool hak_os_resident(void *base, size_t bytes, unsigned char *resident) {
+    int saved = errno;
+    bool done = HAK_ALLOWED(HAK_OS_CALL_RESIDENT) && mincore(base, bytes, resident) == 0;
+    if (!done) {
+        hak_count(&hak_calls.failed);
+    }
+    errno = saved;
+    return done;
+}
+
 bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes) {
     int saved = errno;
     hak_count(&hak_calls.mremap);
@@ -170,6 +179,14 @@ void *hak_os_hold_aligned(size_t bytes, size_t align) {
     }
     char *wide = hak_mmap(NULL, bytes + align, PROT_NONE, MAP_NORESERVE);
     return wide == NULL ? NULL : hak_trim_to(wide, bytes, align);
+}
+
+bool hak_os_commit_held(void *base, size_t bytes) {
+    hak_count(&hak_calls.mprotect);
+    if (!HAK_ALLOWED(HAK_OS_CALL_COMMIT) || mprotect(base, bytes, PROT_READ | PROT_WRITE) != 0) {
+        return hak_fail(ENOMEM);
+    }
+    return true;
 }
 
 bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes) {

@@ -172,7 +172,7 @@ TEST_F(Slabs, CheckFindsWhatIsWrong) {
     slab->listed = 0;
     EXPECT_NE(Check(), 0u) << "nobody would ever find its free block";
     slab->listed = 1;
-    hak_registry_set_tags(hak_slab_base(slab), 1, HAK_TAG_RUN);
+    hak_registry_set_tags(hak_slab_base(slab), 1, HAK_TAG_EXTENT);
     EXPECT_NE(Check(), 0u) << "wrong tag";
     hak_registry_set_tags(hak_slab_base(slab), 1, other_->tag | kClass << HAK_BIN_SHIFT);
     hak_superslab_t *ss = hak_slab_superslab(slab);

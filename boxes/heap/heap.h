@@ -55,8 +55,9 @@ typedef struct {
 
 typedef struct hak_heap {
     hak_owner_lock_t lock;
-    uint32_t tag;        /* owner id << HAK_TAG_OWNER_SHIFT, fixed */
-    uint32_t slow_steps; /* purge: counts towards the next look at the clock */
+    uint32_t tag;         /* owner id << HAK_TAG_OWNER_SHIFT, fixed */
+    uint32_t slow_steps;  /* purge: counts towards the next look at the clock */
+    uint32_t large_frees; /* purge: the same for frees of large blocks */
     /* purge, adoption: when the owner was last seen on a slow path */
     hak_a64_t active_ms;
     /* adoption: active_ms at the last collection; free_local: 0 if there is something new */
@@ -92,6 +93,8 @@ typedef struct hak_heap {
     uint64_t bins_grow_at;               /* flush: or at how many slots of all heaps */
     /* backends: what one keeps for the heap, made by it at first use, never freed; 0: none yet */
     hak_aptr_t backend[HAK_HEAP_BACKENDS];
+    /* extent: the large block that the thread freed last, 0: none; any thread may take it away */
+    hak_aptr_t parked;
     /* pending: slabs of this heap with remote frees. */
     /* taken from `pending` and not looked at yet; under the lock */
     hak_aptr_t drain_next;

@@ -178,7 +178,7 @@ TEST_F(PoolPage, CheckFindsWhatIsWrong) {
     hak_pool_page_region(page)->free_mask |= 1u << page->slot;
     EXPECT_NE(hak_pool_page_check_locked(), 0u) << "free and in use";
     hak_pool_page_region(page)->free_mask &= ~(1u << page->slot);
-    hak_registry_set_tags(hak_pool_page_base(page), 1, HAK_TAG_RUN);
+    hak_registry_set_tags(hak_pool_page_base(page), 1, HAK_TAG_EXTENT);
     EXPECT_NE(hak_pool_page_check_locked(), 0u) << "wrong tag";
     hak_registry_set_tags(hak_pool_page_base(page), 1,
                           own_.get()->tag | hak_pool_sc(2) << HAK_BIN_SHIFT);

@@ -26,7 +26,7 @@ typedef enum {
     HAK_OPTION_REGISTRY,       /* hak_registry_kind_t; at start only */
     HAK_OPTION_PURGE_DELAY_MS, /* 0: purge at once */
     HAK_OPTION_BACKGROUND,     /* 1: a thread purges for idle processes; at start only */
-    HAK_OPTION_HUGE_CACHE_MB,  /* most that freed huge mappings may hold */
+    HAK_OPTION_HUGE_CACHE_MB,  /* most that freed large blocks may hold */
     /* 1: leave huge pages to the system's setting; 0: none in superslabs */
     HAK_OPTION_THP,
     HAK_OPTION_CACHE_POLICY, /* 0 bounded, 1 drain; fixed by the variant */

@@ -8,7 +8,7 @@
 
 enum {
     HAK_DEFAULT_PURGE_DELAY_MS = 500,
-    HAK_DEFAULT_HUGE_CACHE_MB = 64,
+    HAK_DEFAULT_HUGE_CACHE_MB = 256,
     HAK_DEFAULT_SUPERSLAB_MAX_CACHED = 256,
     HAK_DEFAULT_SUPERSLAB_MAX_MEMORY_MB = 512,
     HAK_DEFAULT_SUPERSLAB_TTL_SEC = 60,
@@ -138,7 +138,8 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .settable = HAK_SETTABLE_AT_START},
     [HAK_OPTION_HUGE_CACHE_MB] =
         {.name = "huge_cache_mb",
-         .help = "MiB of freed huge blocks kept for reuse until the purge delay has passed.",
+         .help = "MiB of freed large blocks kept for reuse until the purge delay has passed; those"
+                 " above 32 MiB count apart.",
          .kind = HAK_OPTION_IS_NUMBER,
          .initial = HAK_DEFAULT_HUGE_CACHE_MB,
          .high = HAK_MAX_HUGE_CACHE_MB},

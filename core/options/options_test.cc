@@ -266,13 +266,13 @@ TEST_F(Options, RowFixedByTheVariantTakesOnlyItsOwnValue) {
     row.settable = HAK_SETTABLE_BY_VARIANT;
     hak_a64_t cell = {row.initial};
     testing::internal::CaptureStderr();
-    hak_options_take(&row, &cell, "64");
+    hak_options_take(&row, &cell, "256");
     EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
     testing::internal::CaptureStderr();
     hak_options_take(&row, &cell, "65");
     EXPECT_EQ(testing::internal::GetCapturedStderr(),
-              Head() + "HAKMEM_HUGE_CACHE_MB=65: fixed by the variant; using 64\n");
-    EXPECT_EQ(hak_load_rlx(&cell), 64u);
+              Head() + "HAKMEM_HUGE_CACHE_MB=65: fixed by the variant; using 256\n");
+    EXPECT_EQ(hak_load_rlx(&cell), 256u);
 }
 
 TEST_F(Options, InitReadsOneEnvironmentOnceAndPrintsHelp) {

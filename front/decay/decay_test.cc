@@ -17,24 +17,28 @@
 #include "backends/os/os_fake.h"
 #include "backends/port/backend.h"
 #include "base/testing/testing.h"
+#include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
 #include "core/options/options.h"
 
 namespace {
 
 constexpr uint64_t kDelayMs = 4000;
-constexpr size_t kBytes = 4 << 20;
+constexpr size_t kBytes = 4 << 20, kMappedBytes = 33 << 20;
 
 void SetOption(hak_option_id_t id, uint64_t value) { hak_store_rlx(&hak_option_values[id], value); }
 
-/* A huge mapping in the cache and some EMPTY slots: garbage of both kinds. */
+/* A huge mapping in the cache, a free extent and some EMPTY slots: garbage of all kinds. */
 void MakeGarbage() {
+    hak_slab_t *slab = hak_testing::TakeUnits(4);
+    ASSERT_NE(slab, nullptr);
+    hak_slot_pool_give_mt(slab);
     bool zeroed;
-    for (size_t bytes : {kBytes, (size_t)200000}) {
-        void *block = hak_large_alloc_mt(bytes, 1, &zeroed);
+    for (size_t bytes : {kMappedBytes, kBytes}) {
+        void *block = hak_large_alloc_mt(NULL, bytes, 1, &zeroed);
         ASSERT_NE(block, nullptr);
         memset(block, 1, bytes);
-        ASSERT_TRUE(hak_large_free_mt(block));
+        ASSERT_TRUE(hak_large_free_mt(NULL, block));
     }
 }
 
@@ -118,7 +122,7 @@ TEST_F(Decay, TrimTakesAllAtOnceButWhatItShallKeep) {
     EXPECT_EQ(hak_decay_trim(nullptr, 64 << 20), 0u);
     EXPECT_TRUE(HasMappings());
     EXPECT_TRUE(HasSlots());
-    EXPECT_GE(hak_decay_trim(nullptr, 0), kBytes + 200000);
+    EXPECT_GE(hak_decay_trim(nullptr, 0), kBytes + kMappedBytes + 4 * HAK_UNIT_BYTES);
     EXPECT_FALSE(HasMappings());
     EXPECT_FALSE(HasSlots());
     EXPECT_EQ(hak_decay_trim(nullptr, 0), 0u);
@@ -149,7 +153,8 @@ TEST_F(Decay, RefusedPurgeLosesNothing) {
     (void)hak_decay_trim(nullptr, 0);
     EXPECT_TRUE(HasSlots());
     hak_os_fake_reset();
-    EXPECT_GE(hak_decay_trim(nullptr, 0), 200000u) << "who asks for all gets another try";
+    EXPECT_GE(hak_decay_trim(nullptr, 0), kBytes + 4 * HAK_UNIT_BYTES)
+        << "who asks for all gets another try";
     EXPECT_FALSE(HasSlots());
 }
 
@@ -158,10 +163,10 @@ TEST_F(Decay, ThreadsTickTogether) {
     hak_testing::RunThreads(4, [](int thread) {
         bool zeroed;
         for (int i = 0; i < 200; i++) {
-            void *block = hak_large_alloc_mt((size_t)(100000 << thread), 1, &zeroed);
+            void *block = hak_large_alloc_mt(NULL, (size_t)(100000 << thread), 1, &zeroed);
             memset(block, thread, 100000);
             hak_decay_tick(nullptr);
-            EXPECT_TRUE(hak_large_free_mt(block));
+            EXPECT_TRUE(hak_large_free_mt(NULL, block));
             Advance(3);
         }
     });

@@ -37,7 +37,7 @@ void hak_gate_classify(const void *pointer, hak_classified_t *c) {
         hak_classify_block(c, address);
     } else if (hak_large_describe(address, &c->info)) {
         c->kind = HAK_KIND_LARGE;
-        if (c->info.block != address || (c->tag != HAK_TAG_RUN && c->tag != HAK_TAG_HUGE)) {
+        if (c->info.block != address || (c->tag != HAK_TAG_EXTENT && c->tag != HAK_TAG_HUGE)) {
             hak_set_invalid(c, HAK_ERROR_INTERIOR);
         }
     } else {

@@ -17,6 +17,7 @@
 #include "front/gate/gate_internal.h"
 #include "front/thread/thread.h"
 
+enum { HAK_LARGE_SELDOM = 8 }; /* frees of large blocks to a look at the clock */
 enum { HAK_NOT_STARTED, HAK_STARTING, HAK_STARTED };
 
 static hak_a32_t hak_state;
@@ -153,10 +154,10 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     if (hak_unlikely(size > PTRDIFF_MAX)) {
         return hak_failed();
     }
-    hak_heap_t *mine = hak_tls.heap;
-    void *block = hak_large_alloc_mt(size == 0 ? 1 : size, align, zeroed);
+    hak_heap_t *mine = hak_thread_heap();
+    void *block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     if (hak_unlikely(block == NULL) && hak_decay_trim(mine, 0) != 0) {
-        block = hak_large_alloc_mt(size == 0 ? 1 : size, align, zeroed);
+        block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     }
     hak_decay_tick(mine);
     if (hak_unlikely(block == NULL)) {
@@ -253,6 +254,16 @@ static bool hak_starts_exact(uintptr_t address, unsigned sc) {
     return bytes != 0 && (uint16_t)address % bytes == 0;
 }
 
+static bool hak_free_large(void *block) {
+    hak_heap_t *mine = hak_tls.heap;
+    bool freed = hak_large_free_mt(mine, block);
+    /* Each malloc of a large block has looked at the clock: frees alone shall not be without. */
+    if (mine == NULL || ++mine->large_frees % HAK_LARGE_SELDOM == 0) {
+        hak_decay_tick(mine);
+    }
+    return freed;
+}
+
 /* The tag, from the flat map if there is one. */
 static uint32_t hak_tag(uintptr_t address) {
     uint32_t tag;
@@ -301,10 +312,14 @@ hak_inline bool hak_keep(hak_block_t *block) {
     return hak_tls_sll_push_class(sc, block);
 }
 
-/* The common cases of the slow side, without the full classification: a block of another thread,
- * or where there is no flat map any block in a slab of one unit. */
+/* The common cases of the slow side, without the full classification: a large block, which its own
+ * backend checks; a block of another thread, or where there is no flat map any block in a slab of
+ * one unit. */
 static bool hak_free_fast(hak_block_t *block) {
     uint32_t tag = hak_tag((uintptr_t)block);
+    if (tag == HAK_TAG_EXTENT) {
+        return hak_free_large(block);
+    }
     unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
     if (tag >> HAK_TAG_OWNER_SHIFT == 0 ||
         (hak_is_own(tag) && (hak_check_all || hak_sc_divisor[sc] == 0))) {
@@ -336,11 +351,10 @@ static hak_noinline void hak_free_other(void *address, const char *call) {
     if (c.kind == HAK_KIND_BLOCK) {
         (void)hak_free_block(address, c.tag, c.sc);
     } else if (c.kind == HAK_KIND_LARGE) {
-        if (!hak_large_free_mt(address)) { /* another thread was faster */
+        if (!hak_free_large(address)) { /* another thread was faster */
             c.kind = HAK_KIND_INVALID;
             c.error = HAK_ERROR_DOUBLE_FREE;
         }
-        hak_decay_tick(hak_tls.heap);
     }
     if (c.kind == HAK_KIND_INVALID) {
         hak_error_report(c.error, call, address, (void *)c.info.block, c.info.bytes);

@@ -4,7 +4,6 @@
 
 #include "backends/large/large.h"
 #include "backends/os/os.h"
-#include "boxes/huge/huge.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/meta/meta.h"
@@ -34,6 +33,7 @@ size_t hak_gate_check_heap(void) {
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         faults += (*b)->check();
     }
+    faults += hak_large_check_locked();
     /* Lists that are broken must not be walked; other threads' lists move while they run. */
     if (faults == 0 && hak_audit_is_alone()) {
         hak_audit_result_t result;
@@ -91,6 +91,9 @@ static void hak_add_blocks(hak_stats_t *stats) {
     stats->large_bytes = large.bytes;
     stats->live_blocks += large.blocks;
     stats->live_bytes += large.bytes;
+    stats->slab_free_bytes += large.free_bytes;
+    stats->mapped_bytes += large.mapped_bytes;
+    stats->mapped_peak_bytes += large.mapped_peak_bytes;
 }
 
 static void hak_add_tiny(const hak_slot_pool_stats_t *pool, hak_stats_t *stats) {
@@ -114,8 +117,6 @@ static void hak_add_tiny(const hak_slot_pool_stats_t *pool, hak_stats_t *stats) 
 static void hak_add_supply(hak_stats_t *stats) {
     hak_slot_pool_stats_t pool;
     hak_slot_pool_stats_mt(&pool);
-    hak_huge_stats_t huge;
-    hak_huge_stats_mt(&huge);
     stats->superslabs = pool.superslabs;
     stats->superslabs_made = pool.superslabs_made;
     stats->slot_from_empty = pool.from_empty;
@@ -125,9 +126,8 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->purges += pool.purges;
     stats->purged_bytes += pool.purged_bytes;
     stats->empty_dirty_bytes += pool.dirty_slots << HAK_UNIT_SHIFT;
-    stats->mapped_bytes += (pool.superslabs << HAK_WINDOW_SHIFT) + huge.bytes + huge.cached_bytes;
+    stats->mapped_bytes += pool.superslabs << HAK_WINDOW_SHIFT;
     stats->mapped_peak_bytes += pool.superslabs_peak << HAK_WINDOW_SHIFT;
-    stats->mapped_peak_bytes += huge.mapped_peak_bytes;
     hak_os_calls_t calls;
     hak_os_calls(&calls);
     stats->mmap_calls = calls.mmap;

@@ -15,8 +15,8 @@
 #include "backends/os/os_fake.h"
 #include "backends/port/backend.h"
 #include "base/testing/testing.h"
+#include "boxes/extent/extent.h"
 #include "boxes/huge/huge.h"
-#include "boxes/run/run.h"
 #include "core/errors/errors.h"
 #include "core/options/options.h"
 #include "registry/registry.h"
@@ -26,7 +26,8 @@ extern "C" {
 
 namespace {
 
-constexpr size_t kRunMax = HAK_RUN_MAX_BYTES;
+constexpr size_t kExtentMax = HAK_EXTENT_MAX_BYTES;
+constexpr size_t kHuge = kExtentMax + (1 << 20);
 
 char *Alloc(size_t size) { return static_cast<char *>(hak_gate_alloc_slow(size)); }
 void Free(void *block) { hak_gate_free_slow(block, "free"); }
@@ -47,8 +48,8 @@ std::vector<size_t> BorderSizes() {
     for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
         sizes.insert({hak_sc_bytes[sc] - 1, hak_sc_bytes[sc], hak_sc_bytes[sc] + 1});
     }
-    for (size_t bytes : {2 * (size_t)HAK_UNIT_BYTES, 9 * (size_t)HAK_UNIT_BYTES, kRunMax,
-                         2 * kRunMax, 3 * kRunMax + 4096}) {
+    for (size_t bytes :
+         {2 * (size_t)HAK_UNIT_BYTES, 9 * (size_t)HAK_UNIT_BYTES, kExtentMax, kHuge}) {
         sizes.insert({bytes - 1, bytes, bytes + 1});
     }
     return std::vector<size_t>(sizes.begin(), sizes.end());
@@ -103,7 +104,7 @@ TEST_F(Gate, LiveBlocksOfEachKind) {
         EXPECT_GE(c.info.bytes, size);
         EXPECT_TRUE(hak_gate_owns(block));
         if (size > HAK_SC_MAX_BYTES) {
-            EXPECT_EQ(c.tag, size <= kRunMax ? HAK_TAG_RUN : HAK_TAG_HUGE) << size;
+            EXPECT_EQ(c.tag, size <= kExtentMax ? HAK_TAG_EXTENT : HAK_TAG_HUGE) << size;
         } else {
             EXPECT_EQ(c.sc, hak_sc_of(size));
         }
@@ -136,7 +137,7 @@ TEST_F(Gate, PointersThatAreNoBlocks) {
 }
 
 TEST_F(Gate, PointersIntoBlocks) {
-    for (size_t size : {(size_t)64, (size_t)5000, (size_t)60000, (size_t)200000, 3 * kRunMax}) {
+    for (size_t size : {(size_t)64, (size_t)5000, (size_t)60000, (size_t)200000, kHuge}) {
         char *block = Alloc(size);
         memset(block, 3, size);
         std::vector<size_t> offsets = {16, size / 2 / 16 * 16, size - 1};
@@ -184,7 +185,7 @@ TEST_F(Gate, FreedBlocksAreFoundOnce) {
     hak_classified_t c;
     hak_gate_classify(block, &c);
     EXPECT_EQ(c.kind, HAK_KIND_INVALID) << "in its slab";
-    for (size_t size : {(size_t)200000, 3 * kRunMax}) {
+    for (size_t size : {(size_t)200000, kHuge}) {
         char *large = Alloc(size);
         Free(large);
         ExpectInvalid(large, HAK_ERROR_FREED, "a large block");
@@ -206,7 +207,7 @@ TEST_F(Gate, RemoteFreeIsMarkedToo) {
 
 TEST_F(Gate, OfTwoThreadsThatFreeALargeBlockOneSucceeds) {
     for (int round = 0; round < 600; round++) {
-        char *block = Alloc(round % 8 != 0 ? 200000 : 3 * kRunMax);
+        char *block = Alloc(round % 8 != 0 ? 200000 : kHuge);
         uint64_t errors = hak_error_count();
         hak_testing::RunThreads(2, [block](int) { Free(block); });
         ASSERT_EQ(hak_error_count(), errors + 1);
@@ -269,7 +270,7 @@ TEST_F(Gate, CallocGivesZeroesInUsedMemoryToo) {
 TEST_F(Gate, AlignedBlocks) {
     for (size_t align = 1; align <= 32u << 20; align *= 2) {
         for (size_t size :
-             {(size_t)0, (size_t)1, (size_t)100, (size_t)65536, (size_t)70000, kRunMax + 1}) {
+             {(size_t)0, (size_t)1, (size_t)100, (size_t)65536, (size_t)70000, kExtentMax + 1}) {
             char *block = static_cast<char *>(hak_gate_aligned(align, size));
             ASSERT_NE(block, nullptr) << align << " " << size;
             EXPECT_EQ((uintptr_t)block % (align < 16 ? 16 : align), 0u);
@@ -326,7 +327,7 @@ TEST_F(Gate, ReallocOfABlockThatFitsStaysInPlace) {
 }
 
 TEST_F(Gate, FailedReallocLeavesTheBlock) {
-    for (size_t size : {(size_t)100, (size_t)60000, (size_t)200000, 3 * kRunMax}) {
+    for (size_t size : {(size_t)100, (size_t)60000, (size_t)200000, kHuge}) {
         Settle(); /* no cached mapping serves the large size */
         char *block = Alloc(size);
         memset(block, 6, size);
@@ -334,7 +335,7 @@ TEST_F(Gate, FailedReallocLeavesTheBlock) {
             hak_os_fake_fail((hak_os_call_t)kind, 0, UINT64_MAX);
         }
         errno = 0;
-        EXPECT_EQ(Realloc(block, 40 * kRunMax), nullptr);
+        EXPECT_EQ(Realloc(block, 2 * kExtentMax), nullptr);
         EXPECT_EQ(errno, ENOMEM);
         errno = 0;
         EXPECT_EQ(Realloc(block, (size_t)PTRDIFF_MAX + 1), nullptr);
@@ -344,7 +345,7 @@ TEST_F(Gate, FailedReallocLeavesTheBlock) {
         hak_gate_classify(block, &c);
         EXPECT_EQ(c.info.block, (uintptr_t)block);
         EXPECT_TRUE(block[0] == 6 && memcmp(block, block + 1, size - 1) == 0);
-        block = Realloc(block, 40 * kRunMax);
+        block = Realloc(block, 2 * kExtentMax);
         ASSERT_NE(block, nullptr);
         EXPECT_TRUE(block[0] == 6 && memcmp(block, block + 1, size - 1) == 0);
         Free(block);
@@ -353,8 +354,8 @@ TEST_F(Gate, FailedReallocLeavesTheBlock) {
 
 TEST_F(Gate, WithoutMemoryWhatOthersHoldFreeIsUsed) {
     char *cached = Alloc(64 << 20);
-    Free(cached); /* stays mapped, too large for the requests below */
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 1);
+    Free(cached);                            /* stays mapped, too large for the requests below */
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 2); /* an arena, a smaller one */
     char *block = Alloc(16 << 20);
     EXPECT_NE(block, nullptr) << "the cache was given back and the request tried again";
     EXPECT_EQ(Stats().huge_cached_bytes, 0u);
@@ -372,7 +373,7 @@ TEST_F(Gate, WithoutMemoryWhatOthersHoldFreeIsUsed) {
 /* The memory equation and the counts of blocks. */
 TEST_F(Gate, StatisticsFollowTheBlocks) {
     std::vector<char *> blocks;
-    for (size_t size : {(size_t)10, (size_t)1000, (size_t)60000, (size_t)200000, 3 * kRunMax}) {
+    for (size_t size : {(size_t)10, (size_t)1000, (size_t)60000, (size_t)200000, kHuge}) {
         blocks.push_back(Alloc(size));
     }
     hak_gate_thread_flush();

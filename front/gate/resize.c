@@ -13,7 +13,7 @@ void *hak_gate_calloc(size_t bytes) {
         bool zeroed;
         void *block = hak_gate_alloc_large(bytes, 1, &zeroed);
         if (block != NULL && !zeroed) {
-            memset(block, 0, bytes);
+            hak_large_zero(block, bytes);
         }
         return block;
     }

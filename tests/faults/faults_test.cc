@@ -32,7 +32,8 @@ constexpr uint64_t kCalls = 21;
 constexpr uint64_t kStep = HAK_TEST_SANITIZED ? 4 : 1;
 constexpr const char *kVariable = "HAK_TEST_FAULT";
 
-const char *const kNames[] = {"map", "reserve", "commit", "purge", "resize", "move", "barrier"};
+const char *const kNames[] = {"map",    "reserve", "commit",   "purge",
+                              "resize", "move",    "resident", "barrier"};
 static_assert(sizeof kNames / sizeof *kNames == HAK_OS_CALL_COUNT, "a name for each kind");
 
 // Blocks with a stamp at the start, at the end and at each 64 KiB.
@@ -48,6 +49,7 @@ class Script {
         MixedBlocks(120);
         Runs();
         HugeBlocks();
+        ClearedBlocks();
         FarBlocks();
         OtherThread();
         MixedBlocks(60);
@@ -170,7 +172,7 @@ class Script {
         blocks_.pop_back();
     }
 
-    // Sizes of all classes, runs and a few huge ones.
+    // Sizes of all classes and of large blocks.
     size_t AnySize() {
         size_t most = size_t{16} << hak_random_below(&random_, 18);
         return 1 + hak_random_below(&random_, most);
@@ -218,18 +220,36 @@ class Script {
         EXPECT_EQ(0u, hak_check());
     }
 
-    // Growth in place, growth by moving, shrinking.
+    // Mappings of their own: growth in place, growth by moving, shrinking.
     void HugeBlocks() {
         size_t first = blocks_.size();
-        Allocate(2 * kMiB);
-        Allocate(3 * kMiB);
+        Allocate(34 * kMiB);
+        Allocate(35 * kMiB);
         for (size_t i = 0; i < 26 && first < blocks_.size(); i++) {
             size_t index = first + i % (blocks_.size() - first);
-            Resize(index, (3 + i) * kMiB);
+            Resize(index, (35 + i) * kMiB);
         }
         if (first < blocks_.size()) {
-            Resize(first, 3 * kMiB);
+            Resize(first, 35 * kMiB);
             Resize(first, 200);
+        }
+    }
+
+    // Zeroed blocks that stay nearly empty. Nothing here reads a page that was not written.
+    void ClearedBlocks() {
+        constexpr size_t kBytes = 512 * 1024;
+        for (int i = 0; i < 400; i++) {
+            errno = 0;
+            char *at = static_cast<char *>(hak_calloc(1, kBytes));
+            if (at == nullptr) {
+                EXPECT_EQ(ENOMEM, errno);
+                EXPECT_TRUE(may_fail_);
+                refused_++;
+                continue;
+            }
+            ASSERT_EQ(0, at[0] | at[kBytes - 1]);
+            at[0] = at[kBytes - 1] = 1;
+            hak_free(at);
         }
     }
 

@@ -152,8 +152,10 @@ bool hak_os_purge(void *base, size_t bytes) {
     return true;
 }
 
+bool hak_os_resident(void *, size_t, unsigned char *) { return false; }
 bool hak_os_resize(void *, size_t, size_t) { return false; }
 void *hak_os_hold_aligned(size_t, size_t) { return nullptr; }
+bool hak_os_commit_held(void *, size_t) { return false; }
 bool hak_os_move(void *, size_t, void *, size_t) { return false; }
 void hak_os_no_huge(void *, size_t) {}
 bool hak_os_address_space_is_free(void) { return true; }

@@ -1,0 +1,350 @@
+/* Blocks. Free extents with dirty units come first, so that memory that was touched is touched
+ * again before new memory is; among them the shortest that is long enough, cut at its end. What is
+ * cut off stays free and joined with its neighbours: a program that grows one block again and again
+ * finds the units of the block before behind it.
+ *
+ * Rejected: one mapping for each block, kept when it was freed and handed out again to requests of
+ * its size. Random sizes seldom fit, and a block that grows asks the kernel at each step.
+ */
+#include "boxes/extent/extent.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "backends/os/os.h"
+#include "base/attr.h"
+#include "base/bits.h"
+#include "boxes/extent/extent_internal.h"
+#include "core/options/options.h"
+#include "registry/registry_inl.h"
+
+enum {
+    HAK_PARKED_MAX_UNITS = HAK_EXTENT_PARKED_MAX_BYTES / HAK_UNIT_BYTES,
+    HAK_SLACK_PART = 8,        /* of the peak of blocks: what else may be resident */
+    HAK_SLACK_MIN_UNITS = 128, /* 8 MiB are always allowed */
+    HAK_SLACK_PURGES = 8,      /* by one request */
+};
+
+hak_extents_t hak_extents = {.lock = HAK_LOCK_INIT(HAK_RANK_EXTENT)};
+
+static uint32_t hak_units(size_t bytes) {
+    return (uint32_t)((bytes + HAK_UNIT_BYTES - 1) >> HAK_UNIT_SHIFT);
+}
+
+hak_extent_t *hak_extent_make_locked(hak_arena_t *arena, uint32_t first, uint32_t units) {
+    hak_extent_t *extent = &arena->extent[first];
+    hak_store_rlx(&extent->units, units); /* relaxed: others only look where a block of theirs is */
+    extent->index = (uint16_t)first;
+    arena->extent[first + units].before = (uint16_t)units;
+    return extent;
+}
+
+static void hak_count_dirty_locked(hak_arena_t *arena, uint32_t units) {
+    arena->dirty_units += units;
+    hak_count_add(&hak_extents.dirty_units, (uint64_t)(int32_t)units);
+}
+
+hak_extent_t *hak_extent_join_locked(hak_extent_t *extent) {
+    hak_arena_t *arena = hak_extent_arena(extent);
+    uint32_t first = extent->index;
+    uint32_t end = first + hak_extent_units(extent);
+    uint32_t dirty = extent->dirty;
+    hak_extent_t *behind = &arena->extent[end];
+    if (end < arena->units && behind->in_bin != 0) {
+        hak_extent_bin_remove_locked(behind);
+        end += hak_extent_units(behind);
+        dirty += behind->dirty;
+        hak_store_rlx(&behind->units, 0); /* relaxed: as in hak_extent_make_locked */
+    }
+    hak_extent_t *before = extent - extent->before;
+    if (extent->before != 0 && before->in_bin != 0) {
+        hak_extent_bin_remove_locked(before);
+        hak_store_rlx(&extent->units, 0); /* relaxed: as above */
+        first = before->index;
+        dirty += before->dirty;
+    }
+    extent = hak_extent_make_locked(arena, first, end - first);
+    extent->dirty = dirty;
+    hak_extent_bin_put_locked(extent);
+    return extent;
+}
+
+/* Cuts `units` from the start of a free extent. Returns true if they read as zero. */
+static bool hak_cut_locked(hak_extent_t *extent, uint32_t units) {
+    hak_arena_t *arena = hak_extent_arena(extent);
+    uint32_t first = extent->index;
+    uint32_t whole = hak_extent_units(extent);
+    uint32_t all_dirty = extent->dirty;
+    hak_extent_bin_remove_locked(extent);
+    uint32_t dirty = all_dirty == whole ? units : 0;
+    if (dirty == 0 && all_dirty != 0) {
+        dirty = hak_extent_bits_count(arena->dirty, first, units);
+    }
+    if (dirty != 0) {
+        hak_extent_bits_clear(arena->dirty, first, units);
+        hak_extent_bits_clear(arena->aged, first, units);
+        hak_count_dirty_locked(arena, -dirty);
+    }
+    if (whole > units) {
+        (void)hak_extent_make_locked(arena, first, units);
+        hak_extent_t *rest = hak_extent_make_locked(arena, first + units, whole - units);
+        rest->dirty = all_dirty - dirty;
+        hak_extent_bin_put_locked(rest);
+    }
+    return dirty == 0;
+}
+
+static hak_extent_t *hak_find_locked(uint32_t units, uint32_t room) {
+    hak_extent_t *extent = NULL;
+    if (room > units) {
+        extent = hak_extent_find_locked(room, true);
+        extent = extent != NULL ? extent : hak_extent_find_locked(room, false);
+    }
+    extent = extent != NULL ? extent : hak_extent_find_locked(units, true);
+    extent = extent != NULL ? extent : hak_extent_find_locked(units, false);
+    return extent != NULL ? extent : hak_arena_new_locked(units);
+}
+
+/* Called when units are taken. What is free and dirty may bring resident memory above the most that
+ * blocks ever had by a part; beyond that it goes back, ends of the longest extents first. So a
+ * program's peak is that of its blocks and not of holes that were too short. Drops the lock
+ * meanwhile. */
+static void hak_use_locked(uint32_t units) {
+    hak_extents.used_units += units;
+    if (hak_extents.used_peak_units < hak_extents.used_units) {
+        hak_extents.used_peak_units = hak_extents.used_units;
+    }
+    uint64_t most = hak_extents.used_peak_units + hak_extents.used_peak_units / HAK_SLACK_PART;
+    most = most < HAK_SLACK_MIN_UNITS ? HAK_SLACK_MIN_UNITS : most;
+    size_t bytes = 1;
+    for (int calls = 0; calls < HAK_SLACK_PURGES && bytes != 0; calls++) {
+        hak_extent_t *longest = hak_extent_longest_dirty_locked();
+        /* relaxed: under the lock */
+        uint64_t resident = hak_extents.used_units + hak_load_rlx(&hak_extents.dirty_units);
+        if (longest == NULL || resident <= most) {
+            return;
+        }
+        bytes = 0;
+        uint64_t excess = resident - most;
+        uint32_t keep = longest->dirty > excess ? (uint32_t)(longest->dirty - excess) : 0;
+        (void)hak_extent_clean_locked(longest, false, keep, &bytes);
+    }
+}
+
+/* An extent of `units` in the caller's hand, if possible with `room` behind its start. NULL with
+ * errno ENOMEM. */
+static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed) {
+    hak_extent_t *extent = hak_find_locked(units, room);
+    if (extent == NULL) {
+        return NULL;
+    }
+    if (!hak_arena_commit_locked(hak_extent_arena(extent), extent->index + units)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    *zeroed = hak_cut_locked(extent, units);
+    hak_use_locked(units);
+    return extent;
+}
+
+/* Frees an extent in hand. The cache has a bound; what passes it goes back at once. */
+static void hak_give_locked(hak_extent_t *extent) {
+    hak_arena_t *arena = hak_extent_arena(extent);
+    uint32_t units = hak_extent_units(extent);
+    hak_extent_bits_set(arena->dirty, extent->index, units);
+    hak_count_dirty_locked(arena, units);
+    hak_extents.used_units -= units;
+    extent->dirty = units;
+    extent = hak_extent_join_locked(extent);
+    /* relaxed: under the lock */
+    if (hak_unlikely(hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT >
+                     hak_option(HAK_OPTION_HUGE_CACHE_MB) << 20)) {
+        size_t bytes = 0;
+        (void)hak_extent_clean_locked(extent, false, 0, &bytes);
+    }
+}
+
+/* Makes a block of an extent in hand. */
+static void *hak_bring_to_life(hak_extent_t *extent, size_t bytes) {
+    /* release: pairs with the acquire in hak_extent_describe */
+    hak_store_rel(&extent->bytes, hak_align_up(bytes, hak_os_page_bytes()));
+    return hak_extent_base(extent);
+}
+
+/* What is parked, if it has this length. Only its heap's thread takes and parks; others may only
+ * empty the word. */
+static hak_extent_t *hak_parked_take(hak_aptr_t *parked, uint32_t units) {
+    uintptr_t seen = hak_load_rlx(parked); /* relaxed: descriptors stay; the CAS decides */
+    if (seen == 0 || hak_extent_units((hak_extent_t *)seen) != units) {
+        return NULL;
+    }
+    /* acquire: pairs with the release in hak_park */
+    return hak_cas_acq(parked, &seen, 0) ? (hak_extent_t *)seen : NULL;
+}
+
+void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
+    uint32_t units = hak_units(bytes);
+    if (parked != NULL && units <= HAK_PARKED_MAX_UNITS) {
+        hak_extent_t *extent = hak_parked_take(parked, units);
+        if (extent != NULL) {
+            *zeroed = false;
+            return hak_bring_to_life(extent, bytes);
+        }
+    }
+    hak_lock_take(&hak_extents.lock);
+    hak_extent_t *extent = hak_take_locked(units, units, zeroed);
+    hak_lock_drop(&hak_extents.lock);
+    if (extent == NULL) {
+        return NULL;
+    }
+    hak_registry_set_tags((uintptr_t)hak_extent_base(extent), 1, HAK_TAG_EXTENT);
+    return hak_bring_to_life(extent, bytes);
+}
+
+/* The entry of the unit that holds `address`, or NULL if no arena does. */
+static hak_extent_t *hak_entry(uintptr_t address) {
+    hak_region_t *region = hak_registry_find_region(address);
+    if (region == NULL || region->kind != HAK_REGION_EXTENT) {
+        return NULL;
+    }
+    hak_arena_t *arena = (hak_arena_t *)region;
+    uintptr_t index = (address - hak_region_base(region)) >> HAK_UNIT_SHIFT;
+    return index < HAK_ARENA_UNITS ? &arena->extent[index] : NULL;
+}
+
+/* Puts an extent that is no block any more back under the lock. Its tag is that of a block until
+ * then, so that a parked one need not set it. */
+static void hak_free_slowly(hak_extent_t *extent) {
+    hak_registry_set_tags((uintptr_t)hak_extent_base(extent), 1, HAK_TAG_NONE);
+    hak_lock_take(&hak_extents.lock);
+    hak_give_locked(extent);
+    hak_lock_drop(&hak_extents.lock);
+}
+
+/* Parks an extent. Returns the one that had the place, or NULL. */
+static hak_extent_t *hak_park(hak_aptr_t *parked, hak_extent_t *extent) {
+    if (hak_load_rlx(parked) == 0) { /* relaxed: only this thread fills the word */
+        /* release: pairs with the acquire in hak_parked_take and hak_extent_unpark_mt */
+        hak_store_rel(parked, (uintptr_t)extent);
+        return NULL;
+    }
+    /* acq_rel: as above, and as hak_parked_take */
+    return (hak_extent_t *)hak_swap_acq_rel(parked, (uintptr_t)extent);
+}
+
+bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
+    hak_extent_t *extent = hak_entry((uintptr_t)block);
+    /* relaxed: the swap decides. acq_rel: of two threads that free the same block one finds 0 */
+    if (extent == NULL || ((uintptr_t)block & (HAK_UNIT_BYTES - 1)) != 0 ||
+        hak_load_rlx(&extent->bytes) == 0 || hak_swap_acq_rel(&extent->bytes, 0) == 0) {
+        return false;
+    }
+    if (parked != NULL && hak_extent_units(extent) <= HAK_PARKED_MAX_UNITS &&
+        hak_option(HAK_OPTION_HUGE_CACHE_MB) != 0) {
+        extent = hak_park(parked, extent);
+    }
+    if (extent != NULL) {
+        hak_free_slowly(extent);
+    }
+    return true;
+}
+
+void hak_extent_unpark_mt(hak_aptr_t *parked) {
+    if (hak_load_rlx(parked) != 0) { /* relaxed: the swap decides */
+        /* acquire: pairs with the release in hak_park */
+        hak_extent_t *extent = (hak_extent_t *)hak_swap_acq(parked, 0);
+        if (extent != NULL) {
+            hak_free_slowly(extent);
+        }
+    }
+}
+
+/* Takes the units that are missing from the free extent behind. */
+static bool hak_grow_locked(hak_extent_t *extent, uint32_t units) {
+    hak_arena_t *arena = hak_extent_arena(extent);
+    uint32_t old = hak_extent_units(extent);
+    hak_extent_t *behind = extent + old;
+    if (extent->index + old >= arena->units || behind->in_bin == 0 ||
+        hak_extent_units(behind) < units - old ||
+        !hak_arena_commit_locked(arena, extent->index + units)) {
+        return false;
+    }
+    (void)hak_cut_locked(behind, units - old);
+    hak_store_rlx(&behind->units, 0); /* relaxed: as in hak_extent_make_locked */
+    (void)hak_extent_make_locked(arena, extent->index, units);
+    hak_use_locked(units - old);
+    hak_extents.grown++;
+    return true;
+}
+
+static void hak_shrink_locked(hak_extent_t *extent, uint32_t units) {
+    hak_arena_t *arena = hak_extent_arena(extent);
+    uint32_t rest = hak_extent_units(extent) - units;
+    (void)hak_extent_make_locked(arena, extent->index, units);
+    hak_give_locked(hak_extent_make_locked(arena, extent->index + units, rest));
+}
+
+void *hak_extent_resize_mt(void *block, size_t bytes) {
+    hak_extent_t *extent = hak_entry((uintptr_t)block);
+    uint32_t units = hak_units(bytes);
+    uint32_t old = hak_extent_units(extent);
+    if (units == old) {
+        return hak_bring_to_life(extent, bytes);
+    }
+    hak_extent_t *other = NULL;
+    hak_lock_take(&hak_extents.lock);
+    if (units < old) {
+        hak_shrink_locked(extent, units);
+    } else if (!hak_grow_locked(extent, units)) {
+        bool zeroed;
+        uint32_t room = units * 2 < HAK_ARENA_UNITS ? units * 2 : HAK_ARENA_UNITS;
+        other = hak_take_locked(units, room, &zeroed);
+        hak_extents.moved += other != NULL;
+        if (other == NULL) {
+            extent = NULL;
+        }
+    }
+    hak_lock_drop(&hak_extents.lock);
+    if (extent == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (other == NULL) {
+        return hak_bring_to_life(extent, bytes);
+    }
+    void *moved = hak_extent_base(other);
+    memcpy(moved, block, hak_load_rlx(&extent->bytes)); /* relaxed: the block is the caller's */
+    hak_registry_set_tags((uintptr_t)moved, 1, HAK_TAG_EXTENT);
+    (void)hak_bring_to_life(other, bytes);
+    (void)hak_extent_free_mt(block, NULL);
+    return moved;
+}
+
+size_t hak_extent_describe(uintptr_t address, uintptr_t *block) {
+    hak_extent_t *entry = hak_entry(address);
+    if (entry == NULL) {
+        return 0;
+    }
+    uintptr_t start = hak_align_down(address, HAK_UNIT_BYTES);
+    uintptr_t base = hak_region_base(hak_registry_region(address));
+    /* Back to where an extent begins: at once, but for pointers into a block. */
+    while (hak_extent_units(entry) == 0 && start > base) {
+        entry--;
+        start -= HAK_UNIT_BYTES;
+    }
+    /* pairs with hak_bring_to_life */
+    size_t bytes = hak_load_acq(&entry->bytes);
+    *block = start;
+    return address - start < hak_align_up(bytes, HAK_UNIT_BYTES) ? bytes : 0;
+}
+
+/* The child must not inherit an extent that is in the hand of a purge. */
+void hak_extent_fork_take(void) {
+    hak_lock_take(&hak_extents.lock);
+    while (hak_extents.in_flight != 0) {
+        hak_lock_drop(&hak_extents.lock);
+        hak_os_yield();
+        hak_lock_take(&hak_extents.lock);
+    }
+}
+void hak_extent_fork_drop(void) { hak_lock_drop(&hak_extents.lock); }

@@ -1,0 +1,136 @@
+/* Statistics and the box against itself: extents, bits, bins and the registry tell the same story.
+ * Not on any path of malloc or free.
+ */
+#include "base/bits.h"
+#include "boxes/extent/extent_internal.h"
+
+typedef struct {
+    uint64_t extents_free; /* in all arenas */
+    uint64_t used_units, dirty_units, committed_units, arenas;
+    size_t faults;
+} hak_census_t;
+
+static void hak_check_extent(hak_arena_t *arena, hak_extent_t *extent, hak_census_t *census) {
+    uint32_t units = hak_extent_units(extent);
+    uint32_t first = extent->index;
+    uint64_t bytes = hak_load_rlx(&extent->bytes); /* relaxed: a block of somebody, or 0 */
+    uint32_t dirty = hak_extent_bits_count(arena->dirty, first, units);
+    uint32_t tag = hak_registry_tag((uintptr_t)hak_extent_base(extent));
+    if (extent->in_bin != 0) {
+        census->extents_free++;
+        census->faults += bytes != 0 || tag != HAK_TAG_NONE;
+        census->faults += extent->in_bin != hak_extent_bin_of(units) + 1;
+        census->faults += extent->dirty != dirty;
+        hak_extent_t *behind = extent + units;
+        census->faults += first + units < arena->units && behind->in_bin != 0;
+    } else {
+        census->used_units += units;
+        census->faults += dirty != 0 || first + units > arena->committed;
+        census->faults += bytes > (uint64_t)units << HAK_UNIT_SHIFT;
+        census->faults += bytes != 0 && tag != HAK_TAG_EXTENT;
+    }
+    for (uint32_t i = first + 1; i < first + units; i++) {
+        census->faults += hak_extent_units(&arena->extent[i]) != 0;
+        census->faults += hak_load_rlx(&arena->extent[i].bytes) != 0; /* relaxed: as above */
+    }
+}
+
+static void hak_check_arena(hak_arena_t *arena, hak_census_t *census) {
+    uint32_t before = 0;
+    uint32_t at = 0;
+    while (at < arena->units) {
+        hak_extent_t *extent = &arena->extent[at];
+        uint32_t units = hak_extent_units(extent);
+        if (units == 0 || at + units > arena->units || extent->index != at ||
+            extent->before != before) {
+            census->faults++;
+            return; /* the rest cannot be found */
+        }
+        hak_check_extent(arena, extent, census);
+        before = units;
+        at += units;
+    }
+    census->faults += arena->extent[at].before != before;
+    uint32_t dirty = hak_extent_bits_count(arena->dirty, 0, HAK_ARENA_UNITS);
+    census->faults += dirty != arena->dirty_units || arena->committed > arena->units;
+    census->faults += hak_extent_bits_count(arena->dirty, 0, arena->committed) != dirty;
+    for (unsigned i = 0; i < HAK_ARENA_WORDS; i++) {
+        census->faults += (arena->aged[i] & ~arena->dirty[i]) != 0;
+    }
+    uintptr_t base = hak_region_base(&arena->region);
+    for (size_t i = 0; i < (size_t)arena->units << HAK_UNIT_SHIFT; i += HAK_WINDOW_BYTES) {
+        census->faults += hak_registry_region(base + i) != &arena->region;
+    }
+    census->arenas++;
+    census->dirty_units += dirty;
+    census->committed_units += arena->committed;
+}
+
+static uint64_t hak_check_bins(const hak_extent_bins_t *bins, bool dirty, size_t *faults) {
+    uint64_t count = 0;
+    for (unsigned bin = 0; bin < HAK_EXTENT_BINS; bin++) {
+        *faults += (bins->first[bin] != NULL) != ((bins->mask >> bin & 1u) != 0);
+        const hak_extent_t *prev = NULL;
+        for (hak_extent_t *at = bins->first[bin]; at != NULL; prev = at, at = at->next) {
+            *faults += at->prev != prev || at->in_bin != bin + 1 || (at->dirty != 0) != dirty;
+            count++;
+        }
+    }
+    return count;
+}
+
+size_t hak_extent_check_locked(void) {
+    hak_census_t census = {0};
+    for (hak_arena_t *arena = hak_extents.all; arena != NULL; arena = arena->all_next) {
+        if (arena->units != 0) {
+            hak_check_arena(arena, &census);
+        }
+    }
+    if (census.faults != 0) {
+        return census.faults; /* lists that may be broken are not walked */
+    }
+    uint64_t listed = hak_check_bins(&hak_extents.bins[0], false, &census.faults) +
+                      hak_check_bins(&hak_extents.bins[1], true, &census.faults);
+    census.faults += listed != census.extents_free;
+    census.faults += census.dirty_units != hak_load_rlx(&hak_extents.dirty_units); /* under lock */
+    census.faults += census.used_units != hak_extents.used_units;
+    census.faults += census.committed_units != hak_extents.committed_units;
+    census.faults += census.arenas != hak_extents.arenas;
+    return census.faults;
+}
+
+static void hak_add_arena(hak_arena_t *arena, hak_extent_stats_t *out) {
+    uint32_t units;
+    for (uint32_t at = 0; at < arena->units; at += units) {
+        hak_extent_t *extent = &arena->extent[at];
+        units = hak_extent_units(extent);
+        /* pairs with the release in extent.c: a block may come or go while it is counted */
+        uint64_t bytes = hak_load_acq(&extent->bytes);
+        uint64_t whole = (uint64_t)units << HAK_UNIT_SHIFT;
+        if (bytes != 0) {
+            out->blocks++;
+            out->bytes += bytes;
+            out->tail_bytes += whole - bytes;
+        } else if (extent->in_bin == 0) {
+            out->cached_bytes += whole;
+        }
+    }
+}
+
+void hak_extent_stats_mt(hak_extent_stats_t *out) {
+    hak_lock_take(&hak_extents.lock);
+    /* relaxed: under the lock */
+    *out = (hak_extent_stats_t){
+        .cached_bytes = hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT,
+        .mapped_bytes = hak_extents.committed_units << HAK_UNIT_SHIFT,
+        .mapped_peak_bytes = hak_extents.committed_peak_units << HAK_UNIT_SHIFT,
+        .arenas = hak_extents.arenas,
+        .arenas_made = hak_extents.arenas_made,
+        .grown = hak_extents.grown,
+        .moved = hak_extents.moved,
+    };
+    for (hak_arena_t *arena = hak_extents.all; arena != NULL; arena = arena->all_next) {
+        hak_add_arena(arena, out);
+    }
+    hak_lock_drop(&hak_extents.lock);
+}

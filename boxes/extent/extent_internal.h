@@ -1,0 +1,125 @@
+/* extent_internal: what the parts of the box share: blocks (extent.c), arenas (extent_arena.c),
+ * free extents and the search for one (extent_bins.c), purging (extent_purge.c), statistics and
+ * checks (extent_check.c).
+ *
+ * Owns       the state of the box.
+ * Threads    *_locked: under the box's lock.
+ * Layer      4 (boxes), inside the box.
+ */
+#ifndef HAK_BOXES_EXTENT_EXTENT_INTERNAL_H_
+#define HAK_BOXES_EXTENT_EXTENT_INTERNAL_H_
+
+#include "base/atomic.h"
+#include "base/size_class.h"
+#include "boxes/extent/extent.h"
+#include "core/lock/lock.h"
+#include "registry/registry.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    HAK_ARENA_UNITS = 4096, /* 256 MiB */
+    HAK_ARENA_WORDS = HAK_ARENA_UNITS / 64,
+    HAK_EXTENT_MAX_UNITS = HAK_EXTENT_MAX_BYTES / HAK_UNIT_BYTES,
+    /* One bin for each length up to 32 units, then four for each doubling. */
+    HAK_EXACT_BINS = 32,
+    HAK_EXTENT_BINS = HAK_EXACT_BINS + 4 * 7 + 1,
+};
+
+/* Entry of a unit. It tells of the extent that begins there and, by `before`, of the one that ends
+ * just before it. An extent is free (in a bin), or holds a live block (`bytes`), or is in the hand
+ * of somebody: parked, being purged, about to become a block. */
+typedef struct hak_extent {
+    hak_a64_t bytes;                /* usable bytes of the live block; 0: none */
+    hak_a32_t units;                /* length of the extent; 0: none begins here */
+    uint16_t before;                /* length of the extent before it; 0: none */
+    uint16_t index;                 /* of the unit in its arena, where an extent begins */
+    uint32_t in_bin;                /* number of its bin plus 1, or 0 */
+    uint32_t dirty;                 /* free or about to be: how many of its units are dirty */
+    struct hak_extent *next, *prev; /* in the bin */
+} hak_extent_t;
+
+typedef struct hak_arena {
+    hak_region_t region; /* first: the registry leads here */
+    uint32_t units;      /* 0 while the descriptor has no memory */
+    uint32_t committed;  /* units from the start that may be read and written */
+    uint32_t dirty_units;
+    struct hak_arena *next;          /* spare descriptors */
+    struct hak_arena *all_next;      /* every descriptor ever made; never changes */
+    uint64_t dirty[HAK_ARENA_WORDS]; /* bit per unit: not in use and touched since the purge */
+    uint64_t aged[HAK_ARENA_WORDS];  /* of them: since before the last visit of purge */
+    hak_extent_t extent[HAK_ARENA_UNITS + 1]; /* the last one only has `before` */
+} hak_arena_t;
+
+typedef struct {
+    hak_extent_t *first[HAK_EXTENT_BINS];
+    uint64_t mask; /* bit per bin that is not empty */
+} hak_extent_bins_t;
+
+typedef struct {
+    hak_lock_t lock;
+    hak_extent_bins_t bins[2]; /* clean extents, extents with dirty units */
+    hak_arena_t *all, *spare;
+    unsigned in_flight;    /* system calls for which the lock was dropped */
+    hak_a64_t dirty_units; /* of all arenas */
+    uint64_t committed_units, committed_peak_units, arenas, arenas_made;
+    uint64_t used_units, used_peak_units; /* not free, now and at most */
+    uint64_t grown, moved;
+    uint64_t visit_at_ms;      /* when purge looks at the arenas next */
+    uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */
+} hak_extents_t;
+extern hak_extents_t hak_extents;
+
+static inline hak_arena_t *hak_extent_arena(hak_extent_t *extent) {
+    return hak_container_of(extent - extent->index, hak_arena_t, extent);
+}
+static inline uint32_t hak_extent_units(const hak_extent_t *extent) {
+    /* relaxed: written under the lock or by who has the extent in hand */
+    return hak_load_rlx(&extent->units);
+}
+static inline char *hak_extent_base(hak_extent_t *extent) {
+    return (char *)hak_region_base(&hak_extent_arena(extent)->region) +
+           ((size_t)extent->index << HAK_UNIT_SHIFT);
+}
+
+/* extent_bins.c. Puts a free extent into the bin of its length, takes it out. */
+void hak_extent_bin_put_locked(hak_extent_t *extent);
+void hak_extent_bin_remove_locked(hak_extent_t *extent);
+unsigned hak_extent_bin_of(uint32_t units);
+/* The shortest free extent of at least `units`, or nearly, still in its bin. NULL if none. */
+hak_extent_t *hak_extent_find_locked(uint32_t units, bool dirty);
+/* One of the longest with dirty units, still in its bin. NULL if none. */
+hak_extent_t *hak_extent_longest_dirty_locked(void);
+/* Bits of a range of units. */
+uint32_t hak_extent_bits_count(const uint64_t *words, uint32_t first, uint32_t count);
+void hak_extent_bits_set(uint64_t *words, uint32_t first, uint32_t count);
+void hak_extent_bits_clear(uint64_t *words, uint32_t first, uint32_t count);
+/* Length of the run of ones that begins at the first one at or behind `*first`, which is moved
+ * there; 0 if there is none before `end`. */
+uint32_t hak_extent_bits_run(const uint64_t *words, uint32_t *first, uint32_t end);
+
+/* extent_arena.c. A new arena with room for `units`; all of it is one free extent, which is in its
+ * bin and returned. NULL with errno ENOMEM. */
+hak_extent_t *hak_arena_new_locked(uint32_t units);
+/* Makes the first `units` of the arena usable. */
+bool hak_arena_commit_locked(hak_arena_t *arena, uint32_t units);
+/* Unmaps an arena that is one free extent. Drops the lock meanwhile. Returns the bytes. */
+size_t hak_arena_release_locked(hak_arena_t *arena);
+
+/* extent.c. Makes [first, first + units) one extent, of nobody yet. */
+hak_extent_t *hak_extent_make_locked(hak_arena_t *arena, uint32_t first, uint32_t units);
+/* Joins an extent in hand with its free neighbours. Returns the whole, in its bin. */
+hak_extent_t *hak_extent_join_locked(hak_extent_t *extent);
+
+/* extent_purge.c. Gives the dirty units of a free extent back, or only the aged ones, but for the
+ * first `keep_units` of them. Drops the
+ * lock meanwhile. Returns the extent that they are part of then; adds to `*bytes`. */
+hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, uint32_t keep_units,
+                                      size_t *bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_EXTENT_EXTENT_INTERNAL_H_ */

@@ -1,0 +1,165 @@
+/* Random operations, threads, and the parts that other parts are made of. */
+#include "boxes/extent/extent_fixture.h"
+
+namespace hak_testing {
+
+TEST_F(Extent, BinsAreInOrderOfLength) {
+    unsigned last = 0;
+    for (uint32_t units = 1; units <= HAK_ARENA_UNITS; units++) {
+        unsigned bin = hak_extent_bin_of(units);
+        ASSERT_GE(bin, last);
+        ASSERT_LE(bin, last + 1);
+        ASSERT_LT(bin, (unsigned)HAK_EXTENT_BINS);
+        last = bin;
+    }
+    EXPECT_EQ(last, (unsigned)HAK_EXTENT_BINS - 1);
+}
+
+TEST_F(Extent, BitsOfRanges) {
+    Random random(3);
+    for (int round = 0; round < 2000; round++) {
+        uint64_t words[HAK_ARENA_WORDS] = {0};
+        uint32_t first = (uint32_t)random.Below(HAK_ARENA_UNITS);
+        uint32_t count = 1 + (uint32_t)random.Below(HAK_ARENA_UNITS - first);
+        hak_extent_bits_set(words, first, count);
+        ASSERT_EQ(hak_extent_bits_count(words, 0, HAK_ARENA_UNITS), count);
+        uint32_t at = 0;
+        ASSERT_EQ(hak_extent_bits_run(words, &at, HAK_ARENA_UNITS), count);
+        ASSERT_EQ(at, first);
+        at = first + count;
+        ASSERT_EQ(hak_extent_bits_run(words, &at, HAK_ARENA_UNITS), 0u);
+        uint32_t middle = first + count / 2;
+        hak_extent_bits_clear(words, middle, 1);
+        ASSERT_EQ(hak_extent_bits_count(words, first, count), count - 1);
+        ASSERT_EQ(hak_extent_bits_count(words, 0, first + 1), middle == first ? 0u : 1u);
+    }
+}
+
+TEST_F(Extent, RandomOperationsKeepContentAndBooks) {
+    struct Block {
+        char *at;
+        size_t bytes;
+        char mark;
+    };
+    Random random(11);
+    std::vector<Block> blocks;
+    uint64_t now = hak_os_now_ms() + 1000000;
+    for (int i = 0; i < 6000; i++) {
+        size_t bytes = 1 + random.Below(random.Below(8) == 0 ? 8 * kMiB : 600 * kKiB);
+        unsigned what = (unsigned)random.Below(8);
+        hak_aptr_t *parked = random.Below(2) != 0 ? &parked_ : nullptr;
+        if (blocks.size() < 12 && what < 4) {
+            bool zeroed;
+            Block block = {Alloc(bytes, &zeroed, parked), bytes, (char)i};
+            ASSERT_NE(block.at, nullptr);
+            ASSERT_TRUE(!zeroed ||
+                        (block.at[0] == 0 && memcmp(block.at, block.at + 1, bytes - 1) == 0));
+            memset(block.at, block.mark, bytes);
+            blocks.push_back(block);
+        } else if (!blocks.empty()) {
+            Block &block = blocks[random.Below(blocks.size())];
+            ASSERT_EQ(block.at[0], block.mark);
+            ASSERT_EQ(memcmp(block.at, block.at + 1, block.bytes - 1), 0);
+            if (what < 6) {
+                ASSERT_TRUE(hak_extent_free_mt(block.at, parked));
+                block = blocks.back();
+                blocks.pop_back();
+            } else {
+                block.at = Resize(block.at, bytes);
+                ASSERT_NE(block.at, nullptr);
+                size_t kept = block.bytes < bytes ? block.bytes : bytes;
+                ASSERT_EQ(block.at[0], block.mark);
+                ASSERT_EQ(memcmp(block.at, block.at + 1, kept - 1), 0);
+                block.bytes = bytes;
+                memset(block.at, block.mark, bytes);
+            }
+        }
+        if (i % 16 == 0) {
+            now += 300;
+            (void)hak_extent_purge_mt(now, i % 160 == 0 ? 0 : 1000, 0);
+            ASSERT_EQ(ExtentFaults(), 0u) << i;
+        }
+    }
+    uint64_t bytes = 0;
+    for (const Block &block : blocks) {
+        bytes += hak_align_up(block.bytes, hak_os_page_bytes());
+    }
+    EXPECT_EQ(Stats().bytes, bytes);
+    for (const Block &block : blocks) {
+        EXPECT_TRUE(Free(block.at));
+    }
+}
+
+TEST_F(Extent, ThreadsAndAPurger) {
+    std::atomic<bool> done(false);
+    hak_aptr_t parked[3] = {};
+    std::thread purger([&] {
+        while (!done) {
+            (void)hak_extent_purge_mt(hak_os_now_ms(), 0, 0);
+            for (hak_aptr_t &word : parked) {
+                hak_extent_unpark_mt(&word);
+            }
+            (void)Stats();
+        }
+    });
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; t++) {
+        threads.emplace_back([&, t] {
+            Random random(t);
+            for (int i = 0; i < 1000; i++) {
+                size_t bytes = 1 + random.Below(900 * kKiB);
+                char *block = Alloc(bytes, nullptr, &parked[t]);
+                ASSERT_NE(block, nullptr);
+                block[0] = block[bytes - 1] = (char)t;
+                if (i % 4 == 0) {
+                    size_t more = bytes + random.Below(kMiB);
+                    block = Resize(block, more);
+                    ASSERT_NE(block, nullptr);
+                    ASSERT_EQ(block[bytes - 1], (char)t);
+                }
+                ASSERT_EQ(block[0], (char)t);
+                ASSERT_TRUE(hak_extent_free_mt(block, &parked[t]));
+            }
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    done = true;
+    purger.join();
+    for (hak_aptr_t &word : parked) {
+        hak_extent_unpark_mt(&word);
+    }
+}
+
+TEST_F(Extent, OfTwoFreesOfOneBlockOneCounts) {
+    for (int i = 0; i < 200; i++) {
+        char *block = Alloc(100 * kKiB);
+        std::atomic<int> freed(0), ready(0);
+        auto racer = [&] {
+            ready++;
+            while (ready != 2) {
+            }
+            freed += Free(block);
+        };
+        std::thread other(racer);
+        racer();
+        other.join();
+        EXPECT_EQ(freed, 1);
+    }
+}
+
+TEST_F(Extent, ForkStopsAllChanges) {
+    hak_extent_fork_take();
+    std::atomic<bool> done(false);
+    std::thread other([&] {
+        EXPECT_TRUE(Free(Alloc(kMiB)));
+        done = true;
+    });
+    usleep(2000);
+    EXPECT_FALSE(done);
+    hak_extent_fork_drop();
+    other.join();
+}
+
+} // namespace hak_testing
