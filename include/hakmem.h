@@ -193,6 +193,14 @@ typedef struct hak_stats {
     uint64_t mf2_pending_drained, mf2_requeues, mf2_lease_skips, mf2_drain_tries, mf2_drain_other;
     uint64_t mf2_handoffs, mf2_orphan_pages, mf2_alignment_bugs, mf2_registry_collisions;
     uint64_t mf2_lookup_success_percent, mf2_silent_drops;
+    /* The learner: HAK_STAT_DISABLED in variants without it. Decisions of each kind; what is in
+     * force; what was sampled. HAKMEM_STATS=text explains each. */
+    uint64_t learn_windows, learn_quiet_windows, learn_cap_raises, learn_cap_cuts;
+    uint64_t learn_budget_cuts, learn_canary_starts, learn_canary_adopts, learn_canary_reverts;
+    uint64_t learn_w_max_sets, learn_dyn_sets, learn_dyn_refusals, learn_policy_version;
+    uint64_t learn_w_max_percent, learn_cap_two_kib, learn_cap_four_kib, learn_cap_eight_kib;
+    uint64_t learn_cap_sixteen_kib, learn_cap_thirtytwo_kib, learn_sampled, ace_l1_fallbacks;
+    uint64_t ace_waste_bytes;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

@@ -119,8 +119,8 @@ typedef struct {
 } hak_learner_w_max_t;
 
 typedef struct {
-    uint32_t bytes; /* candidate of the last window; 0: none */
-    uint64_t changed_ms;
+    uint32_t bytes;      /* candidate of the last window; 0: none */
+    uint64_t changed_at; /* window */
     bool changed;
 } hak_learner_dyn_t;
 

@@ -13,7 +13,7 @@ enum {
     HAK_GRAIN_BYTES = 128,    /* of core/dyn_class */
     HAK_LEAST_SHARE = 16,     /* of all requests in the range: one part in so many */
     HAK_LEAST_SAVING = 16,    /* of the fixed class: one part in so many */
-    HAK_DWELL_MS = 10000,     /* a size is kept for so long */
+    HAK_DWELL_WINDOWS = 10,   /* a size is kept for so long */
     HAK_TAKES_OVER_TIMES = 2, /* a new size must cost so many times what the present one saves */
 };
 
@@ -77,6 +77,20 @@ static uint64_t hak_saved(const hak_size_hist_window_t *sizes, uint32_t bytes) {
                : sizes->count[(bytes - 1) / HAK_SIZE_HIST_GRAIN] * (hak_fixed_class(bytes) - bytes);
 }
 
+/* The window before had its peak in the same bin; the class then holds the sizes of both. */
+static bool hak_agrees(hak_candidate_t *peak, uint32_t before) {
+    if (peak->bytes == 0 || before == 0 ||
+        (peak->bytes - 1) / HAK_SIZE_HIST_GRAIN != (before - 1) / HAK_SIZE_HIST_GRAIN) {
+        return false;
+    }
+    if (before > peak->bytes) {
+        peak->cost -= peak->requests * (before - peak->bytes);
+        peak->saved -= before - peak->bytes;
+        peak->bytes = before;
+    }
+    return true;
+}
+
 static void hak_assign(hak_learner_t *state, unsigned which, const hak_candidate_t *peak,
                        uint64_t requests, uint64_t now_ms, hak_learner_decisions_t *out) {
     hak_learner_dyn_t *dyn = &state->dyn[which];
@@ -90,7 +104,7 @@ static void hak_assign(hak_learner_t *state, unsigned which, const hak_candidate
     change->limit = requests;
     change->samples = peak->saved;
     state->dyn_bytes[which] = peak->bytes;
-    dyn->changed_ms = now_ms;
+    dyn->changed_at = state->windows;
     dyn->changed = true;
 }
 
@@ -106,9 +120,9 @@ bool hak_learner_step_dyn(hak_learner_t *state, const hak_learner_window_t *wind
         }
         any = true;
         hak_candidate_t peak = hak_peak(sizes, requests, state->dyn_bytes[1 - which]);
-        bool agreed = peak.bytes != 0 && peak.bytes == dyn->bytes;
+        bool agreed = hak_agrees(&peak, dyn->bytes);
         dyn->bytes = peak.bytes;
-        bool dwells = dyn->changed && now_ms - dyn->changed_ms < HAK_DWELL_MS;
+        bool dwells = dyn->changed && state->windows - dyn->changed_at < HAK_DWELL_WINDOWS;
         bool is_in_use = peak.bytes == state->dyn_bytes[which];
         uint64_t saved = hak_saved(sizes, state->dyn_bytes[which]);
         if (agreed && !dwells && !is_in_use && peak.cost >= HAK_TAKES_OVER_TIMES * saved) {

@@ -65,6 +65,13 @@ static inline bool hak_policy_accepts(uint32_t w_max, uint64_t block_bytes, uint
     return w_max == 0 || block_bytes * 100 <= size * w_max;
 }
 
+/* How many blocks one miss may fetch when the class has `slack` pages less than its cap: one at the
+ * cap, one more for each four pages below it. `phase` counts misses, and spreads the quarters, so
+ * that each page of a cap makes a difference. */
+static inline uint32_t hak_policy_bundle(uint32_t slack, uint32_t phase) {
+    return 1 + (slack + phase % 4) / 4;
+}
+
 /* Around a fork: nobody publishes. */
 void hak_policy_fork_take(void);
 void hak_policy_fork_drop(void);

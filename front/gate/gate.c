@@ -6,6 +6,7 @@
 
 #include "backends/large/large.h"
 #include "backends/os/os.h"
+#include "boxes/learn/learn.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
 #include "core/options/options.h"
@@ -165,10 +166,20 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     return block;
 }
 
+/* What was asked for, before it is rounded: for the learner, where there is one. */
+static void hak_note_size(size_t size, unsigned sc) {
+    if (hak_cfg_learn &&
+        hak_unlikely(hak_load_rlx(&hak_learn_sampling) != 0) && /* relaxed: a hint */
+        hak_tls.heap != NULL) {
+        hak_learn_sample_mt(size, sc, hak_tls.heap->slow_steps);
+    }
+}
+
 /* Where classes may change: a class that got a smaller size since it was looked up is no use. */
 static void *hak_alloc_size(size_t size) {
     for (;;) {
         unsigned sc = hak_dyn_class_of(size);
+        hak_note_size(size, sc);
         void *block = hak_gate_alloc_class(sc);
         if (!hak_cfg_mid_dyn || block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
             return block;
