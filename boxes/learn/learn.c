@@ -56,6 +56,7 @@ static void hak_carry_out(hak_learner_decisions_t *decisions, int log_fd) {
 void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms, int log_fd) {
     hak_learner_decisions_t decisions;
     bool first = !hak_learner.started;
+    uint64_t quiet = hak_learner.quiet_windows;
     hak_totals = (hak_learner_totals_t){.now_ms = now_ms};
     hak_ace_read(&hak_totals.ace);
     hak_size_hist_take_mt(&hak_totals.sizes);
@@ -69,9 +70,10 @@ void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms, int log_fd) {
         hak_dyn_class_limit_mt(decisions.policy.w_max_mid);
         hak_policy_publish_mt(&decisions.policy);
     }
-    /* relaxed: statistics */
-    hak_store_rlx(&hak_learn_count.windows, hak_learner.windows);
-    hak_store_rlx(&hak_learn_count.quiet_windows, hak_learner.quiet_windows);
+    if (!first) { /* counted apart from the state, which begins anew in the child of a fork */
+        hak_count_add(&hak_learn_count.windows, 1);
+        hak_count_add(&hak_learn_count.quiet_windows, hak_learner.quiet_windows - quiet);
+    }
 }
 
 static void *hak_main(void *unused) {

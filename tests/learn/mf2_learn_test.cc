@@ -1,6 +1,6 @@
 // T-29 with the learner as the one who changes the sizes: it gives MF2 a class for the size that is
 // asked for most, and another one when the load turns to another size, while blocks of all sizes
-// live. HAKMEM_LEARN=1, HAKMEM_DYN1_AUTO=1, windows of 10 ms.
+// live. HAKMEM_LEARN=1, HAKMEM_DYN1_AUTO=1, windows of 50 ms.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +19,8 @@
 
 namespace {
 
+constexpr size_t kEdge = 64;
+
 struct Block {
     unsigned char *at;
     size_t bytes, seed;
@@ -29,13 +31,15 @@ Block Take(size_t size, size_t seed) {
     EXPECT_NE(at, nullptr);
     Block block = {at, hak_test.usable_size(at), seed};
     EXPECT_GE(block.bytes, size);
-    hak_pattern_fill(at, block.bytes, seed);
+    hak_pattern_fill(at, kEdge, seed); // both ends: a window must see hundreds of blocks
+    hak_pattern_fill(at + block.bytes - kEdge, kEdge, seed);
     return block;
 }
 
 void Give(const Block &block) {
     EXPECT_EQ(block.bytes, hak_test.usable_size(block.at)) << "the block changed its size";
-    EXPECT_TRUE(hak_pattern_holds(block.at, block.bytes, block.seed)) << block.bytes;
+    EXPECT_TRUE(hak_pattern_holds(block.at, kEdge, block.seed)) << block.bytes;
+    EXPECT_TRUE(hak_pattern_holds(block.at + block.bytes - kEdge, kEdge, block.seed));
     hak_test.free(block.at);
 }
 
@@ -108,7 +112,7 @@ TEST_F(Mf2Learn, ASizeThatAFixedClassFitsGetsNone) {
     std::vector<Block> kept;
     std::string dyn1 = Option("mid_dyn1");
     uint64_t windows = hak_test_stats().learn_windows;
-    while (hak_test_stats().learn_windows < windows + 20) {
+    while (hak_test_stats().learn_windows < windows + 15) {
         for (size_t i = 0; i < 400; i++) {
             kept.push_back(Take(8192, i));
         }
@@ -140,8 +144,8 @@ TEST_F(Mf2Learn, ThreadsWhileTheLearnerChangesSizes) {
         });
     }
     uint64_t before = hak_test_stats().learn_dyn_sets, sets = 0;
-    for (int i = 0; i < 400 && sets < 4; i++) {
-        hot = i / 40 % 2 == 0 ? 9500 : 18500;
+    for (int i = 0; i < 2000 && sets < 3; i++) {
+        hot = i / 100 % 2 == 0 ? 9500 : 18500;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         sets = hak_test_stats().learn_dyn_sets - before;
     }
