@@ -10,6 +10,7 @@ static struct {
     hak_a64_t count[HAK_SIZE_HIST_BINS];
     hak_a32_t most[HAK_SIZE_HIST_BINS];
     hak_a64_t total;
+    hak_a64_t taken[HAK_SIZE_HIST_BINS];
 } hak_hist;
 
 void hak_size_hist_add_mt(size_t size, uint32_t weight) {
@@ -44,7 +45,12 @@ void hak_size_hist_take_mt(hak_size_hist_window_t *out) {
     for (unsigned bin = 0; bin < HAK_SIZE_HIST_BINS; bin++) {
         out->count[bin] = hak_take64(&hak_hist.count[bin]);
         out->most[bin] = hak_take32(&hak_hist.most[bin]);
+        hak_add_rlx(&hak_hist.taken[bin], out->count[bin]); /* relaxed: a statistic */
     }
+}
+
+uint64_t hak_size_hist_bin(unsigned bin) {
+    return hak_load_rlx(&hak_hist.taken[bin]); /* relaxed: a statistic */
 }
 
 uint64_t hak_size_hist_total(void) {

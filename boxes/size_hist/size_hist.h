@@ -43,6 +43,8 @@ static inline bool hak_size_hist_picks(uint32_t step, unsigned shift) {
 void hak_size_hist_add_mt(size_t size, uint32_t weight);
 /* What was counted since the last take. */
 void hak_size_hist_take_mt(hak_size_hist_window_t *out);
+/* What was ever taken of a bin. */
+uint64_t hak_size_hist_bin(unsigned bin);
 /* Requests since the start that a window took or will take. */
 uint64_t hak_size_hist_total(void);
 

@@ -77,6 +77,11 @@ TEST(SizeHist, SnapshotsLoseNothing) {
     }
     EXPECT_EQ(taken, expected);
     EXPECT_EQ(hak_size_hist_total() - before, expected);
+    uint64_t bins = 0;
+    for (unsigned bin = 0; bin < HAK_SIZE_HIST_BINS; bin++) {
+        bins += hak_size_hist_bin(bin);
+    }
+    EXPECT_EQ(bins, hak_size_hist_total()) << "all was taken";
 }
 
 // About one in 2^shift, and no rhythm of a program is in step with it.

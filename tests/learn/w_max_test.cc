@@ -41,6 +41,21 @@ TEST(WMax, RefusedSizesComeFromSlabs) {
     EXPECT_EQ(hak_check(), 0u);
 }
 
+// Both ends of a block, by its usable size.
+void Mark(unsigned char *block) {
+    size_t bytes = hak_test.usable_size(block);
+    hak_pattern_fill(block, 64, bytes);
+    hak_pattern_fill(block + bytes - 64, 64, bytes);
+}
+void GiveBack(unsigned char *block) {
+    if (block != nullptr) {
+        size_t bytes = hak_test.usable_size(block);
+        EXPECT_TRUE(hak_pattern_holds(block, 64, bytes));
+        EXPECT_TRUE(hak_pattern_holds(block + bytes - 64, 64, bytes));
+        hak_test.free(block);
+    }
+}
+
 // Blocks of every size by several threads, freed by others, while the limit may move.
 void UseEverySize() {
     std::vector<std::thread> threads;
@@ -50,19 +65,15 @@ void UseEverySize() {
             std::vector<unsigned char *> blocks(100);
             for (unsigned long i = 0; i < hak_test_scaled(60000); i++) {
                 unsigned char *&block = blocks[hak_random_below(&random, 100)];
-                if (block != nullptr) {
-                    EXPECT_TRUE(hak_pattern_holds(block, hak_test.usable_size(block),
-                                                  hak_test.usable_size(block)));
-                    hak_test.free(block);
-                }
+                GiveBack(block);
                 size_t size = 1025 + hak_random_below(&random, 32000);
                 block = static_cast<unsigned char *>(hak_test.malloc(size));
                 ASSERT_GE(hak_test.usable_size(block), size);
-                hak_pattern_fill(block, hak_test.usable_size(block), hak_test.usable_size(block));
+                Mark(block);
             }
             std::thread([&blocks] {
                 for (unsigned char *block : blocks) {
-                    hak_test.free(block);
+                    GiveBack(block);
                 }
             }).join();
         });
@@ -74,7 +85,7 @@ void UseEverySize() {
 
 TEST(WMax, EveryBlockHoldsItsSize) {
     UseEverySize();
-    for (int i = 0; i < 100 && Learns() && hak_test_stats().learn_w_max_sets < 2; i++) {
+    for (int i = 0; i < 1000 && Learns() && hak_test_stats().learn_w_max_sets < 2; i++) {
         UseEverySize();
     }
     if (Learns()) {
