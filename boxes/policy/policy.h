@@ -1,10 +1,11 @@
 /* policy: the figures that the learner tunes, as snapshots that are published whole.
  *
- * One atomic pointer leads to the snapshot in force. A snapshot is not changed while it is the one
- * in force or one of the three before it; then its place is written anew. So nothing is allocated
- * and nothing needs to wait for readers: who reads several words compares the place's sequence
- * number before and after, as with a sequence lock, and who reads one word needs not even that,
- * because any word there is of some snapshot of its time.
+ * One atomic word names the snapshot in force: its number, and by its number its place. A snapshot
+ * is not changed while it is the one in force or one of the three before it; then its place is
+ * written anew. So nothing is allocated and nothing needs to wait for readers: who reads several
+ * words compares the place's sequence number, which is made of the snapshot's, before and after, as
+ * with a sequence lock, and who reads one word needs not even that, because any word there is of
+ * some snapshot of its time.
  *
  * Owns       the snapshots.
  * Threads    *_mt: any; one at a time publishes, the learner's thread or who sets an option.
@@ -31,7 +32,7 @@ enum {
 };
 
 typedef struct {
-    uint32_t version;                   /* 1, 2, ...: set by publish */
+    uint32_t version;                   /* number of the snapshot, 1, 2, ...: set by publish */
     uint32_t cap[HAK_POLICY_CLASSES];   /* pages of the class; 0: not limited */
     uint32_t w_max_mid;                 /* most of block / size, in hundredths; 0: any */
     uint32_t dyn_bytes[HAK_POLICY_DYN]; /* 0: none */
@@ -40,18 +41,19 @@ typedef struct {
 enum { HAK_POLICY_WORDS = sizeof(hak_policy_values_t) / sizeof(uint32_t) };
 
 typedef struct {
-    hak_a32_t sequence; /* odd while the words are written */
+    hak_a32_t sequence; /* twice the number of the snapshot; odd while the words are written */
     hak_a32_t word[HAK_POLICY_WORDS];
 } hak_policy_place_t;
 
-extern hak_aptr_t hak_policy_current; /* hak_policy_place_t in force; 0: none was published */
+extern hak_a32_t hak_policy_current; /* number of the snapshot in force; 0: none */
+extern hak_policy_place_t hak_policy_place[HAK_POLICY_PLACES]; /* at number % HAK_POLICY_PLACES */
 
 /* The cap of class 0..6 now; 0: not limited. */
 static inline uint32_t hak_policy_cap(unsigned ci) {
-    /* pairs with the release in hak_policy_publish_mt */
-    const hak_policy_place_t *place = (const hak_policy_place_t *)hak_load_acq(&hak_policy_current);
-    /* relaxed: of the place's snapshot or of a newer one */
-    return place == 0 ? 0 : hak_load_rlx(&place->word[1 + ci]);
+    /* relaxed, both: of a snapshot that was in force lately, or none yet */
+    uint32_t number = hak_load_rlx(&hak_policy_current);
+    return number == 0 ? 0
+                       : hak_load_rlx(&hak_policy_place[number % HAK_POLICY_PLACES].word[1 + ci]);
 }
 
 /* Makes `values` the snapshot in force. */
