@@ -27,8 +27,9 @@ enum { hak_cfg_cache_drain = HAK_CFG_CACHE_DRAIN };
 /* Sizes from here up to 32 KiB have the classes of a mid backend, which are powers of two; 32768:
  * none have. */
 enum { hak_cfg_pow2_above_bytes = HAK_CFG_POW2_ABOVE };
-/* Classes above 1 KiB come from a table that changes while the program runs: see core/dyn_class. */
-enum { hak_cfg_mid_dyn = HAK_CFG_MID_DYN };
+/* Classes above 1 KiB come from a table that changes while the program runs, see core/dyn_class;
+ * and some of them get their sizes then. */
+enum { hak_cfg_mid_dyn = HAK_CFG_MID_DYN >= 1, hak_cfg_mid_ids = HAK_CFG_MID_DYN >= 2 };
 /* The learner can run: its backends have something to tune, and slow steps may be sampled. */
 enum { hak_cfg_learn = HAK_CFG_LEARN };
 /* The queue of a thread pool has a lock: see boxes/pool_remote. */

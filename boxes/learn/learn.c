@@ -103,16 +103,14 @@ void hak_learn_start(const hak_learn_pool_t *pool) {
         return;
     }
     hak_pool = pool;
-    unsigned shift = 0;
-    while (hak_option(HAK_OPTION_HIST_SAMPLE) >> (shift + 1) != 0) {
-        shift++;
-    }
     sigset_t all, before;
     sigfillset(&all);
     /* signals belong to the program's own threads */
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_create(&hak_thread, NULL, hak_main, NULL) == 0) {
-        hak_store_rlx(&hak_learn_sampling, shift + 1); /* relaxed: a hint to slow paths */
+        /* relaxed: a hint to slow paths */
+        hak_store_rlx(&hak_learn_sampling,
+                      (uint32_t)hak_option(HAK_OPTION_HIST_SAMPLE) / HAK_LEARN_LOOK_STEPS);
     } else {
         hak_store_rlx(&hak_state, HAK_STANDS); /* relaxed: all stays as it is without a learner */
     }

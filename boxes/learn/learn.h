@@ -1,8 +1,8 @@
 /* learn: runs the learner: a thread that looks at the pools once a window, asks boxes/learner, and
  * carries its decisions out.
  *
- * Off by default (HAKMEM_LEARN): then there is no thread, and a slow path asks one word whether it
- * is to be sampled. The thread allocates nothing, holds no lock while it waits, is joined when the
+ * Off by default (HAKMEM_LEARN): then there is no thread, and one slow step in 32 asks one word
+ * whether to look. The thread allocates nothing, holds no lock while it waits, is joined when the
  * process ends, and is started anew in the child of a fork, where it knows nothing of before.
  *
  * Owns       the learner's state, its thread, the log of decisions.
@@ -35,10 +35,14 @@ typedef struct {
     void (*collect)(hak_learner_totals_t *out);
 } hak_learn_pool_t;
 
-/* Of slow steps one in 2^(this - 1) is sampled; 0: none. */
+/* Of the looks that a slow path takes at what it is asked for, one on one of 32 steps or somewhat
+ * more often, one in so many counts; 0: none. */
 extern hak_a32_t hak_learn_sampling;
-/* A slow path was asked for `size` bytes of class `sc`; `step` numbers its steps. */
-void hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step);
+enum { HAK_LEARN_LOOK_STEPS = 24 /* between two looks, on average */ };
+/* A look: `size` bytes of class `sc` were asked for in step number `step`. Returns by how many
+ * steps the next look is to come sooner than 32, 0 to 15 at random: a program that does the same
+ * every 32 steps would show always the same of it. */
+uint32_t hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step);
 
 /* Options were read: caps and limits that stand without a learner. Prints a line for what does not
  * go together if `warn`. */

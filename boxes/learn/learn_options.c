@@ -88,18 +88,22 @@ void hak_learn_configure(const hak_learn_pool_t *pool, bool warn) {
     }
 }
 
-void hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step) {
-    uint32_t sampling = hak_load_rlx(&hak_learn_sampling); /* relaxed: a hint */
-    if (sampling == 0 || !hak_size_hist_picks(step, sampling - 1)) {
-        return;
+uint32_t hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step) {
+    enum { SOONER = 16 };
+    uint32_t one_in = hak_load_rlx(&hak_learn_sampling); /* relaxed: a hint */
+    uint32_t random = hak_size_hist_random(step);
+    uint32_t sooner = random % SOONER;
+    if (one_in == 0 || random / SOONER % one_in != 0) {
+        return sooner;
     }
-    uint32_t weight = 1u << (sampling - 1), bytes = hak_dyn_class_bytes(sc);
+    uint32_t weight = one_in * HAK_LEARN_LOOK_STEPS, bytes = hak_dyn_class_bytes(sc);
     hak_size_hist_add_mt(size, weight);
     if (size <= HAK_SC_SMALL_MAX_BYTES || size >= HAK_DYN_BELOW_BYTES) {
-        return;
+        return sooner;
     }
     hak_ace_round_mt(size, bytes, weight);
     if (sc < HAK_DYN_FIRST_SC && !hak_is_pow2(bytes)) {
         hak_ace_note_mt(HAK_ACE_L1_FALLBACK, weight);
     }
+    return sooner;
 }

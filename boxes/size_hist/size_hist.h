@@ -1,8 +1,8 @@
 /* size_hist: how often sizes up to 64 KiB were asked for, in steps of 1 KiB.
  *
  * Filled at refills and other slow steps alone, and there from a sample: a hit of a thread cache
- * never comes here. Steps are picked by a hash of their number, because a program that alternates
- * between two sizes would show only one of them to who looks at every 16th step.
+ * never comes here. Who samples picks steps at random, because a program that alternates between
+ * two sizes would show only one of them to who looks at every 16th step.
  *
  * Owns       the bins.
  * Threads    *_mt: any. Adding is one atomic add, taking swaps each bin with 0, so that a count is
@@ -34,9 +34,11 @@ typedef struct {
     uint32_t most[HAK_SIZE_HIST_BINS]; /* largest size that was seen in the bin; 0: none */
 } hak_size_hist_window_t;
 
-/* True for one of 2^`shift` steps, in no regular order. */
-static inline bool hak_size_hist_picks(uint32_t step, unsigned shift) {
-    return (uint64_t)(step * 2654435769u) >> (32 - shift) == 0; /* the golden ratio of 2^32 */
+/* A number that has nothing to do with any rhythm of `step`: the finalizer of MurmurHash3. */
+static inline uint32_t hak_size_hist_random(uint32_t step) {
+    step = (step ^ step >> 16) * 0x85ebca6bu;
+    step = (step ^ step >> 13) * 0xc2b2ae35u;
+    return step ^ step >> 16;
 }
 
 /* Counts `weight` requests for `size` bytes. Larger ones than 64 KiB are left out. */

@@ -84,18 +84,21 @@ TEST(SizeHist, SnapshotsLoseNothing) {
     EXPECT_EQ(bins, hak_size_hist_total()) << "all was taken";
 }
 
-// About one in 2^shift, and no rhythm of a program is in step with it.
-TEST(SizeHist, PicksAShareOfEveryRhythm) {
-    for (unsigned shift = 0; shift <= 8; shift += 2) {
-        for (unsigned period : {1u, 2u, 3u, 4u, 16u, 32u}) {
-            for (unsigned phase = 0; phase < period; phase++) {
-                unsigned picked = 0;
-                for (uint32_t i = 0; i < 65536; i++) {
-                    picked += hak_size_hist_picks(i * period + phase, shift);
-                }
-                EXPECT_NEAR(picked, 65536 >> shift, (65536 >> shift) / 4 + 2)
-                    << shift << " " << period << " " << phase;
+// Who looks at one of 32 steps, sooner by a random number, sees all of a rhythm of 2 to 32 steps.
+TEST(SizeHist, LooksAtAllOfARhythm) {
+    for (uint32_t period : {2u, 3u, 4u, 8u, 16u, 32u}) {
+        std::vector<unsigned> seen(period);
+        uint32_t step = 0, position = 0, looks = 0;
+        for (; looks < 32000; position++) {
+            if (++step % 32 == 0) {
+                seen[position % period]++;
+                looks++;
+                step += hak_size_hist_random(step) % 16;
             }
+        }
+        EXPECT_NEAR(position / looks, 24, 1) << "steps between two looks";
+        for (unsigned count : seen) {
+            EXPECT_NEAR(count, looks / period, looks / period / 3) << period;
         }
     }
 }

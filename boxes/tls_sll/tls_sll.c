@@ -9,7 +9,7 @@ uint32_t hak_tls_sll_first_cap(unsigned sc) {
     enum { BYTES = 16384, LEAST = 4, MOST = 128 };
     uint32_t bytes = hak_sc_bytes[sc];
     if (bytes == 0) {
-        return hak_cfg_mid_dyn && sc != 0 ? LEAST : 0; /* whatever size it gets */
+        return hak_cfg_mid_ids && sc != 0 ? LEAST : 0; /* whatever size it gets */
     }
     uint32_t cap = BYTES / bytes;
     return cap > MOST ? MOST : cap < LEAST ? LEAST : cap;

@@ -67,7 +67,7 @@ static inline unsigned hak_dyn_class_of(size_t size) {
 /* Block size of a class, as hak_sc_bytes; that of an id cannot change while the caller has one of
  * its blocks. */
 static inline uint32_t hak_dyn_class_bytes(unsigned sc) {
-    if (!hak_cfg_mid_dyn || sc < HAK_DYN_FIRST_SC) {
+    if (!hak_cfg_mid_ids || sc < HAK_DYN_FIRST_SC) {
         return hak_sc_bytes[sc];
     }
     return hak_load_rlx(&hak_dyn_class_sizes[sc - HAK_DYN_FIRST_SC]); /* relaxed: as said above */

@@ -14,7 +14,7 @@ enum {
     HAK_DEFAULT_DYN1_AUTO = 0,
     HAK_DEFAULT_DYN2_AUTO = 0,
     HAK_DEFAULT_LEARN_WINDOW_MS = 1000,
-    HAK_DEFAULT_HIST_SAMPLE = 16,
+    HAK_DEFAULT_HIST_SAMPLE = 24,
     HAK_DEFAULT_TARGET_HIT_MID = 650,
     HAK_DEFAULT_CAP_STEP_MID = 4,
     HAK_DEFAULT_CAP_MIN_MID = 16,
@@ -91,9 +91,9 @@ enum {
              .kind = HAK_OPTION_IS_TEXT,                                                           \
              .settable = HAK_SETTABLE_AT_START,                                                    \
              .text = hak_learn_log},                                                               \
-        HAK_LEARN_NUMBER(HIST_SAMPLE, "hist_sample", 1, 65536, 0,                                  \
-                         "One of about so many slow steps is counted by size; rounded down to a "  \
-                         "power of two."),                                                         \
+        HAK_LEARN_NUMBER(                                                                          \
+            HIST_SAMPLE, "hist_sample", 24, 65536, 0,                                              \
+            "One of about so many slow steps is counted by size, in multiples of 24."),            \
         HAK_LEARN_NUMBER(TARGET_HIT_MID, "target_hit_mid", 1, 999, 3,                              \
                          "Hit rate of the mid pool's rings that caps are tuned for, 0.05 more or " \
                          "less."),                                                                 \

@@ -107,10 +107,29 @@ static void *hak_failed(void) {
     return NULL;
 }
 
+/* One of 32 slow steps: the clock, and a look at what is asked for. Where nobody learns the
+ * interval stays what it is. */
+static hak_cold void hak_look(hak_heap_t *mine, unsigned sc, size_t size) {
+    hak_decay_tick(mine);
+    if (size != 0 && hak_load_rlx(&hak_learn_sampling) != 0) { /* relaxed: a hint */
+        mine->slow_steps += hak_learn_sample_mt(size, sc, mine->slow_steps);
+    }
+}
+
+/* As hak_decay_tick_seldom; the same count serves the learner, so that it costs nothing. */
+static inline void hak_step(hak_heap_t *mine, unsigned sc, size_t size) {
+    if (hak_unlikely(++mine->slow_steps % HAK_DECAY_SELDOM == 0)) {
+        hak_look(mine, sc, size);
+    }
+}
+
 /* The bin may hold blocks: a program may have allocated while the thread got its heap. */
-static void *hak_refill(hak_heap_t *mine, unsigned sc) {
+static void *hak_refill(hak_heap_t *mine, unsigned sc, size_t size) {
     hak_block_t *block = hak_tls_sll_pop_class(sc);
-    if (block == NULL) {
+    if (block == NULL && hak_cfg_learn) { /* before the refill, which would have to keep the size */
+        hak_step(mine, sc, size);
+        block = hak_route[sc]->refill(mine, sc);
+    } else if (block == NULL) {
         block = hak_route[sc]->refill(mine, sc);
         hak_decay_tick_seldom(mine);
     }
@@ -127,14 +146,15 @@ static hak_cold void *hak_refill_borrowed(unsigned sc) {
     return block == NULL ? NULL : hak_hand_out(block, sc);
 }
 
-void *hak_gate_alloc_class(unsigned sc) {
+/* For `size` bytes; 0: nobody knows. */
+static inline void *hak_alloc(unsigned sc, size_t size) {
     hak_gate_ready();
     hak_heap_t *mine = hak_thread_heap();
-    void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc) : hak_refill_borrowed(sc);
+    void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc, size) : hak_refill_borrowed(sc);
     if (hak_unlikely(block == NULL)) {
         /* What other threads hold free may be enough. */
         if (hak_decay_trim(mine, 0) != 0) {
-            block = mine != NULL ? hak_refill(mine, sc) : hak_refill_borrowed(sc);
+            block = mine != NULL ? hak_refill(mine, sc, 0) : hak_refill_borrowed(sc);
         }
         if (block == NULL) {
             return hak_failed();
@@ -145,6 +165,8 @@ void *hak_gate_alloc_class(unsigned sc) {
     }
     return block;
 }
+
+void *hak_gate_alloc_class(unsigned sc) { return hak_alloc(sc, 0); }
 
 void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     hak_gate_ready();
@@ -166,22 +188,12 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     return block;
 }
 
-/* What was asked for, before it is rounded: for the learner, where there is one. */
-static void hak_note_size(size_t size, unsigned sc) {
-    if (hak_cfg_learn &&
-        hak_unlikely(hak_load_rlx(&hak_learn_sampling) != 0) && /* relaxed: a hint */
-        hak_tls.heap != NULL) {
-        hak_learn_sample_mt(size, sc, hak_tls.heap->slow_steps);
-    }
-}
-
 /* Where classes may change: a class that got a smaller size since it was looked up is no use. */
 static void *hak_alloc_size(size_t size) {
     for (;;) {
         unsigned sc = hak_dyn_class_of(size);
-        hak_note_size(size, sc);
-        void *block = hak_gate_alloc_class(sc);
-        if (!hak_cfg_mid_dyn || block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
+        void *block = hak_alloc(sc, size);
+        if (!hak_cfg_mid_ids || block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
             return block;
         }
         hak_gate_free(block);

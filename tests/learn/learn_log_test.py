@@ -13,8 +13,7 @@ import tempfile
 
 LINE = re.compile(r"\[Learner\] (CAP mid \d+: \d+ -> \d+ \(hit \d\.\d{3} (below|above) \d\.\d{3} "
                   r"of \d+\)|W_MAX mid .*|DYN[12]: .*)")
-FAST = {"HAKMEM_LEARN": "1", "HAKMEM_LEARN_WINDOW_MS": "10", "HAKMEM_CAP_DWELL_SEC_MID": "0",
-        "HAKMEM_HIST_SAMPLE": "1"}
+FAST = {"HAKMEM_LEARN": "1", "HAKMEM_LEARN_WINDOW_MS": "10", "HAKMEM_CAP_DWELL_SEC_MID": "0"}
 faults = []
 
 
