@@ -10,7 +10,8 @@
     !defined(HAK_CFG_CACHE_DRAIN) || !defined(HAK_CFG_POW2_ABOVE) ||                               \
     !defined(HAK_CFG_SLOT_POLICY) || !defined(HAK_CFG_POOL_REMOTE_MUTEX) ||                        \
     !defined(HAK_CFG_POOL_LOCKFREE) || !defined(HAK_CFG_POOL_SHARDS) ||                            \
-    !defined(HAK_CFG_MF2_DRAIN) || !defined(HAK_CFG_MF2_HEADER) || !defined(HAK_CFG_MID_DYN)
+    !defined(HAK_CFG_MF2_DRAIN) || !defined(HAK_CFG_MF2_HEADER) || !defined(HAK_CFG_MID_DYN) ||    \
+    !defined(HAK_CFG_LEARN)
 #error "HAK_CFG_* come from //config; include this header only in a box that depends on it"
 #endif
 
@@ -26,8 +27,11 @@ enum { hak_cfg_cache_drain = HAK_CFG_CACHE_DRAIN };
 /* Sizes from here up to 32 KiB have the classes of a mid backend, which are powers of two; 32768:
  * none have. */
 enum { hak_cfg_pow2_above_bytes = HAK_CFG_POW2_ABOVE };
-/* Classes above 1 KiB come from a table that changes while the program runs: see core/dyn_class. */
-enum { hak_cfg_mid_dyn = HAK_CFG_MID_DYN };
+/* Classes above 1 KiB come from a table that changes while the program runs, see core/dyn_class;
+ * and some of them get their sizes then. */
+enum { hak_cfg_mid_dyn = HAK_CFG_MID_DYN >= 1, hak_cfg_mid_ids = HAK_CFG_MID_DYN >= 2 };
+/* The learner can run: its backends have something to tune, and slow steps may be sampled. */
+enum { hak_cfg_learn = HAK_CFG_LEARN };
 /* The queue of a thread pool has a lock: see boxes/pool_remote. */
 enum { hak_cfg_pool_remote_mutex = HAK_CFG_POOL_REMOTE_MUTEX };
 /* The mid pool: its free lists are lock-free; how many shards a class has. */

@@ -200,6 +200,14 @@ typedef struct hak_stats {
     uint64_t exact_1_bytes, exact_1_slabs, exact_2_bytes, exact_2_slabs, exact_3_bytes,
         exact_3_slabs, exact_4_bytes, exact_4_slabs, exact_5_bytes, exact_5_slabs, exact_6_bytes,
         exact_6_slabs, exact_7_bytes, exact_7_slabs, exact_8_bytes, exact_8_slabs;
+    /* The learner: HAK_STAT_DISABLED in variants without it. Decisions of each kind; what is in
+     * force; what was sampled. HAKMEM_STATS=text explains each. */
+    uint64_t learn_windows, learn_quiet_windows, learn_cap_raises, learn_cap_cuts;
+    uint64_t learn_budget_cuts, learn_canary_starts, learn_canary_adopts, learn_canary_reverts;
+    uint64_t learn_w_max_sets, learn_dyn_sets, learn_dyn_refusals, learn_policy_version;
+    uint64_t learn_w_max_percent, learn_cap_two_kib, learn_cap_four_kib, learn_cap_eight_kib;
+    uint64_t learn_cap_sixteen_kib, learn_cap_thirtytwo_kib, learn_sampled, ace_l1_fallbacks;
+    uint64_t ace_waste_bytes;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

@@ -301,8 +301,14 @@ static bool hak_set_size(unsigned which, hak_option_id_t id, bool warn) {
 }
 
 static bool hak_configure(bool warn) {
+    hak_learn_configure(&hak_mf2_learn, warn);
     bool first = hak_set_size(0, HAK_OPTION_MID_DYN1, warn);
     return hak_set_size(1, HAK_OPTION_MID_DYN2, warn) && first;
+}
+
+static void hak_start(void) {
+    hak_mf2_sweeper_start();
+    hak_learn_start(&hak_mf2_learn);
 }
 
 const hak_backend_t hak_backend_mf2 = {
@@ -314,7 +320,7 @@ const hak_backend_t hak_backend_mf2 = {
     .thread_flush = hak_thread_flush,
     .thread_exit = hak_thread_exit,
     .configure = hak_configure,
-    .start = hak_mf2_sweeper_start,
+    .start = hak_start,
     .purge = hak_purge,
     .has_garbage = hak_mf2_pool_has_dirty,
     .describe = hak_mf2_describe,

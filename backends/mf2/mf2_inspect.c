@@ -125,7 +125,20 @@ void hak_mf2_fill_counters(struct hak_stats *stats) {
      * free that vanished would show. While threads run the three are read at different moments. */
     uint64_t out = hak_load_rlx(&sum.blocks_out) - hak_load_rlx(&sum.blocks_in);
     stats->mf2_silent_drops = out > v.used ? out - v.used : v.used - out;
+    hak_learn_counters(stats);
 }
+
+/* A block that a page gave without being opened for it is a hit. */
+static void hak_collect(hak_learner_totals_t *out) {
+    hak_mf2_counters_t sum;
+    hak_mf2_counters_sum(&sum);
+    /* relaxed, both: a snapshot of our own */
+    uint64_t blocks = hak_load_rlx(&sum.blocks_out), pages = hak_load_rlx(&sum.pages_allocated);
+    out->ace.count[HAK_ACE_MID_HIT] += blocks > pages ? blocks - pages : 0;
+    out->ace.count[HAK_ACE_MID_MISS] += pages;
+}
+
+const hak_learn_pool_t hak_mf2_learn = {.has_dyn = true, .collect = hak_collect};
 
 typedef struct {
     size_t faults;
@@ -189,6 +202,7 @@ size_t hak_mf2_check(void) {
 void hak_mf2_fork_take(void) {
     hak_mf2_orphans_fork_take();
     hak_mf2_pool_fork_take();
+    hak_learn_fork_take();
     hak_dyn_class_fork_take();
 }
 
@@ -210,6 +224,7 @@ void hak_mf2_fork_drop(bool in_child) {
         hak_mf2_sweeper_forget();
     }
     hak_dyn_class_fork_drop();
+    hak_learn_fork_drop(in_child);
     hak_mf2_pool_fork_drop();
     hak_mf2_orphans_fork_drop();
 }

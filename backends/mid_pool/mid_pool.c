@@ -5,6 +5,7 @@
 #include "boxes/pool_cache/pool_cache.h"
 #include "boxes/pool_shard/pool_shard.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
@@ -159,11 +160,24 @@ static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
 }
 
 /* A purge by another thread may be on its way; a check looks at pages, so it waits for it too. */
-static void hak_fork_take(void) { hak_pool_shard_lock(); }
+static void hak_fork_take(void) {
+    hak_pool_shard_lock();
+    hak_learn_fork_take();
+    hak_dyn_class_fork_take();
+}
+
+/* All of the pool happens under an owner lock or ours: the child's copy is whole. */
 static void hak_fork_drop(bool in_child) {
-    (void)in_child; /* all of it happens under an owner lock or ours: the child's copy is whole */
+    hak_dyn_class_fork_drop();
+    hak_learn_fork_drop(in_child);
     hak_pool_shard_unlock();
 }
+
+static bool hak_configure(bool warn) {
+    hak_learn_configure(&hak_mid_pool_learn, warn);
+    return true;
+}
+static void hak_start(void) { hak_learn_start(&hak_mid_pool_learn); }
 
 static size_t hak_check(void) {
     size_t faults = hak_pool_page_check_locked() + hak_pool_shard_check_locked();
@@ -186,6 +200,8 @@ const hak_backend_t hak_backend_mid_pool = {
     .take_back_remote = hak_take_back_remote,
     .thread_flush = hak_thread_flush,
     .thread_exit = hak_thread_exit,
+    .configure = hak_configure,
+    .start = hak_start,
     .purge = hak_purge,
     .has_garbage = hak_has_garbage,
     .describe = hak_describe,

@@ -3,6 +3,7 @@
 #define HAK_BACKENDS_MID_POOL_MID_POOL_INTERNAL_H_
 
 #include "backends/port/backend.h"
+#include "boxes/learn/learn.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -10,6 +11,8 @@ extern "C" {
 
 void hak_mid_pool_stats(hak_backend_stats_t *out);
 void hak_mid_pool_counters(struct hak_stats *out);
+/* What the learner looks at. */
+extern const hak_learn_pool_t hak_mid_pool_learn;
 
 #ifdef __cplusplus
 }

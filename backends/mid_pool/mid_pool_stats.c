@@ -57,6 +57,24 @@ static void hak_add_caches(hak_stats_t *out) {
     }
 }
 
+static void hak_collect(hak_learner_totals_t *out) {
+    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        const hak_pool_cache_t *cache = hak_pool_cache_find(heap);
+        for (unsigned ci = 0; cache != NULL && ci < HAK_POOL_CLASSES; ci++) {
+            /* relaxed, both: statistics */
+            out->hits[ci] += hak_load_rlx(&cache->bin[ci].counters.hits);
+            out->misses[ci] += hak_load_rlx(&cache->bin[ci].counters.misses);
+        }
+    }
+    for (unsigned ci = 0; ci < HAK_POOL_CLASSES; ci++) {
+        out->ace.count[HAK_ACE_MID_HIT] += out->hits[ci];
+        out->ace.count[HAK_ACE_MID_MISS] += out->misses[ci];
+        out->class_bytes[ci] = hak_pool_bytes(ci);
+    }
+}
+
+const hak_learn_pool_t hak_mid_pool_learn = {.has_caps = true, .collect = hak_collect};
+
 void hak_mid_pool_counters(struct hak_stats *out) {
     hak_add_caches(out);
     const hak_a64_t *opened = hak_pool_page_counters.opened;
@@ -85,4 +103,5 @@ void hak_mid_pool_counters(struct hak_stats *out) {
         out->pool_trylock_tries = shards.tries;
         out->pool_trylock_failures = shards.failures;
     }
+    hak_learn_counters(out);
 }

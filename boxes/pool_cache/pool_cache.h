@@ -10,6 +10,12 @@
  * the lifo goes to the shards. A free of a block whose page is another heap's goes to that heap's
  * inbox if a thread has the heap and there is room, else to the page's shard.
  *
+ * A cap (boxes/policy) is a number of pages that the class should not exceed. Below it a miss takes
+ * several blocks from lifo, runs or a shard into the ring, the more the further below, and half a
+ * ring at most; at it just one, a refill fetches one page, and only after all shards were asked. It
+ * is soft: no cap fails an allocation. Without caps a miss takes one block from there, whatever is
+ * in use.
+ *
  * Owns       hak_pool_cache_t.
  * Threads    *_owner: inside the owner lock of the heap, the owner or a guest. So a purge can empty
  *            the cache of a thread that sleeps, and a fork finds it whole. hak_pool_cache_send_mt:
@@ -70,6 +76,7 @@ typedef struct {
 typedef struct {
     uint32_t top; /* of the ring */
     uint32_t lifo_count;
+    uint32_t missed; /* allocations under a cap that the ring did not serve */
     hak_block_t *lifo;
     hak_block_t *ring[HAK_POOL_RING_MOST];
     hak_pool_run_t run[HAK_POOL_RUNS_MOST];

@@ -1,4 +1,5 @@
 /* The way of an allocation, station by station: see the head of pool_cache.h. */
+#include "boxes/policy/policy.h"
 #include "boxes/pool_cache/pool_cache_internal.h"
 #include "boxes/pool_shard/pool_shard.h"
 #include "config/hak_config.h"
@@ -25,23 +26,34 @@ static void hak_mark(char *block) {
     }
 }
 
-/* The next block of the first page that has one. */
-static hak_block_t *hak_take_from_runs(hak_pool_cache_t *cache, unsigned ci) {
-    hak_pool_run_t *runs = cache->bin[ci].run;
-    for (unsigned i = 0; i < cache->runs; i++) {
-        hak_pool_run_t *run = &runs[i];
-        if (run->page == NULL) {
-            continue;
-        }
-        hak_block_t *block = hak_pool_page_carve_owner(run->page, ci, 1);
-        hak_debug_assert((char *)block == run->bump);
-        run->bump += hak_pool_bytes(ci);
-        if (--run->count == 0) { /* not a comparison of addresses: a tail is no block */
-            run->page = NULL;
-        }
-        return block;
+/* What an allocation that missed may take along. */
+typedef struct {
+    uint32_t blocks; /* from lifo or runs */
+    uint32_t shared; /* from a shard */
+    unsigned pages;  /* of a refill */
+    unsigned looks;  /* at other shards */
+} hak_ration_t;
+
+/* Without a cap, and at it, a shard gives `most`: a learner must not make that worse. */
+static hak_ration_t hak_ration(hak_pool_bin_t *bin, unsigned ci, uint32_t most) {
+    uint32_t cap = hak_policy_cap(ci);
+    unsigned pages = most != 0 ? (unsigned)hak_option(HAK_OPTION_POOL_REFILL_BATCH) : 1;
+    hak_ration_t ration = {1, most != 0 ? most : 1, pages, HAK_STEAL_LOOKS};
+    if (hak_likely(cap == 0) || most == 0) {
+        return ration;
     }
-    return NULL;
+    uint64_t in_use = hak_load_rlx(&hak_pool_page_counters.in_use[ci]); /* relaxed: a hint */
+    uint32_t slack = in_use < cap ? cap - (uint32_t)in_use : 0;
+    uint32_t blocks = hak_policy_bundle(slack, bin->missed++);
+    ration.blocks = blocks < HAK_POOL_RING_MOST / 2 ? blocks : HAK_POOL_RING_MOST / 2;
+    ration.shared = ration.blocks < most ? most : ration.blocks;
+    if (slack == 0) {
+        ration.pages = 1;
+        ration.looks = HAK_POOL_SHARDS_MOST;
+    } else if (slack < pages) {
+        ration.pages = slack;
+    }
+    return ration;
 }
 
 /* Of blocks[], the first is for the caller and the others go to the ring, which is empty. */
@@ -51,6 +63,44 @@ static hak_block_t *hak_keep(hak_pool_cache_t *cache, unsigned ci, hak_block_t *
         hak_pool_cache_put_owner(cache, ci, blocks[i - 1]);
     }
     return blocks[0];
+}
+
+/* The next blocks of the first page that has some. */
+static hak_block_t *hak_take_from_runs(hak_pool_cache_t *cache, unsigned ci, uint32_t most) {
+    hak_pool_run_t *runs = cache->bin[ci].run;
+    hak_block_t *blocks[HAK_POOL_RING_MOST];
+    for (unsigned i = 0; i < cache->runs; i++) {
+        hak_pool_run_t *run = &runs[i];
+        if (run->page == NULL) {
+            continue;
+        }
+        uint32_t count = most < run->count ? most : run->count;
+        blocks[0] = hak_pool_page_carve_owner(run->page, ci, count);
+        hak_debug_assert((char *)blocks[0] == run->bump);
+        for (uint32_t k = 1; k < count; k++) {
+            blocks[k] = (hak_block_t *)(run->bump + (size_t)k * hak_pool_bytes(ci));
+            hak_mark((char *)blocks[k]);
+        }
+        run->bump += (size_t)count * hak_pool_bytes(ci);
+        run->count -= count;
+        if (run->count == 0) { /* not a comparison of addresses: a tail is no block */
+            run->page = NULL;
+        }
+        return hak_keep(cache, ci, blocks, count);
+    }
+    return NULL;
+}
+
+static hak_block_t *hak_take_from_lifo(hak_pool_cache_t *cache, unsigned ci, uint32_t most) {
+    hak_pool_bin_t *bin = &cache->bin[ci];
+    hak_block_t *blocks[HAK_POOL_RING_MOST];
+    uint32_t count = 0;
+    while (count < most && bin->lifo != NULL) {
+        blocks[count++] = bin->lifo;
+        bin->lifo = hak_block_next(bin->lifo);
+    }
+    bin->lifo_count -= count;
+    return count == 0 ? NULL : hak_keep(cache, ci, blocks, count);
 }
 
 /* Takes from a shard's free list, then from what was sent to it. `*busy` becomes true if another
@@ -85,10 +135,10 @@ static uint64_t hak_rotate(uint64_t mask, unsigned by) {
 }
 
 /* Other shards that have something, from the home shard on round. */
-static hak_block_t *hak_steal(hak_pool_cache_t *cache, unsigned ci, uint32_t most, bool *busy,
-                              unsigned *busy_shard) {
+static hak_block_t *hak_steal(hak_pool_cache_t *cache, unsigned ci, uint32_t most, unsigned looks,
+                              bool *busy, unsigned *busy_shard) {
     uint64_t left = hak_rotate(hak_pool_shard_mask(ci) & ~(1ull << cache->home), cache->home);
-    for (unsigned i = 0; i < HAK_STEAL_LOOKS && left != 0; i++, left &= left - 1) {
+    for (unsigned i = 0; i < looks && left != 0; i++, left &= left - 1) {
         unsigned shard = (hak_lowest_bit(left) + cache->home) % 64;
         bool was_busy = false;
         hak_block_t *block = hak_take_from_shard(cache, ci, shard, most, false, &was_busy);
@@ -105,7 +155,8 @@ static hak_block_t *hak_steal(hak_pool_cache_t *cache, unsigned ci, uint32_t mos
 
 /* Home first, then the others. If all that might have had something were busy, waits for one: new
  * pages instead would let contention grow the heap. */
-static hak_block_t *hak_take_shared(hak_pool_cache_t *cache, unsigned ci, uint32_t most) {
+static hak_block_t *hak_take_shared(hak_pool_cache_t *cache, unsigned ci, uint32_t most,
+                                    unsigned looks) {
     bool busy = false;
     unsigned busy_shard = cache->home;
     hak_block_t *block = NULL;
@@ -117,7 +168,7 @@ static hak_block_t *hak_take_shared(hak_pool_cache_t *cache, unsigned ci, uint32
     }
     if (block == NULL) {
         hak_trace(cache, HAK_POOL_AT_STEAL);
-        block = hak_steal(cache, ci, most, &busy, &busy_shard);
+        block = hak_steal(cache, ci, most, looks, &busy, &busy_shard);
     }
     if (block == NULL && busy) {
         block = hak_take_from_shard(cache, ci, busy_shard, most, true, &busy);
@@ -162,23 +213,21 @@ static bool hak_refill(hak_pool_cache_t *cache, unsigned ci, unsigned batch) {
 }
 
 static hak_block_t *hak_take_missed(hak_pool_cache_t *cache, unsigned ci, uint32_t most) {
-    hak_pool_bin_t *bin = &cache->bin[ci];
+    hak_ration_t ration = hak_ration(&cache->bin[ci], ci, most);
     hak_trace(cache, HAK_POOL_AT_LIFO);
-    hak_block_t *block = bin->lifo;
+    hak_block_t *block = hak_take_from_lifo(cache, ci, ration.blocks);
     if (block != NULL) {
-        bin->lifo = hak_block_next(block);
-        bin->lifo_count--;
         return block;
     }
     hak_trace(cache, HAK_POOL_AT_RUNS);
-    block = hak_take_from_runs(cache, ci);
+    block = hak_take_from_runs(cache, ci, ration.blocks);
     if (block == NULL) {
-        block = hak_take_shared(cache, ci, most != 0 ? most : 1);
+        block = hak_take_shared(cache, ci, ration.shared, ration.looks);
     }
     if (block == NULL) {
         hak_trace(cache, HAK_POOL_AT_REFILL);
-        unsigned batch = (unsigned)hak_option(HAK_OPTION_POOL_REFILL_BATCH);
-        block = hak_refill(cache, ci, most != 0 ? batch : 1) ? hak_take_from_runs(cache, ci) : NULL;
+        block = hak_refill(cache, ci, ration.pages) ? hak_take_from_runs(cache, ci, ration.blocks)
+                                                    : NULL;
     }
     return block;
 }

@@ -185,6 +185,7 @@ static hak_pool_page_t *hak_take_page_locked(unsigned ci, unsigned shard) {
         hak_store_rlx(&page->free_since_ms, 0);
         hak_store_rel(&page->sc, hak_pool_sc(ci)); /* pairs with the acquire of describe */
         hak_count_add(&hak_pool_page_counters.opened[ci], 1);
+        hak_count_add(&hak_pool_page_counters.in_use[ci], 1);
     }
     return page;
 }
@@ -211,6 +212,8 @@ unsigned hak_pool_page_take_mt(hak_heap_t *heap, unsigned ci, unsigned shard, un
 
 static void hak_close_locked(hak_pool_page_t *page) {
     hak_pool_region_t *region = hak_pool_page_region(page);
+    unsigned ci = hak_pool_class(hak_load_rlx(&page->sc)); /* relaxed: fixed while open */
+    hak_count_add(&hak_pool_page_counters.in_use[ci], -(uint64_t)1);
     hak_registry_set_tags(hak_pool_page_base(page), 1, HAK_TAG_NONE);
     /* relaxed: nobody has a block of it; statistics may see either */
     hak_store_rlx(&page->state, HAK_POOL_PAGE_FREE);

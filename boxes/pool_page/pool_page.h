@@ -135,6 +135,7 @@ hak_pool_region_t *hak_pool_page_region_at(uint32_t number);
 
 typedef struct {
     hak_a64_t opened[HAK_POOL_CLASSES]; /* pages taken that were FREE */
+    hak_a64_t in_use[HAK_POOL_CLASSES]; /* pages that are not FREE */
     hak_a64_t unparked;
     hak_a64_t closed;
     hak_a64_t dirty_pages;

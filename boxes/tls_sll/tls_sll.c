@@ -8,7 +8,7 @@ __attribute__((used)) __thread hak_tls_t hak_tls
 uint32_t hak_tls_sll_first_cap(uint32_t bytes) {
     enum { BYTES = 16384, LEAST = 4, MOST = 128 };
     if (bytes == 0) {
-        return hak_cfg_mid_dyn ? LEAST : 0; /* whatever size it gets, or until it has one */
+        return hak_cfg_mid_ids ? LEAST : 0; /* whatever size it gets, or until it has one */
     }
     uint32_t cap = BYTES / bytes;
     return cap > MOST ? MOST : cap < LEAST ? LEAST : cap;

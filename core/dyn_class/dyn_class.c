@@ -60,9 +60,14 @@ unsigned hak_dyn_pick_locked(uint32_t bytes) {
     return free_id;
 }
 
-/* The smallest of the classes that hold `bytes`, a multiple of 128. */
+/* The smallest of the classes that hold `bytes`, a multiple of 128; one of eight to a doubling if
+ * the power of two is too large under the limit. */
 static unsigned hak_best_locked(uint32_t bytes) {
     unsigned best = hak_sc_of_pow2(bytes);
+    if (hak_dyn.limit != 0 &&
+        (uint64_t)hak_sc_bytes[best] * 100 > (uint64_t)bytes * hak_dyn.limit) {
+        best = hak_sc_of_eighth(bytes);
+    }
     uint32_t least = hak_sc_bytes[best];
     for (unsigned which = 0; which < HAK_DYN_CLASSES; which++) {
         uint32_t size = hak_size_locked(which);
@@ -80,10 +85,21 @@ static void hak_write_locked(uint32_t bytes, unsigned sc) {
 }
 
 static void hak_rebuild_locked(void) {
-    for (uint32_t bytes = HAK_DYN_ABOVE_BYTES + HAK_DYN_GRAIN_BYTES; bytes < HAK_DYN_BELOW_BYTES;
-         bytes += HAK_DYN_GRAIN_BYTES) {
+    for (uint32_t bytes = HAK_SC_SMALL_MAX_BYTES + HAK_DYN_GRAIN_BYTES;
+         bytes <= HAK_DYN_BELOW_BYTES; bytes += HAK_DYN_GRAIN_BYTES) {
         hak_write_locked(bytes, hak_best_locked(bytes));
     }
+}
+
+void hak_dyn_class_limit_mt(uint32_t hundredths) {
+    hak_lock_take(&hak_dyn.lock);
+    if (hak_dyn.limit != hundredths) {
+        hak_dyn.limit = hundredths;
+        if (!hak_dyn.uses_all) {
+            hak_rebuild_locked();
+        }
+    }
+    hak_lock_drop(&hak_dyn.lock);
 }
 
 static bool hak_assign_locked(unsigned which, uint32_t bytes) {
@@ -171,6 +187,7 @@ void hak_dyn_class_list_mt(hak_dyn_id_t ids[HAK_DYN_IDS]) {
 
 void hak_dyn_class_use_all_mt(void) {
     hak_lock_take(&hak_dyn.lock);
+    hak_dyn.uses_all = true;
     for (uint32_t bytes = HAK_SC_SMALL_MAX_BYTES + HAK_DYN_GRAIN_BYTES; bytes <= HAK_SC_MAX_BYTES;
          bytes += HAK_DYN_GRAIN_BYTES) {
         hak_write_locked(bytes, hak_sc_of_eighth(bytes));

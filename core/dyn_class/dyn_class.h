@@ -119,6 +119,11 @@ void hak_dyn_class_list_mt(hak_dyn_id_t ids[HAK_DYN_IDS]);
 uint32_t hak_dyn_class_open_mt(unsigned sc);
 void hak_dyn_class_close_mt(unsigned sc);
 
+/* W_MAX: a size up to 32 KiB whose power of two is more than `hundredths` / 100 times as large gets
+ * one of the eight classes to a doubling. Judged by the largest of each 128 sizes that share an
+ * entry. 0 and 200: none. */
+void hak_dyn_class_limit_mt(uint32_t hundredths);
+
 /* Eight classes to a doubling as without a mid backend, instead of powers of two: at start. */
 void hak_dyn_class_use_all_mt(void);
 

@@ -67,6 +67,32 @@ TEST_F(DynClass, RoundsUpToTheGrain) {
     ExpectTable(32640, 0);
 }
 
+// W_MAX at the border of each class: a power of two serves from the size on that it is at most so
+// many times as large as.
+TEST_F(DynClass, LimitSendsSizesToTheEighths) {
+    for (uint32_t limit : {140u, 150u, 160u, 170u}) {
+        hak_dyn_class_limit_mt(limit);
+        for (uint32_t pow2 : {2048u, 4096u, 8192u, 16384u, 32768u}) {
+            for (uint32_t size = pow2 / 2 + 128; size <= pow2; size += 128) {
+                bool accepted = pow2 * 100 <= size * limit;
+                uint32_t expected = accepted ? pow2 : hak_sc_bytes[hak_sc_of_eighth(size)];
+                ASSERT_EQ(Size(ClassOf(size)), expected) << size << " " << limit;
+                ASSERT_EQ(Size(ClassOf(size - 127)), expected) << "shares its entry";
+            }
+        }
+        for (size_t size = 32769; size <= 65536; size++) {
+            ASSERT_EQ(ClassOf(size), hak_sc_of_eighth(size));
+        }
+    }
+    hak_dyn_class_limit_mt(160);
+    ASSERT_TRUE(hak_dyn_class_assign_mt(0, 5120));
+    EXPECT_EQ(Size(ClassOf(5000)), 5120u) << "a chosen size fits as well";
+    EXPECT_EQ(Size(ClassOf(4200)), 4608u) << "the eighth is smaller";
+    EXPECT_EQ(Size(ClassOf(6000)), 8192u);
+    hak_dyn_class_limit_mt(0);
+    ExpectTable(5120, 0);
+}
+
 TEST_F(DynClass, RefusesWhatIsTakenOrOutOfRange) {
     ASSERT_TRUE(hak_dyn_class_assign_mt(0, 14336));
     ASSERT_TRUE(hak_dyn_class_assign_mt(1, 5120));

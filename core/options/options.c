@@ -53,6 +53,7 @@ static void hak_warn_value(const hak_option_row_t *row, const char *value) {
         hak_text_put(&text, ": fixed by the variant; using ");
     } else {
         hak_text_put(&text, row->kind == HAK_OPTION_IS_NUMBER  ? ": not a number in "
+                            : row->kind == HAK_OPTION_IS_LIST  ? ": not a list of "
                             : row->kind == HAK_OPTION_IS_SIZES ? ": not "
                                                                : ": not one of ");
         hak_options_put_accepted(&text, row);
@@ -92,6 +93,10 @@ void hak_options_take(const hak_option_row_t *row, hak_a64_t *cell, const char *
     if (!valid || (row->settable == HAK_SETTABLE_BY_VARIANT && value != row->initial)) {
         hak_warn_value(row, text);
         return;
+    }
+    if (row->kind == HAK_OPTION_IS_TEXT) {
+        memcpy(row->text, text, value);
+        row->text[value] = '\0';
     }
     hak_store_rlx(cell, value); /* relaxed: see hak_option() */
 }

@@ -64,8 +64,30 @@ typedef enum {
     HAK_OPTION_MF2_LEASE_MS,           /* how long a page stays with the heap that it moved to */
     HAK_OPTION_EXACT_SIZES,            /* up to 8 sizes with a class of their own: see below */
     HAK_OPTION_EXACT_AUTO,             /* 1: others get one too, by what the program asks for */
-    HAK_OPTION_STATS,                  /* hak_stats_option_t: print at exit; at start only */
-    HAK_OPTION_HELP,                   /* 1: print the table at start; at start only */
+    HAK_OPTION_LEARN,           /* 1: the learner's thread runs; at start only, as the next */
+    HAK_OPTION_LEARN_WINDOW_MS, /* time between two steps */
+    HAK_OPTION_LEARN_LOG,       /* HAK_OPTION_IS_TEXT: a descriptor or a path */
+    HAK_OPTION_HIST_SAMPLE,     /* one of so many slow steps is looked at */
+    HAK_OPTION_TARGET_HIT_MID,  /* in thousandths */
+    HAK_OPTION_CAP_STEP_MID,    /* pages */
+    HAK_OPTION_CAP_MIN_MID,
+    HAK_OPTION_CAP_MAX_MID,
+    HAK_OPTION_CAP_DWELL_SEC_MID,
+    HAK_OPTION_CAP_MID, /* HAK_OPTION_IS_LIST: 2, 4, 8, 16, 32 KiB */
+    HAK_OPTION_CAP_MID_DYN1,
+    HAK_OPTION_CAP_MID_DYN2,
+    HAK_OPTION_BUDGET_MID, /* pages; 0: none */
+    HAK_OPTION_WMAX_MID,   /* in hundredths */
+    HAK_OPTION_WMAX_LEARN,
+    HAK_OPTION_WMAX_CANDIDATES_MID, /* HAK_OPTION_IS_LIST, in hundredths */
+    HAK_OPTION_WMAX_CANARY,
+    HAK_OPTION_WMAX_TRIAL_SEC,
+    HAK_OPTION_WMAX_DWELL_SEC,
+    HAK_OPTION_WMAX_ADOPT_PCT, /* in thousandths */
+    HAK_OPTION_DYN1_AUTO,
+    HAK_OPTION_DYN2_AUTO,
+    HAK_OPTION_STATS, /* hak_stats_option_t: print at exit; at start only */
+    HAK_OPTION_HELP,  /* 1: print the table at start; at start only */
     HAK_OPTION_COUNT
 } hak_option_id_t;
 
@@ -98,6 +120,15 @@ static inline uint64_t hak_option(hak_option_id_t id) {
     /* relaxed: options are independent of each other */
     return hak_load_rlx(&hak_option_values[id]);
 }
+
+/* A list of numbers is packed in one value: item `index`, or 0 where it ends. */
+enum { HAK_OPTION_CAP_BITS = 12, HAK_OPTION_WMAX_BITS = 8 };
+static inline uint32_t hak_option_item(uint64_t list, unsigned bits, unsigned index) {
+    return index >= 64 / bits ? 0 : (uint32_t)(list >> (index * bits)) & ((1u << bits) - 1);
+}
+
+/* HAKMEM_LEARN_LOG as it was given; "" if it was not. Written at start. */
+const char *hak_options_learn_log(void);
 
 /* Parses HAKMEM_* of `environment` (NULL: the process's own, if the C library has set it up). Does
  * nothing if a call before found an environment, or if the program is privileged (AT_SECURE).

@@ -20,10 +20,14 @@ extern "C" {
 
 typedef enum {
     HAK_OPTION_IS_SWITCH,
-    HAK_OPTION_IS_NUMBER,
+    HAK_OPTION_IS_NUMBER, /* with `places` behind the point, and the value times 10^places */
     HAK_OPTION_IS_WORD,
+    HAK_OPTION_IS_LIST, /* such numbers with commas between; "none": no number */
+    HAK_OPTION_IS_TEXT, /* the value is the length of what stands in `text`; "none": nothing */
     HAK_OPTION_IS_SIZES /* "528,1000": rounded up to multiples of 16; "0": none */
 } hak_option_kind_t;
+
+enum { HAK_OPTION_TEXT_MOST = 255 };
 
 typedef enum {
     HAK_SETTABLE_ANY_TIME,
@@ -44,6 +48,9 @@ typedef struct {
     uint64_t low, high; /* IS_NUMBER: bounds, both included */
     hak_option_kind_t kind;
     hak_option_settable_t settable;
+    uint8_t places;    /* IS_NUMBER, IS_LIST */
+    uint8_t bits;      /* IS_LIST: of an item */
+    char *text;        /* IS_TEXT: HAK_OPTION_TEXT_MOST characters and an end */
     bool switch_words; /* IS_WORD: the spellings of a switch stand for the values 0 and 1 */
 } hak_option_row_t;
 

@@ -5,6 +5,7 @@
 
 #include "config/hak_config.h"
 #include "core/options/options_internal.h"
+#include "core/options/options_learn_internal.h"
 
 enum {
     HAK_DEFAULT_PURGE_DELAY_MS = 500,
@@ -65,6 +66,7 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_MF2_SWEEPER_MS] = {HAK_DEFAULT_MF2_SWEEPER_MS},
     [HAK_OPTION_MF2_HANDOFF] = {1},
     [HAK_OPTION_MF2_LEASE_MS] = {HAK_DEFAULT_MF2_LEASE_MS},
+    HAK_LEARN_VALUES,
 };
 
 static const hak_option_word_t hak_on_error_words[] = {{"abort", HAK_ON_ERROR_ABORT},
@@ -104,6 +106,9 @@ static const hak_option_word_t hak_policy_words[] = {{"any", HAK_SLOT_POLICY_ANY
 const hak_option_word_t hak_option_switch_words[] = {{"0", 0},     {"1", 1},    {"off", 0},
                                                      {"on", 1},    {"no", 0},   {"yes", 1},
                                                      {"false", 0}, {"true", 1}, {NULL, 0}};
+
+static char hak_learn_log[HAK_OPTION_TEXT_MOST + 1];
+const char *hak_options_learn_log(void) { return hak_learn_log; }
 
 const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
     [HAK_OPTION_ON_ERROR] =
@@ -358,6 +363,7 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
              "it saves memory.",
          .kind = HAK_OPTION_IS_SWITCH,
          .settable = HAK_EXACT_SETTABLE},
+    HAK_LEARN_ROWS,
     [HAK_OPTION_STATS] =
         {.name = "stats",
          .help = "Prints statistics on stderr at exit: 1 or text, one summary line, json, or "

@@ -99,6 +99,68 @@ TEST_F(Options, EnvironmentIsRead) {
     EXPECT_EQ(hak_option(HAK_OPTION_BACKGROUND), 0u);
 }
 
+TEST_F(Options, Decimals) {
+    for (const auto &c : std::vector<std::pair<const char *, uint64_t>>{
+             {"0.65", 650}, {"0.750", 750}, {"0.001", 1}, {"0.999", 999}, {"00.5", 500}}) {
+        EXPECT_EQ(Load({std::string("HAKMEM_TARGET_HIT_MID=") + c.first}), "");
+        EXPECT_EQ(hak_option(HAK_OPTION_TARGET_HIT_MID), c.second) << c.first;
+    }
+    EXPECT_EQ(Load({"HAKMEM_WMAX_MID=1.6"}), "");
+    EXPECT_EQ(Get("wmax_mid"), "1.6");
+    EXPECT_EQ(Load({"HAKMEM_WMAX_MID=2"}), "");
+    EXPECT_EQ(Get("wmax_mid"), "2");
+    hak_store_rlx(&hak_option_values[HAK_OPTION_TARGET_HIT_MID], 650);
+    for (const char *bad : {"0", "1", "1.0", "0.0", ".5", "0.", "0.6501", "65%", "-0.5", "0,65",
+                            "0.6.5", "", ".", "1e-1"}) {
+        EXPECT_EQ(Load({std::string("HAKMEM_TARGET_HIT_MID=") + bad}),
+                  Head() + "HAKMEM_TARGET_HIT_MID=" + bad +
+                      ": not a number in 0.001..0.999; using 0.65\n");
+        EXPECT_EQ(hak_option(HAK_OPTION_TARGET_HIT_MID), 650u) << bad;
+    }
+}
+
+TEST_F(Options, Lists) {
+    EXPECT_EQ(Get("cap_mid"), "none");
+    EXPECT_EQ(Get("wmax_candidates_mid"), "1.4,1.5,1.6,1.7");
+    EXPECT_EQ(Load({"HAKMEM_CAP_MID=64,64,64,32,4095", "HAKMEM_WMAX_CANDIDATES_MID=1.25,2"}), "");
+    EXPECT_EQ(Get("cap_mid"), "64,64,64,32,4095");
+    EXPECT_EQ(Get("wmax_candidates_mid"), "1.25,2");
+    uint64_t caps = hak_option(HAK_OPTION_CAP_MID);
+    EXPECT_EQ(hak_option_item(caps, HAK_OPTION_CAP_BITS, 3), 32u);
+    EXPECT_EQ(hak_option_item(caps, HAK_OPTION_CAP_BITS, 4), 4095u);
+    EXPECT_EQ(hak_option_item(caps, HAK_OPTION_CAP_BITS, 5), 0u) << "there is none";
+    EXPECT_EQ(hak_option_item(hak_option(HAK_OPTION_WMAX_CANDIDATES_MID), 8, 2), 0u);
+    EXPECT_EQ(Load({"HAKMEM_CAP_MID=none"}), "");
+    EXPECT_EQ(hak_option(HAK_OPTION_CAP_MID), 0u);
+    for (const char *bad : {"", "64,", ",64", "64,,64", "64;64", "0,64", "4096", "1,2,3,4,5,6",
+                            "64, 64", "none,64", "1.5", "NONE"}) {
+        EXPECT_EQ(Load({std::string("HAKMEM_CAP_MID=") + bad}),
+                  Head() + "HAKMEM_CAP_MID=" + bad +
+                      ": not a list of 1..4095,...|none; using none\n");
+    }
+    EXPECT_NE(Load({"HAKMEM_WMAX_CANDIDATES_MID=1.4,1.5,1.6,1.7,1.1,1.2,1.3,1.8,1.9"}), "")
+        << "nine";
+    EXPECT_NE(Load({"HAKMEM_WMAX_CANDIDATES_MID=0.9"}), "");
+}
+
+TEST_F(Options, TextIsKept) {
+    EXPECT_EQ(Get("learn_log"), "none");
+    std::string path = "/var/log/" + std::string(100, 'x');
+    EXPECT_EQ(Load({"HAKMEM_LEARN_LOG=" + path}), "");
+    EXPECT_EQ(hak_options_learn_log(), path);
+    char value[300];
+    EXPECT_EQ(hak_options_get_text("learn_log", value, sizeof value), (int)path.size());
+    EXPECT_EQ(value, path);
+    EXPECT_EQ(hak_options_set_text("learn_log", "2"), -1);
+    EXPECT_EQ(errno, EPERM);
+    EXPECT_EQ(Load({"HAKMEM_LEARN_LOG=2"}), "");
+    EXPECT_STREQ(hak_options_learn_log(), "2");
+    EXPECT_NE(Load({"HAKMEM_LEARN_LOG=" + std::string(256, 'x')}), "") << "too long";
+    EXPECT_STREQ(hak_options_learn_log(), "2");
+    EXPECT_EQ(Load({"HAKMEM_LEARN_LOG=none"}), "");
+    EXPECT_STREQ(hak_options_learn_log(), "");
+}
+
 TEST_F(Options, FirstOfTwoEntriesCounts) {
     EXPECT_EQ(Load({"HAKMEM_PURGE_DELAY_MS=1", "HAKMEM_PURGE_DELAY_MS=2"}), "");
     EXPECT_EQ(hak_option(HAK_OPTION_PURGE_DELAY_MS), 1u);

@@ -17,18 +17,57 @@ static bool hak_parse_word(const hak_option_word_t *words, const char *text, siz
     return false;
 }
 
-/* Decimal digits alone: no sign, no space, no unit. */
-static bool hak_parse_number(const char *text, size_t count, uint64_t *value) {
+/* Decimal digits alone: no sign, no space, no unit; up to `places` of them behind a point, which
+ * needs one before and one behind it. */
+static bool hak_parse_number(const char *text, size_t count, unsigned places, uint64_t *value) {
     uint64_t number = 0;
-    for (size_t i = 0; i < count; i++) {
-        unsigned digit = (unsigned char)text[i] - (unsigned)'0';
+    const char *point = places == 0 ? NULL : memchr(text, '.', count);
+    size_t whole = point == NULL ? count : (size_t)(point - text);
+    size_t behind = point == NULL ? 0 : count - whole - 1;
+    if (whole == 0 || (point != NULL && (behind == 0 || behind > places))) {
+        return false;
+    }
+    for (size_t i = 0; i < count + places - behind; i++) {
+        unsigned digit = i < count ? (unsigned char)text[i] - (unsigned)'0' : 0;
+        if (text + i == point) {
+            continue;
+        }
         if (digit > 9 || number > (UINT64_MAX - digit) / 10) {
             return false;
         }
         number = number * 10 + digit;
     }
     *value = number;
-    return count != 0;
+    return true;
+}
+
+static bool hak_is_none(const char *text, size_t count) {
+    return count == 4 && memcmp(text, "none", 4) == 0;
+}
+
+static bool hak_parse_list(const hak_option_row_t *row, const char *text, size_t count,
+                           uint64_t *value) {
+    uint64_t list = 0, number;
+    unsigned shift = 0;
+    const char *end = text + count;
+    while (text <= end && !hak_is_none(text, count)) {
+        const char *comma = memchr(text, ',', (size_t)(end - text));
+        size_t length = (size_t)((comma == NULL ? end : comma) - text);
+        if (shift + row->bits > 64 || !hak_parse_number(text, length, row->places, &number) ||
+            number < row->low || number > row->high) {
+            return false;
+        }
+        list |= number << shift;
+        shift += row->bits;
+        text += length + 1;
+    }
+    *value = list;
+    return true;
+}
+
+static bool hak_parse_text(const char *text, size_t count, uint64_t *value) {
+    *value = hak_is_none(text, count) ? 0 : count;
+    return count <= HAK_OPTION_TEXT_MOST && memchr(text, '\n', count) == NULL;
 }
 
 /* Puts `grain` in its place among those of `*list`. False if there are eight others. */
@@ -58,7 +97,7 @@ static bool hak_parse_sizes(const char *text, size_t count, uint64_t *value) {
     for (size_t from = 0, to = 0; from <= count; from = to + 1) {
         for (to = from; to < count && text[to] != ','; to++) {
         }
-        if (!hak_parse_number(text + from, to - from, &bytes) || !hak_sc_may_be_exact(bytes) ||
+        if (!hak_parse_number(text + from, to - from, 0, &bytes) || !hak_sc_may_be_exact(bytes) ||
             !hak_insert_size(
                 value, (unsigned)((bytes + HAK_SIZES_GRAIN_BYTES - 1) / HAK_SIZES_GRAIN_BYTES))) {
             return false;
@@ -82,7 +121,18 @@ bool hak_options_parse(const hak_option_row_t *row, const char *text, size_t cou
     uint64_t parsed;
     switch (row->kind) {
     case HAK_OPTION_IS_NUMBER:
-        if (!hak_parse_number(text, count, &parsed) || parsed < row->low || parsed > row->high) {
+        if (!hak_parse_number(text, count, row->places, &parsed) || parsed < row->low ||
+            parsed > row->high) {
+            return false;
+        }
+        break;
+    case HAK_OPTION_IS_LIST:
+        if (!hak_parse_list(row, text, count, &parsed)) {
+            return false;
+        }
+        break;
+    case HAK_OPTION_IS_TEXT:
+        if (!hak_parse_text(text, count, &parsed)) {
             return false;
         }
         break;
@@ -108,24 +158,55 @@ bool hak_options_parse(const hak_option_row_t *row, const char *text, size_t cou
     return true;
 }
 
+/* 650 with 3 places is 0.65: as few digits as say the same. */
+static void hak_put_number(hak_text_t *text, uint64_t number, unsigned places) {
+    uint64_t unit = 1;
+    for (unsigned i = 0; i < places; i++) {
+        unit *= 10;
+    }
+    hak_text_put_u64(text, number / unit);
+    uint64_t rest = number % unit;
+    hak_text_put(text, rest == 0 ? "" : ".");
+    for (unit /= 10; rest != 0; unit /= 10) {
+        hak_text_put_u64(text, rest / unit);
+        rest %= unit;
+    }
+}
+
 void hak_options_put_accepted(hak_text_t *text, const hak_option_row_t *row) {
-    if (row->kind == HAK_OPTION_IS_NUMBER) {
-        hak_text_put_u64(text, row->low);
+    switch (row->kind) {
+    case HAK_OPTION_IS_NUMBER:
+    case HAK_OPTION_IS_LIST:
+        hak_put_number(text, row->low, row->places);
         hak_text_put(text, "..");
-        hak_text_put_u64(text, row->high);
-        return;
-    }
-    if (row->kind == HAK_OPTION_IS_SIZES) {
+        hak_put_number(text, row->high, row->places);
+        hak_text_put(text, row->kind == HAK_OPTION_IS_LIST ? ",...|none" : "");
+        break;
+    case HAK_OPTION_IS_SIZES:
         hak_text_put(text, "up to 8 sizes in 257..1008 that no class has");
-        return;
-    }
-    if (row->kind == HAK_OPTION_IS_SWITCH) {
+        break;
+    case HAK_OPTION_IS_SWITCH:
         hak_text_put(text, "0|1");
-        return;
+        break;
+    case HAK_OPTION_IS_TEXT:
+        hak_text_put(text, "descriptor|path|none");
+        break;
+    case HAK_OPTION_IS_WORD:
+    default:
+        for (const hak_option_word_t *word = row->words; word->text != NULL; word++) {
+            hak_text_put(text, word == row->words ? "" : "|");
+            hak_text_put(text, word->text);
+        }
+        break;
     }
-    for (const hak_option_word_t *word = row->words; word->text != NULL; word++) {
-        hak_text_put(text, word == row->words ? "" : "|");
-        hak_text_put(text, word->text);
+}
+
+static void hak_put_list(hak_text_t *text, const hak_option_row_t *row, uint64_t value) {
+    uint32_t item;
+    hak_text_put(text, value == 0 ? "none" : "");
+    for (unsigned i = 0; (item = hak_option_item(value, row->bits, i)) != 0; i++) {
+        hak_text_put(text, i == 0 ? "" : ",");
+        hak_put_number(text, item, row->places);
     }
 }
 
@@ -138,11 +219,15 @@ void hak_options_put_value(hak_text_t *text, const hak_option_row_t *row, uint64
             }
         }
     }
-    if (row->kind == HAK_OPTION_IS_SIZES) {
+    if (row->kind == HAK_OPTION_IS_LIST) {
+        hak_put_list(text, row, value);
+    } else if (row->kind == HAK_OPTION_IS_TEXT) {
+        hak_text_put(text, value == 0 ? "none" : row->text);
+    } else if (row->kind == HAK_OPTION_IS_SIZES) {
         hak_put_sizes(text, value);
-        return;
+    } else {
+        hak_put_number(text, value, row->places);
     }
-    hak_text_put_u64(text, value);
 }
 
 void hak_options_put_env_name(hak_text_t *text, const hak_option_row_t *row) {

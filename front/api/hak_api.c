@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/attr.h"
 #include "boxes/audit/audit.h"
+#include "boxes/learn/learn_report.h"
 #include "config/hak_config.h"
 #include "core/options/options.h"
 #include "front/api/stats_write.h"
@@ -109,7 +110,8 @@ int hak_stats_get(hak_stats_t *stats) {
 int hak_stats_write(int fd, hak_stats_format_t format) {
     hak_stats_t stats = {.struct_bytes = sizeof stats};
     hak_gate_stats(&stats);
-    return hak_stats_write_to(fd, format, &stats, hak_version());
+    return hak_stats_write_to(fd, format, &stats, hak_version(),
+                              hak_cfg_learn ? hak_learn_report : NULL);
 }
 
 int hak_option_get(const char *name, char *value, size_t bytes) {

@@ -104,7 +104,8 @@ static void hak_write_text(hak_text_t *text, const hak_stats_t *stats, const cha
 
 /* One object on one line. No string in it needs escapes: names and the version hold letters, digits
  * and ._() . */
-static void hak_write_json(hak_text_t *text, const hak_stats_t *stats, const char *version) {
+static void hak_write_json(hak_text_t *text, const hak_stats_t *stats, const char *version,
+                           hak_stats_more_fn *more) {
     hak_text_put(text, "{\"version\":\"");
     hak_text_put(text, version);
     hak_text_put(text, "\",\"pid\":");
@@ -120,6 +121,7 @@ static void hak_write_json(hak_text_t *text, const hak_stats_t *stats, const cha
             hak_text_put_u64(text, value);
         }
     }
+    more(text, HAK_STATS_JSON);
     hak_text_put(text, "}\n");
 }
 
@@ -149,7 +151,8 @@ static void hak_write_metric(hak_text_t *text, const hak_stat_row_t *row, uint64
 
 /* OpenMetrics 1.0 text format: metadata before samples, counters end in _total, the last line is #
  * EOF. */
-static void hak_write_openmetrics(hak_text_t *text, const hak_stats_t *stats, const char *version) {
+static void hak_write_openmetrics(hak_text_t *text, const hak_stats_t *stats, const char *version,
+                                  hak_stats_more_fn *more) {
     hak_put_family(text, "# TYPE", "process");
     hak_text_put(text, "info\n");
     hak_put_family(text, "# HELP", "process");
@@ -164,26 +167,34 @@ static void hak_write_openmetrics(hak_text_t *text, const hak_stats_t *stats, co
             hak_write_metric(text, &hak_stat_rows[i], value);
         }
     }
+    more(text, HAK_STATS_OPENMETRICS);
     hak_text_put(text, "# EOF\n");
 }
 
+static void hak_nothing(hak_text_t *text, hak_stats_format_t format) {
+    (void)text;
+    (void)format;
+}
+
 int hak_stats_write_to(int fd, hak_stats_format_t format, const hak_stats_t *stats,
-                       const char *version) {
+                       const char *version, hak_stats_more_fn *more) {
     if (fd < 0) {
         errno = EBADF;
         return -1;
     }
     hak_text_t text;
     hak_text_init(&text, fd);
+    more = more != NULL ? more : hak_nothing;
     switch (format) {
     case HAK_STATS_TEXT:
         hak_write_text(&text, stats, version);
+        more(&text, format);
         break;
     case HAK_STATS_JSON:
-        hak_write_json(&text, stats, version);
+        hak_write_json(&text, stats, version, more);
         break;
     case HAK_STATS_OPENMETRICS:
-        hak_write_openmetrics(&text, stats, version);
+        hak_write_openmetrics(&text, stats, version, more);
         break;
     case HAK_STATS_SUMMARY:
         hak_write_summary(&text, stats, version);

@@ -10,15 +10,21 @@
 #ifndef HAK_FRONT_API_STATS_WRITE_H_
 #define HAK_FRONT_API_STATS_WRITE_H_
 
+#include "core/text/text.h"
 #include "include/hakmem.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Writes `*stats`, every field of it filled, with `version` as hak_version() gives it. */
+/* What a format has behind its rows: more lines, more members of the JSON object, each with a comma
+ * in front, more metric families. */
+typedef void hak_stats_more_fn(hak_text_t *text, hak_stats_format_t format);
+
+/* Writes `*stats`, every field of it filled, with `version` as hak_version() gives it, and what
+ * `more` adds if it is not NULL. */
 int hak_stats_write_to(int fd, hak_stats_format_t format, const hak_stats_t *stats,
-                       const char *version);
+                       const char *version, hak_stats_more_fn *more);
 
 #ifdef __cplusplus
 }

@@ -28,10 +28,11 @@ hak_stats_t Sample() {
     return stats;
 }
 
-std::string Write(hak_stats_format_t format, const hak_stats_t &stats) {
+std::string Write(hak_stats_format_t format, const hak_stats_t &stats,
+                  hak_stats_more_fn *more = nullptr) {
     int ends[2];
     EXPECT_EQ(pipe(ends), 0);
-    EXPECT_EQ(hak_stats_write_to(ends[1], format, &stats, "9.9.9 (test)"), 0);
+    EXPECT_EQ(hak_stats_write_to(ends[1], format, &stats, "9.9.9 (test)", more), 0);
     close(ends[1]);
     std::string out;
     char part[4096];
@@ -143,6 +144,21 @@ TEST(StatsWrite, OpenMetricsIsWellFormed) {
               std::string::npos);
 }
 
+// What a variant adds stands inside of each format's frame.
+TEST(StatsWrite, MoreComesLastAndInsideTheFrame) {
+    auto more = [](hak_text_t *text, hak_stats_format_t format) {
+        hak_text_put(text, format == HAK_STATS_JSON ? ",\"more\":1" : "more 1\n");
+    };
+    auto ends = [&](hak_stats_format_t format, const std::string &end) {
+        std::string text = Write(format, Sample(), more);
+        return text.size() > end.size() && text.substr(text.size() - end.size()) == end;
+    };
+    EXPECT_TRUE(ends(HAK_STATS_TEXT, "\nmore 1\n"));
+    EXPECT_TRUE(ends(HAK_STATS_JSON, ",\"more\":1}\n"));
+    EXPECT_TRUE(ends(HAK_STATS_OPENMETRICS, "\nmore 1\n# EOF\n"));
+    EXPECT_EQ(Write(HAK_STATS_SUMMARY, Sample(), more), Write(HAK_STATS_SUMMARY, Sample()));
+}
+
 TEST(StatsWrite, SummaryIsOneLine) {
     hak_stats_t stats = {};
     stats.pid = 4711;
@@ -166,15 +182,16 @@ TEST(StatsWrite, SummaryIsOneLine) {
 TEST(StatsWrite, Errors) {
     hak_stats_t stats = Sample();
     errno = 0;
-    EXPECT_EQ(hak_stats_write_to(-1, HAK_STATS_TEXT, &stats, "v"), -1);
+    EXPECT_EQ(hak_stats_write_to(-1, HAK_STATS_TEXT, &stats, "v", nullptr), -1);
     EXPECT_EQ(errno, EBADF);
     errno = 0;
-    EXPECT_EQ(hak_stats_write_to(1, static_cast<hak_stats_format_t>(4), &stats, "v"), -1);
+    EXPECT_EQ(hak_stats_write_to(1, static_cast<hak_stats_format_t>(4), &stats, "v", nullptr), -1);
     EXPECT_EQ(errno, EINVAL);
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
     errno = 0;
-    EXPECT_EQ(hak_stats_write_to(ends[0], HAK_STATS_TEXT, &stats, "v"), -1); /* the wrong end */
+    EXPECT_EQ(hak_stats_write_to(ends[0], HAK_STATS_TEXT, &stats, "v", nullptr),
+              -1); /* the wrong end */
     EXPECT_EQ(errno, EBADF);
     close(ends[0]);
     close(ends[1]);

@@ -11,7 +11,6 @@
 #include "core/options/options.h"
 
 enum {
-    HAK_SELDOM = 32,
     HAK_LEAST_PAUSE_MS = 10,
     HAK_MOST_PAUSE_MS = 1000,
     /* a purge of 2 MiB takes about 0.1 ms: this is how long one malloc may wait */
@@ -63,7 +62,7 @@ void hak_decay_tick(hak_heap_t *mine) {
 }
 
 void hak_decay_tick_seldom(hak_heap_t *mine) {
-    if (hak_unlikely(++mine->slow_steps % HAK_SELDOM == 0)) {
+    if (hak_unlikely(++mine->slow_steps % HAK_DECAY_SELDOM == 0)) {
         hak_decay_tick(mine);
     }
 }

@@ -17,9 +17,11 @@
 extern "C" {
 #endif
 
+enum { HAK_DECAY_SELDOM = 32 };
+
 /* Runs a pass if one is due. Reads the clock: for calls that are rare or costly anyway. */
 void hak_decay_tick(hak_heap_t *mine);
-/* The same for refills and flushes: reads the clock on every 32nd call only. */
+/* The same for refills and flushes: reads the clock on one of HAK_DECAY_SELDOM calls only. */
 void hak_decay_tick_seldom(hak_heap_t *mine);
 /* Gives back all that is free, but `keep_bytes`. Returns the bytes. */
 size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes);

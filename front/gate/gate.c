@@ -9,6 +9,7 @@
 #include "boxes/cache_policy/cache_policy_inl.h"
 #include "boxes/exact_sizes/exact_sizes.h"
 #include "boxes/grain_hist/grain_hist.h"
+#include "boxes/learn/learn.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
 #include "core/options/options.h"
@@ -110,10 +111,29 @@ static void *hak_failed(void) {
     return NULL;
 }
 
+/* One of 32 slow steps: the clock, and a look at what is asked for. Where nobody learns the
+ * interval stays what it is. */
+static hak_cold void hak_look(hak_heap_t *mine, unsigned sc, size_t size) {
+    hak_decay_tick(mine);
+    if (size != 0 && hak_load_rlx(&hak_learn_sampling) != 0) { /* relaxed: a hint */
+        mine->slow_steps += hak_learn_sample_mt(size, sc, mine->slow_steps);
+    }
+}
+
+/* As hak_decay_tick_seldom; the same count serves the learner, so that it costs nothing. */
+static inline void hak_step(hak_heap_t *mine, unsigned sc, size_t size) {
+    if (hak_unlikely(++mine->slow_steps % HAK_DECAY_SELDOM == 0)) {
+        hak_look(mine, sc, size);
+    }
+}
+
 /* The bin may hold blocks: a program may have allocated while the thread got its heap. */
-static void *hak_refill(hak_heap_t *mine, unsigned sc) {
+static void *hak_refill(hak_heap_t *mine, unsigned sc, size_t size) {
     hak_block_t *block = hak_tls_sll_pop_class(sc);
-    if (block == NULL) {
+    if (block == NULL && hak_cfg_learn) { /* before the refill, which would have to keep the size */
+        hak_step(mine, sc, size);
+        block = hak_route[sc]->refill(mine, sc);
+    } else if (block == NULL) {
         block = hak_route[sc]->refill(mine, sc);
         hak_decay_tick_seldom(mine);
     }
@@ -130,14 +150,15 @@ static hak_cold void *hak_refill_borrowed(unsigned sc) {
     return block == NULL ? NULL : hak_hand_out(block, sc);
 }
 
-void *hak_gate_alloc_class(unsigned sc) {
+/* For `size` bytes; 0: nobody knows. */
+static inline void *hak_alloc(unsigned sc, size_t size) {
     hak_gate_ready();
     hak_heap_t *mine = hak_thread_heap();
-    void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc) : hak_refill_borrowed(sc);
+    void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc, size) : hak_refill_borrowed(sc);
     if (hak_unlikely(block == NULL)) {
         /* What other threads hold free may be enough. */
         if (hak_decay_trim(mine, 0) != 0) {
-            block = mine != NULL ? hak_refill(mine, sc) : hak_refill_borrowed(sc);
+            block = mine != NULL ? hak_refill(mine, sc, 0) : hak_refill_borrowed(sc);
         }
         if (block == NULL) {
             return hak_failed();
@@ -148,6 +169,8 @@ void *hak_gate_alloc_class(unsigned sc) {
     }
     return block;
 }
+
+void *hak_gate_alloc_class(unsigned sc) { return hak_alloc(sc, 0); }
 
 void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     hak_gate_ready();
@@ -207,7 +230,7 @@ static void *hak_alloc_size(size_t size) {
         unsigned sc = hak_class_to_refill(size);
         void *block = hak_unlikely(hak_exact_sizes_watch()) && size <= HAK_SC_SMALL_MAX_BYTES
                           ? hak_alloc_watched(size, sc)
-                          : hak_gate_alloc_class(sc);
+                          : hak_alloc(sc, size);
         if (block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
             return block;
         }

@@ -1,0 +1,67 @@
+/* learn: runs the learner: a thread that looks at the pools once a window, asks boxes/learner, and
+ * carries its decisions out.
+ *
+ * Off by default (HAKMEM_LEARN): then there is no thread, and one slow step in 32 asks one word
+ * whether to look. The thread allocates nothing, holds no lock while it waits, is joined when the
+ * process ends, and is started anew in the child of a fork, where it knows nothing of before.
+ *
+ * Owns       the learner's state, its thread, the log of decisions.
+ * Threads    *_mt: any. The others: as they say.
+ * Layer      4 (boxes). Uses boxes/learner, boxes/policy, boxes/ace, boxes/size_hist,
+ *            core/dyn_class, core/options.
+ */
+#ifndef HAK_BOXES_LEARN_LEARN_H_
+#define HAK_BOXES_LEARN_LEARN_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "boxes/learner/learner.h"
+#include "core/text/text.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hak_stats; /* include/hakmem.h */
+
+/* The pool that is tuned. */
+typedef struct {
+    bool has_caps; /* it reads hak_policy_cap */
+    bool has_dyn;  /* it serves the classes of core/dyn_class */
+    /* Adds hits and misses since the start, of each class and in all, and the classes' sizes. */
+    void (*collect)(hak_learner_totals_t *out);
+} hak_learn_pool_t;
+
+/* Of the looks that a slow path takes at what it is asked for, one on one of 32 steps or somewhat
+ * more often, one in so many counts; 0: none. */
+extern hak_a32_t hak_learn_sampling;
+enum { HAK_LEARN_LOOK_STEPS = 24 /* between two looks, on average */ };
+/* A look: `size` bytes of class `sc` were asked for in step number `step`. Returns by how many
+ * steps the next look is to come sooner than 32, 0 to 15 at random: a program that does the same
+ * every 32 steps would show always the same of it. */
+uint32_t hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step);
+
+/* Options were read: caps and limits that stand without a learner. Prints a line for what does not
+ * go together if `warn`. */
+void hak_learn_configure(const hak_learn_pool_t *pool, bool warn);
+/* Starts the thread if HAKMEM_LEARN says so and it does not run. Holds no lock; calls
+ * pthread_create, which may call malloc. */
+void hak_learn_start(const hak_learn_pool_t *pool);
+/* Ends and joins it. By the destructor of the process, or a test. */
+void hak_learn_stop(void);
+void hak_learn_fork_take(void);
+void hak_learn_fork_drop(bool in_child);
+
+/* The statistics' fields. */
+void hak_learn_counters(struct hak_stats *out);
+/* The last decisions, oldest first, up to `most`; `*total`: since the start. Returns how many. */
+enum { HAK_LEARN_LOG_MOST = 64 };
+unsigned hak_learn_log_mt(hak_change_t *out, unsigned most, uint64_t *total);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_LEARN_LEARN_H_ */
