@@ -37,8 +37,8 @@ static void hak_collect(hak_exact_state_t *state, const hak_exact_window_t *wind
     }
 }
 
-/* Slabs that an exact class would save of those that its class has, in 1/256; 0: not worth it. A
- * slab at least: each thread that uses a class has one that is not full. */
+/* Slabs that an exact class would save of those that its class has, in 1/256; 0: not worth it. Half
+ * a slab at least: each thread that uses a class has one that is not full. */
 static uint64_t hak_saving(const hak_exact_state_t *state, unsigned grain, uint64_t sample,
                            uint32_t slabs) {
     uint64_t blocks = state->blocks[grain];
@@ -48,7 +48,7 @@ static uint64_t hak_saving(const hak_exact_state_t *state, unsigned grain, uint6
         return 0;
     }
     uint64_t saving = slabs * blocks * gain * 256 / (sample * exact);
-    return saving < 256 ? 0 : saving;
+    return saving < 128 ? 0 : saving;
 }
 
 /* Looks at the grains first..last, which are those of a class. */

@@ -2,7 +2,8 @@
  * HAKMEM_EXACT_AUTO=1 those that boxes/exact_policy chooses by what refills are for.
  *
  * No thread and no clock: a step is taken by the caller of malloc that completes a window of
- * boxes/grain_hist: every fourth time that any thread opens a slab, for about a microsecond.
+ * boxes/grain_hist: every fourth time that any thread opens a slab for a size above 256 bytes, for
+ * about a microsecond.
  *
  * Owns       the list of sizes in use.
  * Threads    *_owner: the thread that has the heap. *_mt: any. No lock is held by the caller.

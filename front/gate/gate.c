@@ -213,7 +213,7 @@ static hak_noinline void *hak_alloc_watched(size_t size, unsigned sc) {
  * has slabs with room, such as those from before the exact one was there: else these would empty
  * slowly while new ones fill, and for so long the two of them hold more memory than one did. */
 static unsigned hak_class_to_refill(size_t size) {
-    enum { MANY = 4 };
+    enum { MANY = 8 };
     unsigned sc = hak_dyn_class_of(size);
     const hak_heap_t *mine = hak_tls.heap;
     if (hak_likely(sc <= HAK_SC_FIXED) || hak_cfg_mid_dyn || mine == NULL ||
@@ -228,7 +228,8 @@ static unsigned hak_class_to_refill(size_t size) {
 static void *hak_alloc_size(size_t size) {
     for (;;) {
         unsigned sc = hak_class_to_refill(size);
-        void *block = hak_unlikely(hak_exact_sizes_watch()) && size <= HAK_SC_SMALL_MAX_BYTES
+        bool may_be_exact = size > HAK_EXACT_ABOVE_BYTES && size <= HAK_SC_SMALL_MAX_BYTES;
+        void *block = hak_unlikely(hak_exact_sizes_watch()) && may_be_exact
                           ? hak_alloc_watched(size, sc)
                           : hak_alloc(sc, size);
         if (block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
