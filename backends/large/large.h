@@ -1,4 +1,4 @@
-/* large: blocks above the largest size class: extents of arenas up to 32 MiB, mappings of their own
+/* large: blocks above the largest size class: extents of tracts up to 32 MiB, mappings of their own
  * above, and where more than 64 KiB of alignment is asked for.
  *
  * Threads    *_mt: any; a block belongs to its caller.

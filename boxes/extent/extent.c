@@ -31,26 +31,26 @@ static uint32_t hak_units(size_t bytes) {
     return (uint32_t)((bytes + HAK_UNIT_BYTES - 1) >> HAK_UNIT_SHIFT);
 }
 
-hak_extent_t *hak_extent_make_locked(hak_arena_t *arena, uint32_t first, uint32_t units) {
-    hak_extent_t *extent = &arena->extent[first];
+hak_extent_t *hak_extent_make_locked(hak_tract_t *tract, uint32_t first, uint32_t units) {
+    hak_extent_t *extent = &tract->extent[first];
     hak_store_rlx(&extent->units, units); /* relaxed: others only look where a block of theirs is */
     extent->index = (uint16_t)first;
-    arena->extent[first + units].before = (uint16_t)units;
+    tract->extent[first + units].before = (uint16_t)units;
     return extent;
 }
 
-static void hak_count_dirty_locked(hak_arena_t *arena, uint32_t units) {
-    arena->dirty_units += units;
+static void hak_count_dirty_locked(hak_tract_t *tract, uint32_t units) {
+    tract->dirty_units += units;
     hak_count_add(&hak_extents.dirty_units, (uint64_t)(int32_t)units);
 }
 
 hak_extent_t *hak_extent_join_locked(hak_extent_t *extent) {
-    hak_arena_t *arena = hak_extent_arena(extent);
+    hak_tract_t *tract = hak_extent_tract(extent);
     uint32_t first = extent->index;
     uint32_t end = first + hak_extent_units(extent);
     uint32_t dirty = extent->dirty;
-    hak_extent_t *behind = &arena->extent[end];
-    if (end < arena->units && behind->in_bin != 0) {
+    hak_extent_t *behind = &tract->extent[end];
+    if (end < tract->units && behind->in_bin != 0) {
         hak_extent_bin_remove_locked(behind);
         end += hak_extent_units(behind);
         dirty += behind->dirty;
@@ -63,7 +63,7 @@ hak_extent_t *hak_extent_join_locked(hak_extent_t *extent) {
         first = before->index;
         dirty += before->dirty;
     }
-    extent = hak_extent_make_locked(arena, first, end - first);
+    extent = hak_extent_make_locked(tract, first, end - first);
     extent->dirty = dirty;
     hak_extent_bin_put_locked(extent);
     return extent;
@@ -71,23 +71,23 @@ hak_extent_t *hak_extent_join_locked(hak_extent_t *extent) {
 
 /* Cuts `units` from the start of a free extent. Returns true if they read as zero. */
 static bool hak_cut_locked(hak_extent_t *extent, uint32_t units) {
-    hak_arena_t *arena = hak_extent_arena(extent);
+    hak_tract_t *tract = hak_extent_tract(extent);
     uint32_t first = extent->index;
     uint32_t whole = hak_extent_units(extent);
     uint32_t all_dirty = extent->dirty;
     hak_extent_bin_remove_locked(extent);
     uint32_t dirty = all_dirty == whole ? units : 0;
     if (dirty == 0 && all_dirty != 0) {
-        dirty = hak_extent_bits_count(arena->dirty, first, units);
+        dirty = hak_extent_bits_count(tract->dirty, first, units);
     }
     if (dirty != 0) {
-        hak_extent_bits_clear(arena->dirty, first, units);
-        hak_extent_bits_clear(arena->aged, first, units);
-        hak_count_dirty_locked(arena, -dirty);
+        hak_extent_bits_clear(tract->dirty, first, units);
+        hak_extent_bits_clear(tract->aged, first, units);
+        hak_count_dirty_locked(tract, -dirty);
     }
     if (whole > units) {
-        (void)hak_extent_make_locked(arena, first, units);
-        hak_extent_t *rest = hak_extent_make_locked(arena, first + units, whole - units);
+        (void)hak_extent_make_locked(tract, first, units);
+        hak_extent_t *rest = hak_extent_make_locked(tract, first + units, whole - units);
         rest->dirty = all_dirty - dirty;
         hak_extent_bin_put_locked(rest);
     }
@@ -102,7 +102,7 @@ static hak_extent_t *hak_find_locked(uint32_t units, uint32_t room) {
     }
     extent = extent != NULL ? extent : hak_extent_find_locked(units, true);
     extent = extent != NULL ? extent : hak_extent_find_locked(units, false);
-    return extent != NULL ? extent : hak_arena_new_locked(units);
+    return extent != NULL ? extent : hak_tract_new_locked(units);
 }
 
 /* Called when units are taken. What is free and dirty may bring resident memory above the most that
@@ -138,7 +138,7 @@ static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed
     if (extent == NULL) {
         return NULL;
     }
-    if (!hak_arena_commit_locked(hak_extent_arena(extent), extent->index + units)) {
+    if (!hak_tract_commit_locked(hak_extent_tract(extent), extent->index + units)) {
         errno = ENOMEM;
         return NULL;
     }
@@ -149,10 +149,10 @@ static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed
 
 /* Frees an extent in hand. The cache has a bound; what passes it goes back at once. */
 static void hak_give_locked(hak_extent_t *extent) {
-    hak_arena_t *arena = hak_extent_arena(extent);
+    hak_tract_t *tract = hak_extent_tract(extent);
     uint32_t units = hak_extent_units(extent);
-    hak_extent_bits_set(arena->dirty, extent->index, units);
-    hak_count_dirty_locked(arena, units);
+    hak_extent_bits_set(tract->dirty, extent->index, units);
+    hak_count_dirty_locked(tract, units);
     hak_extents.used_units -= units;
     extent->dirty = units;
     extent = hak_extent_join_locked(extent);
@@ -201,15 +201,15 @@ void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
     return hak_bring_to_life(extent, bytes);
 }
 
-/* The entry of the unit that holds `address`, or NULL if no arena does. */
+/* The entry of the unit that holds `address`, or NULL if no tract does. */
 static hak_extent_t *hak_entry(uintptr_t address) {
     hak_region_t *region = hak_registry_find_region(address);
     if (region == NULL || region->kind != HAK_REGION_EXTENT) {
         return NULL;
     }
-    hak_arena_t *arena = (hak_arena_t *)region;
+    hak_tract_t *tract = (hak_tract_t *)region;
     uintptr_t index = (address - hak_region_base(region)) >> HAK_UNIT_SHIFT;
-    return index < HAK_ARENA_UNITS ? &arena->extent[index] : NULL;
+    return index < HAK_TRACT_UNITS ? &tract->extent[index] : NULL;
 }
 
 /* Puts an extent that is no block any more back under the lock. Its tag is that of a block until
@@ -261,27 +261,27 @@ void hak_extent_unpark_mt(hak_aptr_t *parked) {
 
 /* Takes the units that are missing from the free extent behind. */
 static bool hak_grow_locked(hak_extent_t *extent, uint32_t units) {
-    hak_arena_t *arena = hak_extent_arena(extent);
+    hak_tract_t *tract = hak_extent_tract(extent);
     uint32_t old = hak_extent_units(extent);
     hak_extent_t *behind = extent + old;
-    if (extent->index + old >= arena->units || behind->in_bin == 0 ||
+    if (extent->index + old >= tract->units || behind->in_bin == 0 ||
         hak_extent_units(behind) < units - old ||
-        !hak_arena_commit_locked(arena, extent->index + units)) {
+        !hak_tract_commit_locked(tract, extent->index + units)) {
         return false;
     }
     (void)hak_cut_locked(behind, units - old);
     hak_store_rlx(&behind->units, 0); /* relaxed: as in hak_extent_make_locked */
-    (void)hak_extent_make_locked(arena, extent->index, units);
+    (void)hak_extent_make_locked(tract, extent->index, units);
     hak_use_locked(units - old);
     hak_extents.grown++;
     return true;
 }
 
 static void hak_shrink_locked(hak_extent_t *extent, uint32_t units) {
-    hak_arena_t *arena = hak_extent_arena(extent);
+    hak_tract_t *tract = hak_extent_tract(extent);
     uint32_t rest = hak_extent_units(extent) - units;
-    (void)hak_extent_make_locked(arena, extent->index, units);
-    hak_give_locked(hak_extent_make_locked(arena, extent->index + units, rest));
+    (void)hak_extent_make_locked(tract, extent->index, units);
+    hak_give_locked(hak_extent_make_locked(tract, extent->index + units, rest));
 }
 
 void *hak_extent_resize_mt(void *block, size_t bytes) {
@@ -297,7 +297,7 @@ void *hak_extent_resize_mt(void *block, size_t bytes) {
         hak_shrink_locked(extent, units);
     } else if (!hak_grow_locked(extent, units)) {
         bool zeroed;
-        uint32_t room = units * 2 < HAK_ARENA_UNITS ? units * 2 : HAK_ARENA_UNITS;
+        uint32_t room = units * 2 < HAK_TRACT_UNITS ? units * 2 : HAK_TRACT_UNITS;
         other = hak_take_locked(units, room, &zeroed);
         hak_extents.moved += other != NULL;
         if (other == NULL) {

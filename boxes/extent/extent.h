@@ -1,5 +1,5 @@
 /* extent: large blocks, above the largest size class up to 32 MiB: runs of 64 KiB units that are
- * cut from arenas of 256 MiB, and join with their free neighbours when they are freed.
+ * cut from tracts of 256 MiB, and join with their free neighbours when they are freed.
  *
  * Freed units stay resident until purged, so a program that frees and allocates large blocks in
  * turn makes no system call and touches no new page, whatever the sizes are. A block grows into the
@@ -7,10 +7,10 @@
  * The last block that a thread freed is parked: the next request of its length takes it without a
  * lock.
  *
- * Owns       arenas, their registry entries and tags, the words for parked blocks.
+ * Owns       tracts, their registry entries and tags, the words for parked blocks.
  * Threads    *_mt: any; a block belongs to its caller. Own lock (HAK_RANK_EXTENT), not held while
  *            memory goes back to the kernel or content is copied.
- * Invariant  extents tile an arena; no two free ones are neighbours. Units that are dirty and not
+ * Invariant  extents tile a tract; no two free ones are neighbours. Units that are dirty and not
  *            in use are known; all others that are free read as zero. Descriptors are never freed.
  * Errors     NULL with errno ENOMEM.
  * Layer      4 (boxes). Uses registry, core, backends/os.
@@ -46,7 +46,7 @@ size_t hak_extent_describe(uintptr_t address, uintptr_t *block);
 /* Frees what is parked in a heap's word. */
 void hak_extent_unpark_mt(hak_aptr_t *parked);
 /* Gives units back that have been free for between half and all of `delay_ms` at `now_ms` (delay 0:
- * all) while more than `keep_bytes` of them are resident, and arenas without a block in them.
+ * all) while more than `keep_bytes` of them are resident, and tracts without a block in them.
  * Returns the bytes. */
 size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
 /* True if something waits to be purged. No lock: a hint. */
@@ -57,7 +57,7 @@ typedef struct {
     uint64_t tail_bytes;    /* behind them, up to the end of their last units */
     uint64_t cached_bytes;  /* freed and resident, parked ones included */
     uint64_t mapped_bytes, mapped_peak_bytes;
-    uint64_t arenas, arenas_made;
+    uint64_t tracts, tracts_made;
     uint64_t grown, moved; /* blocks that grew in place; that had to move for it */
 } hak_extent_stats_t;
 void hak_extent_stats_mt(hak_extent_stats_t *out);

@@ -5,16 +5,16 @@
 #include "boxes/extent/extent_internal.h"
 
 typedef struct {
-    uint64_t extents_free; /* in all arenas */
-    uint64_t used_units, dirty_units, committed_units, arenas;
+    uint64_t extents_free; /* in all tracts */
+    uint64_t used_units, dirty_units, committed_units, tracts;
     size_t faults;
 } hak_census_t;
 
-static void hak_check_extent(hak_arena_t *arena, hak_extent_t *extent, hak_census_t *census) {
+static void hak_check_extent(hak_tract_t *tract, hak_extent_t *extent, hak_census_t *census) {
     uint32_t units = hak_extent_units(extent);
     uint32_t first = extent->index;
     uint64_t bytes = hak_load_rlx(&extent->bytes); /* relaxed: a block of somebody, or 0 */
-    uint32_t dirty = hak_extent_bits_count(arena->dirty, first, units);
+    uint32_t dirty = hak_extent_bits_count(tract->dirty, first, units);
     uint32_t tag = hak_registry_tag((uintptr_t)hak_extent_base(extent));
     if (extent->in_bin != 0) {
         census->extents_free++;
@@ -22,48 +22,48 @@ static void hak_check_extent(hak_arena_t *arena, hak_extent_t *extent, hak_censu
         census->faults += extent->in_bin != hak_extent_bin_of(units) + 1;
         census->faults += extent->dirty != dirty;
         hak_extent_t *behind = extent + units;
-        census->faults += first + units < arena->units && behind->in_bin != 0;
+        census->faults += first + units < tract->units && behind->in_bin != 0;
     } else {
         census->used_units += units;
-        census->faults += dirty != 0 || first + units > arena->committed;
+        census->faults += dirty != 0 || first + units > tract->committed;
         census->faults += bytes > (uint64_t)units << HAK_UNIT_SHIFT;
         census->faults += bytes != 0 && tag != HAK_TAG_EXTENT;
     }
     for (uint32_t i = first + 1; i < first + units; i++) {
-        census->faults += hak_extent_units(&arena->extent[i]) != 0;
-        census->faults += hak_load_rlx(&arena->extent[i].bytes) != 0; /* relaxed: as above */
+        census->faults += hak_extent_units(&tract->extent[i]) != 0;
+        census->faults += hak_load_rlx(&tract->extent[i].bytes) != 0; /* relaxed: as above */
     }
 }
 
-static void hak_check_arena(hak_arena_t *arena, hak_census_t *census) {
+static void hak_check_tract(hak_tract_t *tract, hak_census_t *census) {
     uint32_t before = 0;
     uint32_t at = 0;
-    while (at < arena->units) {
-        hak_extent_t *extent = &arena->extent[at];
+    while (at < tract->units) {
+        hak_extent_t *extent = &tract->extent[at];
         uint32_t units = hak_extent_units(extent);
-        if (units == 0 || at + units > arena->units || extent->index != at ||
+        if (units == 0 || at + units > tract->units || extent->index != at ||
             extent->before != before) {
             census->faults++;
             return; /* the rest cannot be found */
         }
-        hak_check_extent(arena, extent, census);
+        hak_check_extent(tract, extent, census);
         before = units;
         at += units;
     }
-    census->faults += arena->extent[at].before != before;
-    uint32_t dirty = hak_extent_bits_count(arena->dirty, 0, HAK_ARENA_UNITS);
-    census->faults += dirty != arena->dirty_units || arena->committed > arena->units;
-    census->faults += hak_extent_bits_count(arena->dirty, 0, arena->committed) != dirty;
-    for (unsigned i = 0; i < HAK_ARENA_WORDS; i++) {
-        census->faults += (arena->aged[i] & ~arena->dirty[i]) != 0;
+    census->faults += tract->extent[at].before != before;
+    uint32_t dirty = hak_extent_bits_count(tract->dirty, 0, HAK_TRACT_UNITS);
+    census->faults += dirty != tract->dirty_units || tract->committed > tract->units;
+    census->faults += hak_extent_bits_count(tract->dirty, 0, tract->committed) != dirty;
+    for (unsigned i = 0; i < HAK_TRACT_WORDS; i++) {
+        census->faults += (tract->aged[i] & ~tract->dirty[i]) != 0;
     }
-    uintptr_t base = hak_region_base(&arena->region);
-    for (size_t i = 0; i < (size_t)arena->units << HAK_UNIT_SHIFT; i += HAK_WINDOW_BYTES) {
-        census->faults += hak_registry_region(base + i) != &arena->region;
+    uintptr_t base = hak_region_base(&tract->region);
+    for (size_t i = 0; i < (size_t)tract->units << HAK_UNIT_SHIFT; i += HAK_WINDOW_BYTES) {
+        census->faults += hak_registry_region(base + i) != &tract->region;
     }
-    census->arenas++;
+    census->tracts++;
     census->dirty_units += dirty;
-    census->committed_units += arena->committed;
+    census->committed_units += tract->committed;
 }
 
 static uint64_t hak_check_bins(const hak_extent_bins_t *bins, bool dirty, size_t *faults) {
@@ -81,9 +81,9 @@ static uint64_t hak_check_bins(const hak_extent_bins_t *bins, bool dirty, size_t
 
 size_t hak_extent_check_locked(void) {
     hak_census_t census = {0};
-    for (hak_arena_t *arena = hak_extents.all; arena != NULL; arena = arena->all_next) {
-        if (arena->units != 0) {
-            hak_check_arena(arena, &census);
+    for (hak_tract_t *tract = hak_extents.all; tract != NULL; tract = tract->all_next) {
+        if (tract->units != 0) {
+            hak_check_tract(tract, &census);
         }
     }
     if (census.faults != 0) {
@@ -95,14 +95,14 @@ size_t hak_extent_check_locked(void) {
     census.faults += census.dirty_units != hak_load_rlx(&hak_extents.dirty_units); /* under lock */
     census.faults += census.used_units != hak_extents.used_units;
     census.faults += census.committed_units != hak_extents.committed_units;
-    census.faults += census.arenas != hak_extents.arenas;
+    census.faults += census.tracts != hak_extents.tracts;
     return census.faults;
 }
 
-static void hak_add_arena(hak_arena_t *arena, hak_extent_stats_t *out) {
+static void hak_add_tract(hak_tract_t *tract, hak_extent_stats_t *out) {
     uint32_t units;
-    for (uint32_t at = 0; at < arena->units; at += units) {
-        hak_extent_t *extent = &arena->extent[at];
+    for (uint32_t at = 0; at < tract->units; at += units) {
+        hak_extent_t *extent = &tract->extent[at];
         units = hak_extent_units(extent);
         /* pairs with the release in extent.c: a block may come or go while it is counted */
         uint64_t bytes = hak_load_acq(&extent->bytes);
@@ -124,13 +124,13 @@ void hak_extent_stats_mt(hak_extent_stats_t *out) {
         .cached_bytes = hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT,
         .mapped_bytes = hak_extents.committed_units << HAK_UNIT_SHIFT,
         .mapped_peak_bytes = hak_extents.committed_peak_units << HAK_UNIT_SHIFT,
-        .arenas = hak_extents.arenas,
-        .arenas_made = hak_extents.arenas_made,
+        .tracts = hak_extents.tracts,
+        .tracts_made = hak_extents.tracts_made,
         .grown = hak_extents.grown,
         .moved = hak_extents.moved,
     };
-    for (hak_arena_t *arena = hak_extents.all; arena != NULL; arena = arena->all_next) {
-        hak_add_arena(arena, out);
+    for (hak_tract_t *tract = hak_extents.all; tract != NULL; tract = tract->all_next) {
+        hak_add_tract(tract, out);
     }
     hak_lock_drop(&hak_extents.lock);
 }

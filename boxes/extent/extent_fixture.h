@@ -27,7 +27,7 @@ extern "C" {
 namespace hak_testing {
 
 constexpr size_t kKiB = 1024, kMiB = 1024 * kKiB;
-constexpr size_t kArena = (size_t)HAK_ARENA_UNITS * HAK_UNIT_BYTES;
+constexpr size_t kTract = (size_t)HAK_TRACT_UNITS * HAK_UNIT_BYTES;
 
 inline size_t ExtentFaults() {
     hak_extent_fork_take();
@@ -52,7 +52,7 @@ class Extent : public ::testing::Test {
         Drop();
         EXPECT_EQ(Stats().cached_bytes, 0u);
         EXPECT_EQ(Stats().mapped_bytes, 0u);
-        EXPECT_EQ(Stats().arenas, 0u);
+        EXPECT_EQ(Stats().tracts, 0u);
     }
     /* Gives everything back that is free. */
     static void Drop() { (void)hak_extent_purge_mt(hak_os_now_ms(), 0, 0); }

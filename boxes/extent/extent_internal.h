@@ -1,4 +1,4 @@
-/* extent_internal: what the parts of the box share: blocks (extent.c), arenas (extent_arena.c),
+/* extent_internal: what the parts of the box share: blocks (extent.c), tracts (extent_tract.c),
  * free extents and the search for one (extent_bins.c), purging (extent_purge.c), statistics and
  * checks (extent_check.c).
  *
@@ -20,8 +20,8 @@ extern "C" {
 #endif
 
 enum {
-    HAK_ARENA_UNITS = 4096, /* 256 MiB */
-    HAK_ARENA_WORDS = HAK_ARENA_UNITS / 64,
+    HAK_TRACT_UNITS = 4096, /* 256 MiB */
+    HAK_TRACT_WORDS = HAK_TRACT_UNITS / 64,
     HAK_EXTENT_MAX_UNITS = HAK_EXTENT_MAX_BYTES / HAK_UNIT_BYTES,
     /* One bin for each length up to 32 units, then four for each doubling. */
     HAK_EXACT_BINS = 32,
@@ -35,23 +35,23 @@ typedef struct hak_extent {
     hak_a64_t bytes;                /* usable bytes of the live block; 0: none */
     hak_a32_t units;                /* length of the extent; 0: none begins here */
     uint16_t before;                /* length of the extent before it; 0: none */
-    uint16_t index;                 /* of the unit in its arena, where an extent begins */
+    uint16_t index;                 /* of the unit in its tract, where an extent begins */
     uint32_t in_bin;                /* number of its bin plus 1, or 0 */
     uint32_t dirty;                 /* free or about to be: how many of its units are dirty */
     struct hak_extent *next, *prev; /* in the bin */
 } hak_extent_t;
 
-typedef struct hak_arena {
+typedef struct hak_tract {
     hak_region_t region; /* first: the registry leads here */
     uint32_t units;      /* 0 while the descriptor has no memory */
     uint32_t committed;  /* units from the start that may be read and written */
     uint32_t dirty_units;
-    struct hak_arena *next;          /* spare descriptors */
-    struct hak_arena *all_next;      /* every descriptor ever made; never changes */
-    uint64_t dirty[HAK_ARENA_WORDS]; /* bit per unit: not in use and touched since the purge */
-    uint64_t aged[HAK_ARENA_WORDS];  /* of them: since before the last visit of purge */
-    hak_extent_t extent[HAK_ARENA_UNITS + 1]; /* the last one only has `before` */
-} hak_arena_t;
+    struct hak_tract *next;          /* spare descriptors */
+    struct hak_tract *all_next;      /* every descriptor ever made; never changes */
+    uint64_t dirty[HAK_TRACT_WORDS]; /* bit per unit: not in use and touched since the purge */
+    uint64_t aged[HAK_TRACT_WORDS];  /* of them: since before the last visit of purge */
+    hak_extent_t extent[HAK_TRACT_UNITS + 1]; /* the last one only has `before` */
+} hak_tract_t;
 
 typedef struct {
     hak_extent_t *first[HAK_EXTENT_BINS];
@@ -61,26 +61,26 @@ typedef struct {
 typedef struct {
     hak_lock_t lock;
     hak_extent_bins_t bins[2]; /* clean extents, extents with dirty units */
-    hak_arena_t *all, *spare;
+    hak_tract_t *all, *spare;
     unsigned in_flight;    /* system calls for which the lock was dropped */
-    hak_a64_t dirty_units; /* of all arenas */
-    uint64_t committed_units, committed_peak_units, arenas, arenas_made;
+    hak_a64_t dirty_units; /* of all tracts */
+    uint64_t committed_units, committed_peak_units, tracts, tracts_made;
     uint64_t used_units, used_peak_units; /* not free, now and at most */
     uint64_t grown, moved;
-    uint64_t visit_at_ms;      /* when purge looks at the arenas next */
+    uint64_t visit_at_ms;      /* when purge looks at the tracts next */
     uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */
 } hak_extents_t;
 extern hak_extents_t hak_extents;
 
-static inline hak_arena_t *hak_extent_arena(hak_extent_t *extent) {
-    return hak_container_of(extent - extent->index, hak_arena_t, extent);
+static inline hak_tract_t *hak_extent_tract(hak_extent_t *extent) {
+    return hak_container_of(extent - extent->index, hak_tract_t, extent);
 }
 static inline uint32_t hak_extent_units(const hak_extent_t *extent) {
     /* relaxed: written under the lock or by who has the extent in hand */
     return hak_load_rlx(&extent->units);
 }
 static inline char *hak_extent_base(hak_extent_t *extent) {
-    return (char *)hak_region_base(&hak_extent_arena(extent)->region) +
+    return (char *)hak_region_base(&hak_extent_tract(extent)->region) +
            ((size_t)extent->index << HAK_UNIT_SHIFT);
 }
 
@@ -100,16 +100,16 @@ void hak_extent_bits_clear(uint64_t *words, uint32_t first, uint32_t count);
  * there; 0 if there is none before `end`. */
 uint32_t hak_extent_bits_run(const uint64_t *words, uint32_t *first, uint32_t end);
 
-/* extent_arena.c. A new arena with room for `units`; all of it is one free extent, which is in its
+/* extent_tract.c. A new tract with room for `units`; all of it is one free extent, which is in its
  * bin and returned. NULL with errno ENOMEM. */
-hak_extent_t *hak_arena_new_locked(uint32_t units);
-/* Makes the first `units` of the arena usable. */
-bool hak_arena_commit_locked(hak_arena_t *arena, uint32_t units);
-/* Unmaps an arena that is one free extent. Drops the lock meanwhile. Returns the bytes. */
-size_t hak_arena_release_locked(hak_arena_t *arena);
+hak_extent_t *hak_tract_new_locked(uint32_t units);
+/* Makes the first `units` of the tract usable. */
+bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t units);
+/* Unmaps a tract that is one free extent. Drops the lock meanwhile. Returns the bytes. */
+size_t hak_tract_release_locked(hak_tract_t *tract);
 
 /* extent.c. Makes [first, first + units) one extent, of nobody yet. */
-hak_extent_t *hak_extent_make_locked(hak_arena_t *arena, uint32_t first, uint32_t units);
+hak_extent_t *hak_extent_make_locked(hak_tract_t *tract, uint32_t first, uint32_t units);
 /* Joins an extent in hand with its free neighbours. Returns the whole, in its bin. */
 hak_extent_t *hak_extent_join_locked(hak_extent_t *extent);
 

@@ -16,11 +16,11 @@ enum {
 
 hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, uint32_t keep_units,
                                       size_t *bytes) {
-    hak_arena_t *arena = hak_extent_arena(extent);
+    hak_tract_t *tract = hak_extent_tract(extent);
     uint32_t end = extent->index + hak_extent_units(extent);
-    uint64_t chosen[HAK_ARENA_WORDS], done[HAK_ARENA_WORDS] = {0};
-    memcpy(chosen, aged_only ? arena->aged : arena->dirty, sizeof chosen);
-    char *base = (char *)hak_region_base(&arena->region);
+    uint64_t chosen[HAK_TRACT_WORDS], done[HAK_TRACT_WORDS] = {0};
+    memcpy(chosen, aged_only ? tract->aged : tract->dirty, sizeof chosen);
+    char *base = (char *)hak_region_base(&tract->region);
     hak_extent_bin_remove_locked(extent);
     hak_extents.in_flight++;
     hak_lock_drop(&hak_extents.lock);
@@ -42,11 +42,11 @@ hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, uint
     }
     hak_lock_take(&hak_extents.lock);
     hak_extents.in_flight--;
-    for (unsigned i = 0; i < HAK_ARENA_WORDS; i++) {
-        arena->dirty[i] &= ~done[i];
-        arena->aged[i] &= ~done[i];
+    for (unsigned i = 0; i < HAK_TRACT_WORDS; i++) {
+        tract->dirty[i] &= ~done[i];
+        tract->aged[i] &= ~done[i];
     }
-    arena->dirty_units -= purged;
+    tract->dirty_units -= purged;
     extent->dirty -= purged;
     hak_count_add(&hak_extents.dirty_units, -(uint64_t)purged);
     if (refused) {
@@ -68,13 +68,13 @@ static bool hak_wants_more_locked(const hak_visit_t *visit) {
            hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT > visit->keep_bytes;
 }
 
-/* Cleans the free extents of an arena. The one in hand keeps the arena from going away. */
-static void hak_visit_locked(hak_arena_t *arena, hak_visit_t *visit) {
+/* Cleans the free extents of a tract. The one in hand keeps the tract from going away. */
+static void hak_visit_locked(hak_tract_t *tract, hak_visit_t *visit) {
     uint32_t at = 0;
-    while (at < arena->units && hak_wants_more_locked(visit)) {
-        hak_extent_t *extent = &arena->extent[at];
+    while (at < tract->units && hak_wants_more_locked(visit)) {
+        hak_extent_t *extent = &tract->extent[at];
         uint32_t units = hak_extent_units(extent);
-        const uint64_t *due = visit->all ? arena->dirty : arena->aged;
+        const uint64_t *due = visit->all ? tract->dirty : tract->aged;
         if (extent->in_bin != 0 && extent->dirty != 0 &&
             hak_extent_bits_count(due, at, units) != 0) {
             visit->left--;
@@ -83,13 +83,13 @@ static void hak_visit_locked(hak_arena_t *arena, hak_visit_t *visit) {
         at = extent->index + hak_extent_units(extent);
     }
     if (visit->left != 0) {
-        memcpy(arena->aged, arena->dirty, sizeof arena->aged);
+        memcpy(tract->aged, tract->dirty, sizeof tract->aged);
     }
 }
 
-static bool hak_is_idle_locked(const hak_arena_t *arena) {
-    return arena->units != 0 && arena->dirty_units == 0 && arena->extent[0].in_bin != 0 &&
-           hak_extent_units(&arena->extent[0]) == arena->units;
+static bool hak_is_idle_locked(const hak_tract_t *tract) {
+    return tract->units != 0 && tract->dirty_units == 0 && tract->extent[0].in_bin != 0 &&
+           hak_extent_units(&tract->extent[0]) == tract->units;
 }
 
 size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
@@ -104,12 +104,12 @@ size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes
         hak_lock_drop(&hak_extents.lock);
         return 0;
     }
-    for (hak_arena_t *arena = hak_extents.all; arena != NULL; arena = arena->all_next) {
-        if (arena->dirty_units != 0) {
-            hak_visit_locked(arena, &visit);
+    for (hak_tract_t *tract = hak_extents.all; tract != NULL; tract = tract->all_next) {
+        if (tract->dirty_units != 0) {
+            hak_visit_locked(tract, &visit);
         }
-        if (hak_is_idle_locked(arena) && keep_bytes == 0) {
-            visit.bytes += hak_arena_release_locked(arena);
+        if (hak_is_idle_locked(tract) && keep_bytes == 0) {
+            visit.bytes += hak_tract_release_locked(tract);
         }
     }
     hak_extents.visit_at_ms = visit.left == 0 ? now_ms : now_ms + delay_ms / 2 + 1;

@@ -5,7 +5,7 @@ namespace hak_testing {
 
 TEST_F(Extent, BinsAreInOrderOfLength) {
     unsigned last = 0;
-    for (uint32_t units = 1; units <= HAK_ARENA_UNITS; units++) {
+    for (uint32_t units = 1; units <= HAK_TRACT_UNITS; units++) {
         unsigned bin = hak_extent_bin_of(units);
         ASSERT_GE(bin, last);
         ASSERT_LE(bin, last + 1);
@@ -18,16 +18,16 @@ TEST_F(Extent, BinsAreInOrderOfLength) {
 TEST_F(Extent, BitsOfRanges) {
     Random random(3);
     for (int round = 0; round < 2000; round++) {
-        uint64_t words[HAK_ARENA_WORDS] = {0};
-        uint32_t first = (uint32_t)random.Below(HAK_ARENA_UNITS);
-        uint32_t count = 1 + (uint32_t)random.Below(HAK_ARENA_UNITS - first);
+        uint64_t words[HAK_TRACT_WORDS] = {0};
+        uint32_t first = (uint32_t)random.Below(HAK_TRACT_UNITS);
+        uint32_t count = 1 + (uint32_t)random.Below(HAK_TRACT_UNITS - first);
         hak_extent_bits_set(words, first, count);
-        ASSERT_EQ(hak_extent_bits_count(words, 0, HAK_ARENA_UNITS), count);
+        ASSERT_EQ(hak_extent_bits_count(words, 0, HAK_TRACT_UNITS), count);
         uint32_t at = 0;
-        ASSERT_EQ(hak_extent_bits_run(words, &at, HAK_ARENA_UNITS), count);
+        ASSERT_EQ(hak_extent_bits_run(words, &at, HAK_TRACT_UNITS), count);
         ASSERT_EQ(at, first);
         at = first + count;
-        ASSERT_EQ(hak_extent_bits_run(words, &at, HAK_ARENA_UNITS), 0u);
+        ASSERT_EQ(hak_extent_bits_run(words, &at, HAK_TRACT_UNITS), 0u);
         uint32_t middle = first + count / 2;
         hak_extent_bits_clear(words, middle, 1);
         ASSERT_EQ(hak_extent_bits_count(words, first, count), count - 1);

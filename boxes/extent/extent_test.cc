@@ -259,23 +259,23 @@ TEST_F(Extent, WhatTheKernelDoesNotTakeStaysDirtyAndIsLeftAloneForAWhile) {
     EXPECT_TRUE(Free(wall));
 }
 
-TEST_F(Extent, ArenasComeAndGo) {
+TEST_F(Extent, TractsComeAndGo) {
     std::vector<char *> blocks;
-    for (size_t i = 0; i <= kArena / (32 * kMiB); i++) {
+    for (size_t i = 0; i <= kTract / (32 * kMiB); i++) {
         blocks.push_back(Alloc(32 * kMiB));
     }
-    EXPECT_EQ(Stats().arenas, 2u);
-    uint64_t made = Stats().arenas_made;
+    EXPECT_EQ(Stats().tracts, 2u);
+    uint64_t made = Stats().tracts_made;
     char *first = blocks[0];
     for (char *block : blocks) {
         EXPECT_TRUE(Free(block));
     }
     Drop();
-    EXPECT_EQ(Stats().arenas, 0u);
+    EXPECT_EQ(Stats().tracts, 0u);
     EXPECT_EQ(hak_registry_region((uintptr_t)first), nullptr);
     uint64_t meta = hak_meta_bytes();
     EXPECT_TRUE(Free(Alloc(kMiB)));
-    EXPECT_EQ(Stats().arenas_made, made + 1);
+    EXPECT_EQ(Stats().tracts_made, made + 1);
     EXPECT_EQ(hak_meta_bytes(), meta) << "descriptors are used again";
 }
 
@@ -284,11 +284,11 @@ TEST_F(Extent, EachFailureLeavesEverythingAsItWas) {
     errno = 0;
     EXPECT_EQ(Alloc(kMiB), nullptr);
     EXPECT_EQ(errno, ENOMEM);
-    EXPECT_EQ(Stats().arenas, 0u);
+    EXPECT_EQ(Stats().tracts, 0u);
     hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 1); /* 256 MiB are refused, a little is not */
     char *little = Alloc(5 * kMiB);
     ASSERT_NE(little, nullptr);
-    EXPECT_EQ(Stats().arenas, 1u);
+    EXPECT_EQ(Stats().tracts, 1u);
     char *second = Alloc(2 * kMiB);
     hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
     errno = 0;

@@ -355,7 +355,7 @@ TEST_F(Gate, FailedReallocLeavesTheBlock) {
 TEST_F(Gate, WithoutMemoryWhatOthersHoldFreeIsUsed) {
     char *cached = Alloc(64 << 20);
     Free(cached);                            /* stays mapped, too large for the requests below */
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 2); /* an arena, a smaller one */
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 2); /* a tract, a smaller one */
     char *block = Alloc(16 << 20);
     EXPECT_NE(block, nullptr) << "the cache was given back and the request tried again";
     EXPECT_EQ(Stats().huge_cached_bytes, 0u);

@@ -1,0 +1,121 @@
+/* Tracts come from the kernel as address space without access and become usable in steps of 2 MiB,
+ * from the start on: a limit on charged memory or a locked process pays for what is used, and the
+ * rest of the 256 MiB is room to grow. mmap and mprotect run under the lock: two threads that both
+ * find no room would else make two tracts where one is enough. munmap does not.
+ */
+#include <errno.h>
+
+#include "backends/os/os.h"
+#include "base/bits.h"
+#include "boxes/extent/extent_internal.h"
+#include "core/meta/meta.h"
+#include "core/options/options.h"
+
+enum {
+    HAK_WINDOW_UNITS = HAK_WINDOW_BYTES / HAK_UNIT_BYTES,
+    HAK_TRACT_SCARCE_UNITS = 2 * HAK_WINDOW_UNITS, /* where address space is limited */
+};
+
+static hak_tract_t *hak_descriptor_locked(void) {
+    hak_tract_t *tract = hak_extents.spare;
+    if (tract != NULL) {
+        hak_extents.spare = tract->next;
+        return tract;
+    }
+    tract = hak_meta_alloc_mt(sizeof *tract);
+    if (tract != NULL) {
+        tract->region.kind = HAK_REGION_EXTENT;
+        tract->all_next = hak_extents.all;
+        hak_extents.all = tract;
+    }
+    return tract;
+}
+
+/* Holds 256 MiB; if that is refused or too much to ask for, what the request needs. */
+static void *hak_hold(uint32_t needed, uint32_t *units) {
+    *units = HAK_TRACT_UNITS;
+    void *base = NULL;
+    if (hak_os_address_space_is_free()) {
+        base = hak_os_hold_aligned((size_t)*units << HAK_UNIT_SHIFT, HAK_WINDOW_BYTES);
+    }
+    if (base == NULL) {
+        *units = (uint32_t)hak_align_up(needed, HAK_WINDOW_UNITS);
+        *units = *units < HAK_TRACT_SCARCE_UNITS ? HAK_TRACT_SCARCE_UNITS : *units;
+        base = hak_os_hold_aligned((size_t)*units << HAK_UNIT_SHIFT, HAK_WINDOW_BYTES);
+    }
+    return base;
+}
+
+hak_extent_t *hak_tract_new_locked(uint32_t units) {
+    hak_tract_t *tract = hak_descriptor_locked();
+    uint32_t held = 0;
+    void *base = tract == NULL ? NULL : hak_hold(units, &held);
+    size_t bytes = (size_t)held << HAK_UNIT_SHIFT;
+    if (base != NULL) {
+        hak_store_rlx(&tract->region.base,
+                      (uintptr_t)base); /* relaxed: published by the registry */
+        if (!hak_registry_add(&tract->region, (uintptr_t)base, bytes)) {
+            hak_os_unmap(base, bytes);
+            base = NULL;
+        }
+    }
+    if (base == NULL) {
+        if (tract != NULL) {
+            tract->next = hak_extents.spare;
+            hak_extents.spare = tract;
+        }
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (hak_option(HAK_OPTION_THP) == 0) {
+        hak_os_no_huge(base, bytes); /* a first touch would make 2 MiB resident */
+    }
+    tract->units = held;
+    hak_extents.tracts++;
+    hak_extents.tracts_made++;
+    hak_extent_t *all = hak_extent_make_locked(tract, 0, held);
+    all->dirty = 0;
+    hak_extent_bin_put_locked(all);
+    return all;
+}
+
+bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t units) {
+    if (units <= tract->committed) {
+        return true;
+    }
+    units = (uint32_t)hak_align_up(units, HAK_WINDOW_UNITS);
+    char *base = (char *)hak_region_base(&tract->region);
+    uint32_t more = units - tract->committed;
+    if (!hak_os_commit_held(base + ((size_t)tract->committed << HAK_UNIT_SHIFT),
+                            (size_t)more << HAK_UNIT_SHIFT)) {
+        return false;
+    }
+    tract->committed = units;
+    hak_extents.committed_units += more;
+    if (hak_extents.committed_peak_units < hak_extents.committed_units) {
+        hak_extents.committed_peak_units = hak_extents.committed_units;
+    }
+    return true;
+}
+
+size_t hak_tract_release_locked(hak_tract_t *tract) {
+    uintptr_t base = hak_region_base(&tract->region);
+    size_t bytes = (size_t)tract->units << HAK_UNIT_SHIFT;
+    size_t mapped = (size_t)tract->committed << HAK_UNIT_SHIFT;
+    hak_extent_bin_remove_locked(&tract->extent[0]);
+    hak_extents.committed_units -= tract->committed;
+    hak_extents.tracts--;
+    tract->extent[tract->units].before = 0;
+    hak_store_rlx(&tract->extent[0].units, 0); /* relaxed: under the lock */
+    tract->units = 0;
+    tract->committed = 0;
+    hak_extents.in_flight++;
+    hak_lock_drop(&hak_extents.lock);
+    hak_registry_remove(base, bytes);
+    hak_os_unmap((void *)base, bytes);
+    hak_lock_take(&hak_extents.lock);
+    hak_extents.in_flight--;
+    tract->next = hak_extents.spare;
+    hak_extents.spare = tract;
+    return mapped;
+}
