@@ -26,6 +26,7 @@ enum {
     HAK_FEW = 4,             /* a shorter list is joined with the next page's */
     HAK_PURGE_PAGES = 64,    /* pages of a class to look at in one pass */
     HAK_PURGE_HEAPS = 16,    /* heaps to look at in one pass */
+    HAK_PURGE_CALLS = 512,   /* of madvise in a pass of the learner's thread */
     HAK_LEAST_LEASE_MS = 10, /* a purge that waits less waits for nobody */
 };
 
@@ -289,6 +290,14 @@ static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
     }
     return hak_mf2_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
                                  order->keep_bytes);
+}
+
+void hak_mf2_learn_purge(uint64_t now_ms, bool turned) {
+    hak_purge_order_t order = {now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), HAK_PURGE_CALLS, 0};
+    if (turned) { /* pages of the old size wait with remote frees, and nobody asks for them */
+        (void)hak_mf2_adopt_collect_mt(NULL, now_ms, 0, HAK_OWNER_MAX, hak_mf2_policy_orphans);
+    }
+    (void)hak_purge(NULL, &order);
 }
 
 static bool hak_set_size(unsigned which, hak_option_id_t id, bool warn) {

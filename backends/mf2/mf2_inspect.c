@@ -138,7 +138,8 @@ static void hak_collect(hak_learner_totals_t *out) {
     out->ace.count[HAK_ACE_MID_MISS] += pages;
 }
 
-const hak_learn_pool_t hak_mf2_learn = {.has_dyn = true, .collect = hak_collect};
+const hak_learn_pool_t hak_mf2_learn = {
+    .has_dyn = true, .collect = hak_collect, .purge = hak_mf2_learn_purge};
 
 typedef struct {
     size_t faults;

@@ -17,6 +17,8 @@ bool hak_mf2_describe(uintptr_t address, hak_block_info_t *info);
 void hak_mf2_stats(hak_backend_stats_t *out);
 void hak_mf2_fill_counters(struct hak_stats *stats);
 size_t hak_mf2_check(void);
+/* A pass of the learner's thread. */
+void hak_mf2_learn_purge(uint64_t now_ms, bool turned);
 /* What the learner looks at. */
 extern const hak_learn_pool_t hak_mf2_learn;
 void hak_mf2_fork_take(void);

@@ -6,11 +6,13 @@
 #include "boxes/pool_shard/pool_shard.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/dyn_class/dyn_class.h"
+#include "core/options/options.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
-    HAK_PURGE_HEAPS = 16,     /* heaps to look at in one pass */
-    HAK_PURGE_PAGES = 1 << 12 /* pages, i.e. 256 MiB */
+    HAK_PURGE_HEAPS = 16,      /* heaps to look at in one pass */
+    HAK_PURGE_PAGES = 1 << 12, /* pages, i.e. 256 MiB */
+    HAK_PURGE_CALLS = 512      /* of madvise in a pass of the learner's thread */
 };
 
 static hak_aptr_t hak_cursor; /* hak_heap_t: where the next look begins; any value is right */
@@ -135,6 +137,12 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     size_t bytes = hak_pool_page_purge_mt(order->max_calls, order->keep_bytes);
     hak_pool_shard_unlock();
     return bytes;
+}
+
+void hak_mid_pool_learn_purge(uint64_t now_ms, bool turned) {
+    (void)turned; /* its classes are fixed */
+    hak_purge_order_t order = {now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), HAK_PURGE_CALLS, 0};
+    (void)hak_purge(NULL, &order);
 }
 
 static bool hak_has_garbage(void) {

@@ -11,6 +11,8 @@ extern "C" {
 
 void hak_mid_pool_stats(hak_backend_stats_t *out);
 void hak_mid_pool_counters(struct hak_stats *out);
+/* A pass of the learner's thread. */
+void hak_mid_pool_learn_purge(uint64_t now_ms, bool turned);
 /* What the learner looks at. */
 extern const hak_learn_pool_t hak_mid_pool_learn;
 

@@ -73,7 +73,8 @@ static void hak_collect(hak_learner_totals_t *out) {
     }
 }
 
-const hak_learn_pool_t hak_mid_pool_learn = {.has_caps = true, .collect = hak_collect};
+const hak_learn_pool_t hak_mid_pool_learn = {
+    .has_caps = true, .collect = hak_collect, .purge = hak_mid_pool_learn_purge};
 
 void hak_mid_pool_counters(struct hak_stats *out) {
     hak_add_caches(out);

@@ -15,18 +15,21 @@
 #include "core/options/options.h"
 
 enum { HAK_STANDS, HAK_RUNS, HAK_STOPS };
+enum { HAK_TURN_WINDOWS = 10 }; /* so long blocks of the size before may be freed yet */
 
 static hak_a32_t hak_state; /* also the word that the thread sleeps on */
 static pthread_t hak_thread;
 static const hak_learn_pool_t *hak_pool;
 static hak_learner_t hak_learner;       /* the thread's own */
 static hak_learner_totals_t hak_totals; /* as well */
+static unsigned hak_turned;             /* windows left in which a turn is cleaned up */
 hak_learn_counters_t hak_learn_count;
 
 void hak_learn_reset(const hak_learn_pool_t *pool) {
     hak_learner_config_t config;
     hak_learn_read_options(pool, &config);
     hak_learner_init(&hak_learner, &config);
+    hak_turned = 0;
 }
 
 /* DYN1 and DYN2 are options too, which a later change of any option would carry out again. */
@@ -38,6 +41,7 @@ static bool hak_set_dyn(const hak_change_t *change) {
         return false;
     }
     hak_store_rlx(&hak_option_values[options[change->index]], change->after); /* relaxed: as all */
+    hak_turned = HAK_TURN_WINDOWS;
     return true;
 }
 
@@ -86,6 +90,8 @@ static void *hak_main(void *unused) {
         uint64_t now_ms = hak_os_now_ms();
         if (now_ms >= next_ms) {
             hak_learn_step(hak_pool, now_ms, log_fd);
+            hak_pool->purge(now_ms, hak_turned != 0);
+            hak_turned -= hak_turned != 0;
             next_ms = now_ms + window_ms;
         }
         hak_os_wait(&hak_state.v, HAK_RUNS, (int)(next_ms - now_ms));

@@ -33,6 +33,10 @@ typedef struct {
     bool has_dyn;  /* it serves the classes of core/dyn_class */
     /* Adds hits and misses since the start, of each class and in all, and the classes' sizes. */
     void (*collect)(hak_learner_totals_t *out);
+    /* Gives memory back that has been free for the purge delay. When a load turns to another size,
+     * that of the old one lies free, and a program that goes on in its thread caches alone would
+     * never come by to purge it. `turned`: a size got a class not long ago. */
+    void (*purge)(uint64_t now_ms, bool turned);
 } hak_learn_pool_t;
 
 /* Of the looks that a slow path takes at what it is asked for, one on one of 32 steps or somewhat
