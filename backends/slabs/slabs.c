@@ -65,8 +65,8 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
 static bool hak_starts(uintptr_t address, unsigned sc) {
     uint32_t slab_bytes = hak_sc_units(sc) << HAK_UNIT_SHIFT;
     uint32_t offset = (uint32_t)address & (slab_bytes - 1);
-    uint32_t bytes = hak_sc_bytes[sc];
-    return offset % bytes == 0 && slab_bytes - offset >= bytes;
+    uint32_t bytes = hak_dyn_class_bytes(sc);
+    return bytes != 0 && offset % bytes == 0 && slab_bytes - offset >= bytes;
 }
 
 static bool hak_describe(uintptr_t address, hak_block_info_t *info) {

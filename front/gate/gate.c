@@ -272,12 +272,6 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     return taken;
 }
 
-/* True if a block of a slab of an exact size starts here, as the divisor says for fixed classes. */
-static bool hak_starts_exact(uintptr_t address, unsigned sc) {
-    uint32_t bytes = hak_cfg_mid_dyn || sc <= HAK_SC_FIXED ? 0 : hak_dyn_class_bytes(sc);
-    return bytes != 0 && (uint16_t)address % bytes == 0;
-}
-
 static bool hak_free_large(void *block) {
     hak_heap_t *mine = hak_tls.heap;
     bool freed = hak_large_free_mt(mine, block);
@@ -301,9 +295,6 @@ static bool hak_is_own(uint32_t tag) { return tag - hak_tls.tag < HAK_TAG_CLASSE
 hak_inline bool hak_starts(uintptr_t address, unsigned sc) {
     uint32_t divisor = hak_sc_divisor[sc];
     if (hak_likely((uint16_t)address * divisor < divisor)) {
-        return true;
-    }
-    if (hak_starts_exact(address, sc)) {
         return true;
     }
     const hak_backend_t *backend = hak_route[sc];

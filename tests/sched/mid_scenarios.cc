@@ -179,13 +179,14 @@ hak_sched::Add mid_adopt_purge_push(
 /* What one thread makes and others find without a lock. */
 
 /* Two heaps, of which `made` has its part for Mid MT and the other has not. Heap 0 has no thread
- * in the eyes of others. */
+ * in the eyes of others, but for its lock, which a thread of the scenario takes as its owner. */
 void BuildBare(int made) {
     hak_testing::StartEngine();
     world.heap[0] = hak_heap_acquire_mt();
     world.heap[1] = hak_heap_acquire_mt();
     world.mid[made] = hak_mid_heap_make(world.heap[made]);
     hak_heap_release_mt(world.heap[0]);
+    hak_owner_lock_come_owner(&world.heap[0]->lock);
 }
 void Nothing() {}
 

@@ -205,13 +205,14 @@ hak_sched::Add
 /* What one thread makes and others find without a lock. */
 
 /* Two heaps without chunks, of which `made` has its pool. Heap 0 has no thread in the eyes of
- * others. */
+ * others, but for its lock, which a thread of the scenario takes as its owner. */
 void BuildBare(int made) {
     hak_testing::StartEngine();
     world.heap[0] = hak_heap_acquire_mt();
     world.heap[1] = hak_heap_acquire_mt();
     MakePool(made);
     hak_heap_release_mt(world.heap[0]);
+    hak_owner_lock_come_owner(&world.heap[0]->lock);
 }
 void Nothing() {}
 
