@@ -13,6 +13,7 @@
 #include "boxes/refill/refill.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "config/hak_config.h"
+#include "core/dyn_class/dyn_class.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
