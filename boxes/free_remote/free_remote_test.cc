@@ -147,7 +147,7 @@ TEST_F(FreeRemote, MoreSlabsThanBatchesPushEachOtherOutAndLoseNothing) {
 TEST_F(FreeRemote, OpenBatchesHoldABoundedNumberOfBytes) {
     constexpr unsigned kLarge = 72; /* 32 KiB */
     hak_slab_t *slab = NewSlab(owner_, kLarge);
-    for (hak_block_t *block : Carve(owner_, slab, 5)) {
+    for (hak_block_t *block : Carve(owner_, slab, hak_sc_slab_blocks(kLarge))) {
         ASSERT_TRUE(hak_free_remote_add(mine_, slab, block, kLarge));
         EXPECT_LT(hak_load_rlx(&mine_->batched_bytes), (uint64_t)HAK_BATCH_MAX_BYTES);
     }
