@@ -123,10 +123,7 @@ void hak_learn_start(const hak_learn_pool_t *pool) {
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Before the report at exit, which has a lower priority and so comes later. */
-__attribute__((destructor(102))) static void hak_at_exit(void) { hak_learn_stop(); }
-
-void hak_learn_stop(void) {
+static void hak_stop(void) {
     uint32_t runs = HAK_RUNS;
     /* relaxed: the thread looks at nothing but the word, and joining orders the rest */
     if (!hak_cas_rlx(&hak_state, &runs, HAK_STOPS)) {
@@ -137,6 +134,12 @@ void hak_learn_stop(void) {
     (void)pthread_join(hak_thread, NULL);
     hak_store_rlx(&hak_state, HAK_STANDS); /* relaxed: who starts it again is this thread */
 }
+
+void hak_learn_stop(void) { hak_stop(); }
+
+/* Before the report at exit, which has a lower priority and so comes later. It calls no function
+ * that other files know: gcc 12 with -flto loses such a one where nothing else calls it. */
+__attribute__((destructor(102))) static void hak_at_exit(void) { hak_stop(); }
 
 void hak_learn_fork_take(void) {
     hak_policy_fork_take();
