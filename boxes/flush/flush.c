@@ -145,9 +145,12 @@ void hak_flush_opening_locked(hak_heap_t *mine, uint64_t now_ms) {
     }
     uint64_t retired = hak_load_rlx(&mine->counters.slabs_retired);
     uint64_t part = retired < made ? (made - retired) / HAK_OPENED_PART : 0;
-    mine->bins_look_at = made + (part > HAK_OPENED_SLABS ? part : HAK_OPENED_SLABS);
     hak_flush_still_bins(mine, now_ms);
     hak_flush_spread_bins(mine);
+    /* What this look had given back may be opened again at once, and that is no growth. */
+    uint64_t gone = 2 * (hak_load_rlx(&mine->counters.slabs_retired) - retired);
+    part = part > HAK_OPENED_SLABS ? part : HAK_OPENED_SLABS;
+    mine->bins_look_at = made + (part > gone ? part : gone);
 }
 
 void hak_flush_growing_locked(hak_heap_t *mine) {

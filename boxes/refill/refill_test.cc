@@ -116,6 +116,22 @@ TEST_F(Refill, GivesEveryBlockOfASlabBeforeItOpensAnother) {
     Free(next);
 }
 
+/* One block of each size at a time: a look at the bins that gives slabs back must not lead to the
+ * next one by the slabs that are then opened again. */
+TEST_F(Refill, FewBlocksOfManySizesOpenFewSlabs) {
+    uint64_t made = hak_load_rlx(&heap_->counters.slabs_made);
+    for (int round = 0; round < 500; round++) {
+        for (unsigned sc = 1; sc <= 48; sc++) {
+            hak_block_t *block = hak_tls_sll_pop_class(sc);
+            block = block != nullptr ? block : hak_refill_owner(heap_, sc);
+            ASSERT_NE(block, nullptr);
+            ASSERT_TRUE(hak_tls_sll_push_class(sc, block));
+        }
+    }
+    EXPECT_LE(hak_load_rlx(&heap_->counters.slabs_made), made + 1000);
+    hak_flush_all_owner(heap_);
+}
+
 /* T-06: what was freed is used again before new memory. */
 TEST_F(Refill, FreedBlocksAreUsedAgain) {
     std::vector<hak_block_t *> all;
