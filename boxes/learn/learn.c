@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "backends/os/os.h"
@@ -17,6 +18,7 @@
 enum { HAK_STANDS, HAK_RUNS, HAK_STOPS };
 enum { HAK_TURN_WINDOWS = 10 }; /* so long blocks of the size before may be freed yet */
 
+hak_a32_t hak_learn_sampling;
 static hak_a32_t hak_state; /* also the word that the thread sleeps on */
 static pthread_t hak_thread;
 static const hak_learn_pool_t *hak_pool;
@@ -102,27 +104,6 @@ static void *hak_main(void *unused) {
     return NULL;
 }
 
-void hak_learn_start(const hak_learn_pool_t *pool) {
-    uint32_t stands = HAK_STANDS;
-    /* relaxed: one caller wins; the thread gets what it reads by pthread_create */
-    if (hak_option(HAK_OPTION_LEARN) == 0 || !hak_cas_rlx(&hak_state, &stands, HAK_RUNS)) {
-        return;
-    }
-    hak_pool = pool;
-    sigset_t all, before;
-    sigfillset(&all);
-    /* signals belong to the program's own threads */
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&hak_thread, NULL, hak_main, NULL) == 0) {
-        /* relaxed: a hint to slow paths */
-        hak_store_rlx(&hak_learn_sampling,
-                      (uint32_t)hak_option(HAK_OPTION_HIST_SAMPLE) / HAK_LEARN_LOOK_STEPS);
-    } else {
-        hak_store_rlx(&hak_state, HAK_STANDS); /* relaxed: all stays as it is without a learner */
-    }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 static void hak_stop(void) {
     uint32_t runs = HAK_RUNS;
     /* relaxed: the thread looks at nothing but the word, and joining orders the rest */
@@ -135,11 +116,34 @@ static void hak_stop(void) {
     hak_store_rlx(&hak_state, HAK_STANDS); /* relaxed: who starts it again is this thread */
 }
 
-void hak_learn_stop(void) { hak_stop(); }
+void hak_learn_start(const hak_learn_pool_t *pool) {
+    uint32_t stands = HAK_STANDS;
+    /* relaxed: one caller wins; the thread gets what it reads by pthread_create */
+    if (hak_option(HAK_OPTION_LEARN) == 0 || !hak_cas_rlx(&hak_state, &stands, HAK_RUNS)) {
+        return;
+    }
+    hak_pool = pool;
+    sigset_t all, before;
+    sigfillset(&all);
+    /* signals belong to the program's own threads */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&hak_thread, NULL, hak_main, NULL) == 0) {
+        static hak_a32_t registered;
+        /* What atexit runs comes before destructors, and so before the report at exit. acquire: one
+         * caller wins. */
+        if (hak_swap_acq(&registered, 1) == 0) {
+            (void)atexit(hak_stop);
+        }
+        /* relaxed: a hint to slow paths */
+        hak_store_rlx(&hak_learn_sampling,
+                      (uint32_t)hak_option(HAK_OPTION_HIST_SAMPLE) / HAK_LEARN_LOOK_STEPS);
+    } else {
+        hak_store_rlx(&hak_state, HAK_STANDS); /* relaxed: all stays as it is without a learner */
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
 
-/* Before the report at exit, which has a lower priority and so comes later. It calls no function
- * that other files know: gcc 12 with -flto loses such a one where nothing else calls it. */
-__attribute__((destructor(102))) static void hak_at_exit(void) { hak_stop(); }
+void hak_learn_stop(void) { hak_stop(); }
 
 void hak_learn_fork_take(void) {
     hak_policy_fork_take();

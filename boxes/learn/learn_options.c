@@ -9,8 +9,6 @@
 
 enum { HAK_MS = 1000, HAK_NO_LIMIT = 200 };
 
-hak_a32_t hak_learn_sampling;
-
 static uint32_t hak_number(hak_option_id_t id) { return (uint32_t)hak_option(id); }
 
 static uint32_t hak_cap_option(unsigned ci) {
