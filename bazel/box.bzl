@@ -8,6 +8,7 @@ load(
     "HAK_C_DEFINES",
     "HAK_C_STANDARD",
     "HAK_C_WARNINGS",
+    "HAK_GTEST_COPTS",
     "HAK_LIBRARY_COPTS",
     "HAK_SCHEDULED_COPTS",
     "HAK_WARNINGS",
@@ -178,6 +179,7 @@ def hak_test(
         gtest = [
             "@gtest//:gtest",
             "@gtest//:gtest_main",
+            "//third_party:gtest_pch",
         ],
         **kwargs):
     """A GoogleTest program over boxes, in C++17.
@@ -199,7 +201,7 @@ def hak_test(
         name = name,
         size = size,
         srcs = srcs,
-        copts = HAK_CXX_STANDARD + HAK_WARNINGS + copts,
+        copts = HAK_GTEST_COPTS + copts,
         linkopts = linkopts + ["-pthread"],
         linkstatic = True,
         malloc = malloc,

@@ -37,6 +37,16 @@ HAK_NO_BUILTIN_MALLOC = [
     "-fno-builtin-free",
 ]
 
+# A test of GoogleTest; with its precompiled header, //third_party:gtest_pch, which has to be the
+# first that a source includes.
+HAK_GTEST_COPTS = HAK_CXX_STANDARD + HAK_WARNINGS + HAK_NO_BUILTIN_MALLOC + select({
+    "//bazel:pch_on": [
+        "-include",
+        "gtest_first.h",
+    ],
+    "//conditions:default": [],
+})
+
 # Code of the library itself:
 #   hidden           the shared library exports what bazel/exports.txt names and nothing else
 #   initial-exec     a thread-local word costs one instruction; the dynamic model would call

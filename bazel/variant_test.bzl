@@ -7,6 +7,7 @@ load(
     "HAK_C_DEFINES",
     "HAK_C_STANDARD",
     "HAK_C_WARNINGS",
+    "HAK_GTEST_COPTS",
     "HAK_NO_BUILTIN_MALLOC",
     "HAK_WARNINGS",
 )
@@ -35,6 +36,11 @@ _MAIN_VARIANTS = [
     "hakmem_pool_tls",
 ]
 
+_GTEST = [
+    "@gtest//:gtest",
+    "//third_party:gtest_pch",
+]
+
 def hak_variant_test(
         name,
         srcs = [],
@@ -45,6 +51,7 @@ def hak_variant_test(
         linkopts = [],
         gtest = True,
         few = True,
+        twin = False,
         size = "medium",
         tags = [],
         visibility = ["//tests:__subpackages__"],
@@ -64,6 +71,8 @@ def hak_variant_test(
       linkopts: more link flags.
       gtest: False for a program with a main of its own.
       few: False if sanitizers are to see every variant: the suite is about what differs.
+      twin: True if the same sources are a suite with "override" too: that one runs under every
+        variant, and this one under the default and under the sanitizers.
       size: as in cc_test.
       tags: for every test and the suite.
       visibility: of the test programs, which other tests may run with other options.
@@ -73,6 +82,7 @@ def hak_variant_test(
         fail("hak_variant_test %s: link is %s, not override or api" % (name, link))
     in_c = [src for src in srcs if src.endswith(".c")]
     flags = HAK_C_STANDARD + HAK_C_WARNINGS if in_c else HAK_CXX_STANDARD + HAK_WARNINGS
+    flags = HAK_GTEST_COPTS if gtest and not in_c else flags + HAK_NO_BUILTIN_MALLOC
     override = link == "override"
 
     # The sources know nothing of the variant: they are compiled once, and linked with each.
@@ -83,12 +93,12 @@ def hak_variant_test(
             testonly = True,
             srcs = srcs,
             alwayslink = True,
-            copts = flags + HAK_NO_BUILTIN_MALLOC + copts,
+            copts = flags + copts,
             linkstatic = True,
             local_defines = HAK_C_DEFINES if in_c else [],
             tags = tags + (["no-san"] if override else []),
             visibility = ["//visibility:private"],
-            deps = deps + ["//include:hakmem"] + (["@gtest//:gtest"] if gtest else []),
+            deps = deps + ["//include:hakmem"] + (_GTEST if gtest else []),
         )
     for variant in variants:
         library = "//:" + variant + ("" if override else "_api")
@@ -99,7 +109,8 @@ def hak_variant_test(
             linkstatic = True,
             malloc = library if override else "//:system_malloc",
             tags = tags + (["no-san"] if override else []) +
-                   (["few"] if few and variant not in _MAIN_VARIANTS else []),
+                   (["few"] if few and variant not in _MAIN_VARIANTS else []) +
+                   (["twin"] if twin and variant != "hakmem" else []),
             visibility = visibility,
             deps = ([":" + code] if srcs else []) + deps + [library] +
                    (["@gtest//:gtest_main"] if gtest else []),

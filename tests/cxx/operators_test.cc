@@ -79,8 +79,8 @@ TEST(New, SizedDeletesTakeBack) {
 }
 
 TEST(Delete, NullIsNothing) {
-    void *volatile null =
-        nullptr; /* read anew each time: a constant would be known to the compiler */
+    // read anew each time: of a constant the compiler would say that it was deleted before
+    void *volatile null = nullptr;
     ::operator delete(null);
     ::operator delete[](null);
     ::operator delete(null, static_cast<size_t>(8));

@@ -21,6 +21,17 @@
 #define HAK_TEST_SANITIZED 0
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define HAK_TEST_THREAD_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HAK_TEST_THREAD_SANITIZED 1
+#endif
+#endif
+#ifndef HAK_TEST_THREAD_SANITIZED
+#define HAK_TEST_THREAD_SANITIZED 0
+#endif
+
 /* `amount`, scaled; at least 1. */
 static inline unsigned long hak_test_scaled(unsigned long amount) {
     const char *text = getenv("HAK_TEST_SCALE");
