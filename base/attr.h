@@ -21,8 +21,6 @@
  * through the GOT. */
 #define hak_local __attribute__((visibility("hidden")))
 #define hak_align_as(n) __attribute__((aligned(n)))
-#define hak_unused __attribute__((unused))
-#define hak_fallthrough __attribute__((fallthrough))
 /* printf-like check is not offered: nothing in the allocator formats through stdio. */
 
 /* Cache line of every machine we build for; aarch64 servers with 128 prefetch pairs, which costs

@@ -40,16 +40,6 @@ static inline uint32_t hak_runs32(uint32_t mask, unsigned count) {
     return mask;
 }
 
-/* Length of the longest run of ones, 0..32. */
-static inline unsigned hak_longest_run32(uint32_t mask) {
-    unsigned n = 0;
-    while (mask != 0) {
-        mask &= mask >> 1;
-        n++;
-    }
-    return n;
-}
-
 /* splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014),
  * one output step. */
 static inline uint64_t hak_mix64(uint64_t x) {

@@ -22,7 +22,6 @@ extern "C" {
 enum {
     HAK_TRACT_UNITS = 4096, /* 256 MiB */
     HAK_TRACT_WORDS = HAK_TRACT_UNITS / 64,
-    HAK_EXTENT_MAX_UNITS = HAK_EXTENT_MAX_BYTES / HAK_UNIT_BYTES,
     /* One bin for each length up to 32 units, then four for each doubling. */
     HAK_EXACT_BINS = 32,
     HAK_EXTENT_BINS = HAK_EXACT_BINS + 4 * 7 + 1,

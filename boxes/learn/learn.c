@@ -143,8 +143,6 @@ void hak_learn_start(const hak_learn_pool_t *pool) {
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void hak_learn_stop(void) { hak_stop(); }
-
 void hak_learn_fork_take(void) {
     hak_policy_fork_take();
     hak_learn_log_fork_take();

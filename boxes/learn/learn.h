@@ -54,8 +54,6 @@ void hak_learn_configure(const hak_learn_pool_t *pool, bool warn);
 /* Starts the thread if HAKMEM_LEARN says so and it does not run. Holds no lock; calls
  * pthread_create, which may call malloc. */
 void hak_learn_start(const hak_learn_pool_t *pool);
-/* Ends and joins it. By the destructor of the process, or a test. */
-void hak_learn_stop(void);
 void hak_learn_fork_take(void);
 void hak_learn_fork_drop(bool in_child);
 

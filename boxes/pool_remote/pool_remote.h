@@ -32,9 +32,6 @@ typedef struct {
     hak_lock_t lock;                  /* mutex */
 } hak_pool_remote_t;
 
-/* "lockfree" or "mutex". */
-extern const char hak_pool_remote_name[];
-
 /* Makes an empty queue out of zeroes. */
 void hak_pool_remote_init(hak_pool_remote_t *queue);
 void hak_pool_remote_push_mt(hak_pool_remote_t *queue, hak_block_t *block);

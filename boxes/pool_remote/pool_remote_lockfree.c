@@ -1,7 +1,5 @@
 #include "boxes/pool_remote/pool_remote.h"
 
-const char hak_pool_remote_name[] = "lockfree";
-
 void hak_pool_remote_init(hak_pool_remote_t *queue) {
     hak_store_rlx(&queue->head, 0); /* relaxed: nobody else knows the queue yet */
 }

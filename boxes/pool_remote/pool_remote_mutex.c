@@ -1,7 +1,5 @@
 #include "boxes/pool_remote/pool_remote.h"
 
-const char hak_pool_remote_name[] = "mutex";
-
 void hak_pool_remote_init(hak_pool_remote_t *queue) {
     queue->lock = (hak_lock_t)HAK_LOCK_INIT(HAK_RANK_POOL_REMOTE);
     hak_store_rlx(&queue->head, 0); /* relaxed: nobody else knows the queue yet */

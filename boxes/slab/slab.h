@@ -1,9 +1,9 @@
 /* slab: a run of equal blocks, and its descriptor.
  *
  * A superslab is 2 MiB of memory aligned to 2 MiB, cut into 32 slots of 64 KiB. A slab is 1, 2 or
- * 16 slots; a large block is a run of slots. The descriptor of each slot stands here, out of band:
- * a heap overflow cannot reach it and descriptors do not collide in the cache as headers at equal
- * offsets would. Only the first slot's descriptor of a slab or run is in use; `head` leads to it.
+ * 16 slots. The descriptor of each slot stands here, out of band: a heap overflow cannot reach it
+ * and descriptors do not collide in the cache as headers at equal offsets would. Only the first
+ * slot's descriptor of a slab is in use; `head` leads to it.
  *
  *   free blocks of a slab:   free list (owner) + remote list (anyone) + never carved
  *   used                     all others: at users, in thread caches, in batches, on the remote list
@@ -36,18 +36,16 @@ struct hak_heap;
 
 typedef struct hak_slab {
     /* Owner line. */
-    hak_block_t *free; /* free_local, refill */
-    hak_a32_t used;    /* free_local, refill, pending */
-    hak_a32_t carved;  /* refill */
-    hak_a32_t sc;      /* slab: the class while it is a slab, else 0 */
-    uint32_t cap;      /* slab: blocks that fit */
-    /* slot_pool: slots of the slab or run; 0: not the first slot of anything */
-    uint8_t units;
+    hak_block_t *free;     /* free_local, refill */
+    hak_a32_t used;        /* free_local, refill, pending */
+    hak_a32_t carved;      /* refill */
+    hak_a32_t sc;          /* slab: the class while it is open, else 0 */
+    uint32_t cap;          /* slab: blocks that fit */
+    uint8_t units;         /* slot_pool: slots of the slab; 0: not the first slot of one */
     uint8_t listed;        /* heap: on its heap's list of partial slabs */
     uint8_t slot;          /* index in the superslab, fixed */
-    uint8_t last_sc;       /* slot_pool: class of the slab that the slot began last, 0 for a run */
+    uint8_t last_sc;       /* slot_pool: class of the slab that the slot began last */
     hak_a32_t block_bytes; /* slab: size of its blocks, as long as `sc` is not 0 */
-    hak_a64_t large_bytes; /* large: bytes of the large block, 0 if this is none */
     struct hak_slab *next; /* heap while the slot is ACTIVE, slot_policy while it is EMPTY */
     struct hak_slab *prev; /* the same */
     /* adoption: hak_heap_t that owns the slab; changes under that heap's lock */
@@ -69,7 +67,7 @@ typedef struct hak_superslab {
     uint32_t purge_mask; /* PURGING: in the hand of a purge */
     uint32_t aged_mask;  /* of dirty_mask: EMPTY since before the last visit of purge */
     uint32_t class_mask; /* slot_policy: EMPTY slots on the list of their class */
-    uint8_t kind;        /* what it holds: slabs of 1, 2 or 16 units, runs, tiny slabs; or cached */
+    uint8_t kind;        /* what it holds: slabs of 1, 2 or 16 units, tiny slabs; or cached */
     uint8_t bin;         /* ss_bins: list that it is on */
     uint8_t sc;          /* slot_policy: the one class that it holds */
     bool visiting;       /* on the visit list */
@@ -79,8 +77,8 @@ typedef struct hak_superslab {
     struct hak_superslab *visit_next;
     struct hak_superslab *all_next; /* every descriptor ever made; never changes */
     hak_a32_t mapped;               /* 1 while it has memory */
-    /* slot_pool, under its lock: first slot of the slab or run that holds the slot. Atomic for the
-     * sake of those who look up an address in which no block lives, after a wild free. */
+    /* slot_pool, under its lock: first slot of the slab that holds the slot. Atomic for the sake
+     * of those who look up an address in which no block lives, after a wild free. */
     hak_a32_t head[HAK_SUPERSLAB_SLOTS];
     hak_slab_t slab[HAK_SUPERSLAB_SLOTS];
 } hak_superslab_t;
@@ -103,8 +101,8 @@ static inline uint32_t hak_slab_block_bytes(const hak_slab_t *slab) {
     return hak_load_rlx(&slab->block_bytes); /* relaxed: fixed while the slab is open */
 }
 
-/* The slab or large run that holds `address`, or NULL if no superslab does. Any thread; the answer
- * is stable only while a block of it is in use. */
+/* The slab that holds `address`, or NULL if no superslab does. Any thread; the answer is stable
+ * only while a block of it is in use. */
 hak_slab_t *hak_slab_of(uintptr_t address);
 
 /* Makes `slab`, fresh from slot_pool, a slab of class `sc` without owner, tag or carved block. From

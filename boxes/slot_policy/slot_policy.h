@@ -28,7 +28,6 @@ extern "C" {
 #endif
 
 enum {
-    HAK_TINY_MAX_BYTES = HAK_SC_SMALL_MAX_BYTES,
     HAK_TINY_FIXED = 32, /* classes 1..32 */
     HAK_TINY_CLASSES = HAK_TINY_FIXED + HAK_SC_SPARE
 };

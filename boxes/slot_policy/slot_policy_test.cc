@@ -56,7 +56,7 @@ TEST_F(SlotPolicy, NameAndOptionAgree) {
 
 TEST_F(SlotPolicy, ServesTinyClassesAlone) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
-        bool is_tiny = sc != 0 && hak_sc_bytes[sc] <= HAK_TINY_MAX_BYTES; // also the spare ones
+        bool is_tiny = sc != 0 && hak_sc_bytes[sc] <= HAK_SC_SMALL_MAX_BYTES; // also the spare ones
         EXPECT_EQ(hak_sc_is_tiny(sc), is_tiny) << sc;
         EXPECT_EQ(hak_slot_policy_serves(sc), is_tiny && !Is("any")) << sc;
     }

@@ -11,7 +11,7 @@ typedef struct {
     size_t faults;
 } hak_census_t;
 
-/* The slots that slabs and runs cover. */
+/* The slots that slabs cover. */
 static uint32_t hak_covered(const hak_superslab_t *ss, size_t *faults) {
     uint32_t covered = 0;
     for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {

@@ -36,11 +36,8 @@ static unsigned hak_kind_units(unsigned kind) {
     return kind == HAK_KIND_1 ? 1 : kind == HAK_KIND_2 ? 2 : 16;
 }
 
-/* What a superslab can still give: slabs of its kind, or for runs the length of the longest. */
+/* How many slabs of its kind a superslab can still give. */
 unsigned hak_pool_room(const hak_superslab_t *ss) {
-    if (ss->kind == HAK_KIND_RUN) {
-        return hak_longest_run32(ss->free_mask);
-    }
     return hak_bit_count32(hak_starts(ss->free_mask, hak_kind_units(ss->kind)));
 }
 
@@ -95,9 +92,9 @@ void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t 
     }
 }
 
-/* A superslab of the kind that can give `room`. */
-static hak_superslab_t *hak_find_locked(unsigned kind, unsigned room, bool for_tiny) {
-    hak_superslab_t *ss = hak_ss_bins_find_locked(&hak_pool.bins[kind], room);
+/* A superslab of the kind that has room for a slab. */
+static hak_superslab_t *hak_find_locked(unsigned kind, bool for_tiny) {
+    hak_superslab_t *ss = hak_ss_bins_find_locked(&hak_pool.bins[kind], 1);
     if (ss == NULL) {
         ss = hak_pool_supply_locked(for_tiny);
         if (ss != NULL) {
@@ -212,7 +209,7 @@ static hak_slab_t *hak_take_slab_locked(unsigned sc, bool warm) {
     uint64_t supplied = hak_pool.lru.hits + hak_pool.stats.from_new;
     hak_superslab_t *ss = hak_find_warm_locked(kind, units);
     if (ss == NULL && !warm) {
-        ss = hak_find_locked(kind, 1, is_tiny);
+        ss = hak_find_locked(kind, is_tiny);
     }
     if (ss == NULL) {
         return NULL;
@@ -240,27 +237,6 @@ static hak_slab_t *hak_take_mt(unsigned sc, bool warm) {
 hak_slab_t *hak_slot_pool_take_mt(unsigned sc) { return hak_take_mt(sc, false); }
 hak_slab_t *hak_slot_pool_take_warm_mt(unsigned sc) { return hak_take_mt(sc, true); }
 
-hak_slab_t *hak_slot_pool_take_run_mt(unsigned units, bool *zeroed) {
-    hak_pool_lock_take();
-    hak_superslab_t *ss = hak_find_locked(HAK_KIND_RUN, units, false);
-    hak_slab_t *run = NULL;
-    if (ss != NULL) {
-        uint32_t warm = hak_runs32(ss->dirty_mask, units);
-        unsigned first = hak_lowest_bit(warm != 0 ? warm : hak_runs32(ss->free_mask, units));
-        *zeroed = hak_activate_locked(ss, first, units, 0);
-        run = &ss->slab[first];
-    }
-    hak_lock_drop(&hak_pool.lock);
-    return run;
-}
-
-/* Makes slots of an ACTIVE run or slab EMPTY. */
-static void hak_deactivate_locked(hak_superslab_t *ss, unsigned first, unsigned units,
-                                  uint64_t now_ms) {
-    hak_pool_move_locked(ss, hak_mask32(first, units), HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY);
-    hak_pool_visit_later_locked(ss, now_ms + hak_option(HAK_OPTION_PURGE_DELAY_MS) / 2);
-}
-
 void hak_slot_pool_give_mt(hak_slab_t *slab) {
     hak_superslab_t *ss = hak_slab_superslab(slab);
     uint64_t now_ms = hak_os_now_ms();
@@ -269,40 +245,11 @@ void hak_slot_pool_give_mt(hak_slab_t *slab) {
     hak_debug_assert(units != 0);
     slab->units = 0;
     hak_pool.stats.tiny_slabs_active -= hak_sc_is_tiny(slab->last_sc);
-    hak_deactivate_locked(ss, slab->slot, units, now_ms);
+    hak_pool_move_locked(ss, hak_mask32(slab->slot, units), HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY);
+    hak_pool_visit_later_locked(ss, now_ms + hak_option(HAK_OPTION_PURGE_DELAY_MS) / 2);
     hak_pool.stats.given++;
     hak_pool.class_slabs[slab->last_sc]--;
     hak_pool_settle_locked(ss, now_ms);
-    hak_lock_drop(&hak_pool.lock);
-}
-
-bool hak_slot_pool_grow_run_mt(hak_slab_t *run, unsigned units) {
-    hak_superslab_t *ss = hak_slab_superslab(run);
-    if (run->slot + units > HAK_SUPERSLAB_SLOTS) {
-        return false;
-    }
-    hak_pool_lock_take();
-    uint32_t more = hak_mask32(run->slot, units) & ~hak_mask32(run->slot, run->units);
-    bool grown = (ss->free_mask & more) == more;
-    if (grown) {
-        uint32_t empty = more & ss->dirty_mask;
-        hak_pool_move_locked(ss, empty, HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE);
-        hak_pool_move_locked(ss, more & ~empty, HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE);
-        for (unsigned i = run->units; i < units; i++) {
-            hak_store_rlx(&ss->head[run->slot + i], run->slot); /* relaxed: as for a new run */
-        }
-        run->units = (uint8_t)units;
-    }
-    hak_lock_drop(&hak_pool.lock);
-    return grown;
-}
-
-void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units) {
-    uint64_t now_ms = hak_os_now_ms();
-    hak_pool_lock_take();
-    unsigned old_units = run->units;
-    run->units = (uint8_t)units;
-    hak_deactivate_locked(hak_slab_superslab(run), run->slot + units, old_units - units, now_ms);
     hak_lock_drop(&hak_pool.lock);
 }
 

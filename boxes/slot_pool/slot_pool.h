@@ -1,8 +1,8 @@
 /* slot_pool: the process's superslabs and who uses which of their slots.
  *
  * boxes/slot_state has the states of a slot and their transitions. A superslab holds slabs of one
- * number of units (1, 2 or 16, aligned to their size), or large runs, or tiny slabs whose places
- * boxes/slot_policy chooses; one that is wholly free goes to boxes/ss_lru and may become anything.
+ * number of units (1, 2 or 16, aligned to their size), or tiny slabs whose places boxes/slot_policy
+ * chooses; one that is wholly free goes to boxes/ss_lru and may become anything.
  * A request takes EMPTY slots before UNUSED ones before a superslab from the LRU before a new one,
  * and among superslabs the fullest, so that the others drain and can be given back. A slab takes
  * EMPTY slots also of a superslab of another kind, and of one in the LRU, before it lets memory
@@ -12,9 +12,9 @@
  * Owns       the pool part of hak_superslab_t, `units`, `slot`, `last_sc` and `head`.
  * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging and unmapping drop it during
  *            system calls.
- * Invariant  slots are ACTIVE exactly where a slab or run is. Tags of slots that are not ACTIVE
- *            are 0. A superslab without ACTIVE or PURGING slots is in the LRU. Descriptors are
- *            never unmapped.
+ * Invariant  slots are ACTIVE exactly where a slab is. Tags of slots that are not ACTIVE are 0. A
+ *            superslab without ACTIVE or PURGING slots is in the LRU. Descriptors are never
+ *            unmapped.
  * Layer      4 (boxes). Uses boxes/slab, slot_state, ss_bins, ss_lru, slot_policy, registry, core,
  *            backends/os.
  */
@@ -27,22 +27,12 @@
 extern "C" {
 #endif
 
-enum { HAK_RUN_MAX_UNITS = 16 }; /* 1 MiB: above, a mapping of its own wastes less */
-
 /* A slab with the units of size class `sc`, not opened. NULL with errno ENOMEM. */
 hak_slab_t *hak_slot_pool_take_mt(unsigned sc);
 /* The same from EMPTY slots alone, so that no more memory becomes resident. NULL if there are none
  * that fit; errno is not set. */
 hak_slab_t *hak_slot_pool_take_warm_mt(unsigned sc);
 void hak_slot_pool_give_mt(hak_slab_t *slab);
-
-/* A run of 1..HAK_RUN_MAX_UNITS slots for a large block; `*zeroed` tells if it reads as zero. Tags
- * are not set. */
-hak_slab_t *hak_slot_pool_take_run_mt(unsigned units, bool *zeroed);
-/* Lengthens a run in place if the slots behind it are free; the new part may hold old content. */
-bool hak_slot_pool_grow_run_mt(hak_slab_t *run, unsigned units);
-/* Gives the end of a run back; the tags of that part are 0 already. */
-void hak_slot_pool_shrink_run_mt(hak_slab_t *run, unsigned units);
 
 /* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`; delay
  * 0: all of them. Unmaps superslabs that were in the LRU for too long; delay 0: all but a few.
@@ -74,7 +64,7 @@ typedef struct {
 } hak_slot_pool_stats_t;
 void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out);
 
-/* Slabs in use of each class; of class 0 it is the runs. */
+/* Slabs in use of each class. */
 void hak_slot_pool_class_slabs_mt(uint32_t slabs[HAK_SC_COUNT]);
 
 /* Checks masks, counts and lists; the caller holds the lock by hak_slot_pool_fork_take. Returns

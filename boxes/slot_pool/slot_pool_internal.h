@@ -23,7 +23,6 @@ enum {
     HAK_KIND_1,
     HAK_KIND_2,
     HAK_KIND_16,
-    HAK_KIND_RUN,
     HAK_KINDS_IN_BINS,                 /* the kinds above are on the pool's own lists */
     HAK_KIND_TINY = HAK_KINDS_IN_BINS, /* on the lists of the policy */
     HAK_KIND_CACHED,                   /* in the LRU */
@@ -45,7 +44,7 @@ typedef struct {
     /* for readers without the lock: slots[] of EMPTY ones, and of all that are not UNUSED */
     hak_a64_t dirty_slots, touched_slots;
     uint64_t tiny_classes;              /* bit per hak_sc_tiny_index */
-    uint32_t class_slabs[HAK_SC_COUNT]; /* slabs of each class; of class 0 runs */
+    uint32_t class_slabs[HAK_SC_COUNT]; /* slabs of each class */
     hak_slot_pool_stats_t stats;
 } hak_pool_t;
 extern hak_pool_t hak_pool;

@@ -166,9 +166,6 @@ TEST_F(SlotPool, WhollyFreeSuperslabMayBecomeAnyKind) {
         hak_slab_t *slab = TakeUnits(units);
         hak_slot_pool_give_mt(slab);
     }
-    bool zeroed;
-    hak_slab_t *run = hak_slot_pool_take_run_mt(3, &zeroed);
-    hak_slot_pool_give_mt(run);
     EXPECT_EQ(Stats().superslabs_made, made);
 }
 
@@ -256,49 +253,19 @@ TEST_F(SlotPool, CachedSuperslabServesBeforeUntouchedSlots) {
     hak_slot_pool_give_mt(pin);
 }
 
-TEST_F(SlotPool, RunTellsIfItReadsAsZero) {
-    bool zeroed;
-    hak_slab_t *run = hak_slot_pool_take_run_mt(5, &zeroed);
-    EXPECT_TRUE(zeroed);
-    EXPECT_TRUE(IsZero(run));
-    memset(Base(run), 1, Bytes(run));
-    hak_slot_pool_give_mt(run);
-    run = hak_slot_pool_take_run_mt(5, &zeroed);
-    EXPECT_FALSE(zeroed);
-    EXPECT_FALSE(IsZero(run)) << "the same slots: EMPTY ones come first";
-    hak_slot_pool_give_mt(run);
-    /* T-10: after a purge nothing of the old content may be relied on. */
+/* T-10: after a purge nothing of the old content may be relied on. */
+TEST_F(SlotPool, EmptySlotsKeepTheirContentUntilTheyArePurged) {
+    hak_slab_t *slab = TakeUnits(2);
+    EXPECT_TRUE(IsZero(slab));
+    memset(Base(slab), 1, Bytes(slab));
+    hak_slot_pool_give_mt(slab);
+    ASSERT_EQ(TakeUnits(2), slab) << "EMPTY ones come first";
+    EXPECT_EQ(Base(slab)[Bytes(slab) - 1], 1);
+    hak_slot_pool_give_mt(slab);
     PurgeAll();
-    run = hak_slot_pool_take_run_mt(5, &zeroed);
-    EXPECT_TRUE(zeroed);
-    EXPECT_TRUE(IsZero(run));
-    hak_slot_pool_give_mt(run);
-}
-
-TEST_F(SlotPool, RunGrowsOnlyIntoFreeSlots) {
-    bool zeroed;
-    hak_slab_t *run = hak_slot_pool_take_run_mt(2, &zeroed);
-    ASSERT_EQ(run->slot, 0u) << "the first of a fresh superslab";
-    EXPECT_TRUE(hak_slot_pool_grow_run_mt(run, 6));
-    EXPECT_EQ(run->units, 6u);
-    EXPECT_EQ(hak_slab_of(hak_slab_base(run) + Bytes(run) - 1), run);
-    hak_slab_t *behind = hak_slot_pool_take_run_mt(1, &zeroed);
-    ASSERT_EQ(hak_slab_superslab(behind), hak_slab_superslab(run));
-    EXPECT_EQ(behind->slot, 6u);
-    EXPECT_FALSE(hak_slot_pool_grow_run_mt(run, 7));
-    EXPECT_EQ(run->units, 6u);
-    EXPECT_FALSE(hak_slot_pool_grow_run_mt(behind, 27)) << "beyond the superslab";
-    hak_slot_pool_shrink_run_mt(run, 3);
-    EXPECT_EQ(run->units, 3u);
-    EXPECT_EQ(Stats().dirty_slots, 3u);
-    EXPECT_EQ(Stats().active_slots, 4u);
-    hak_slab_t *between = hak_slot_pool_take_run_mt(3, &zeroed);
-    EXPECT_EQ(between->slot, 3u);
-    EXPECT_EQ(hak_slab_of(hak_slab_base(between)), between);
-    EXPECT_EQ(hak_slab_of(hak_slab_base(between) - 1), run);
-    for (hak_slab_t *slab : {run, behind, between}) {
-        hak_slot_pool_give_mt(slab);
-    }
+    slab = TakeUnits(2);
+    EXPECT_TRUE(IsZero(slab));
+    hak_slot_pool_give_mt(slab);
 }
 
 TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
@@ -310,12 +277,11 @@ TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
     for (uint64_t k = 0; k < 3; k++) {
         hak_os_fake_fail(HAK_OS_CALL_MAP, k, UINT64_MAX);
         hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
-        bool zeroed;
         errno = 0;
         hak_slab_t *slab = TakeUnits(2);
         if (slab == nullptr) {
             EXPECT_EQ(errno, ENOMEM);
-            EXPECT_EQ(hak_slot_pool_take_run_mt(4, &zeroed), nullptr);
+            EXPECT_EQ(TakeUnits(16), nullptr);
             EXPECT_EQ(Stats().superslabs, before.superslabs);
             EXPECT_EQ(Stats().active_slots, before.active_slots);
         } else {
@@ -330,33 +296,31 @@ TEST_F(SlotPool, FailureGivesNullAndChangesNothing) {
     }
 }
 
-/* Random takes, runs, growth, gifts and purges against a model that knows who owns each slot. */
+/* Random takes, gifts and purges against a model that knows who owns each slot. */
 TEST_F(SlotPool, AgreesWithAModel) {
     struct Piece {
         hak_slab_t *slab;
         char pattern;
-        bool is_run;
     };
     std::vector<Piece> pieces;
     hak_testing::Random random(11);
     const unsigned kUnits[] = {1, 2, 16};
     uint64_t now_ms = 1000;
     for (int step = 0; step < 1500; step++) {
-        uint64_t what = random.Below(12);
+        uint64_t what = random.Below(10);
         char pattern = (char)(1 + step % 120);
         if (what < 5) {
-            bool zeroed = false, is_run = what >= 3;
-            unsigned units = is_run ? 1 + (unsigned)random.Below(16) : kUnits[random.Below(3)];
-            hak_slab_t *slab =
-                is_run ? hak_slot_pool_take_run_mt(units, &zeroed) : TakeUnits(units);
+            unsigned units = kUnits[random.Below(3)];
+            uint64_t from_unused = Stats().from_unused;
+            hak_slab_t *slab = TakeUnits(units);
             ASSERT_NE(slab, nullptr);
             ASSERT_EQ(slab->units, units);
-            ASSERT_TRUE(!zeroed || IsZero(slab)) << "said to be zero";
+            ASSERT_TRUE(Stats().from_unused == from_unused || IsZero(slab)) << "said to be zero";
             memset(Base(slab), pattern, Bytes(slab));
-            pieces.push_back({slab, pattern, is_run});
+            pieces.push_back({slab, pattern});
             continue;
         }
-        if (what == 11) {
+        if (what == 9) {
             now_ms += random.Below(60);
             hak_slot_pool_purge_mt(now_ms, random.Below(4) == 0 ? 0 : 50, 8, 0);
             continue;
@@ -369,15 +333,6 @@ TEST_F(SlotPool, AgreesWithAModel) {
         char *base = Base(piece.slab);
         ASSERT_EQ(base[0], piece.pattern);
         ASSERT_EQ(memcmp(base, base + 1, Bytes(piece.slab) - 1), 0) << "someone wrote into it";
-        if (what >= 8 && piece.is_run) {
-            unsigned units = 1 + (unsigned)random.Below(16);
-            if (units < piece.slab->units) {
-                hak_slot_pool_shrink_run_mt(piece.slab, units);
-            } else if (hak_slot_pool_grow_run_mt(piece.slab, units)) {
-                memset(base, piece.pattern, Bytes(piece.slab));
-            }
-            continue;
-        }
         hak_slot_pool_give_mt(piece.slab);
         piece = pieces.back();
         pieces.pop_back();

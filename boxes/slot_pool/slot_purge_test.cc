@@ -222,10 +222,8 @@ TEST_F(SlotPurge, SlotsInThePurgesHandCannotBeTaken) {
             ASSERT_TRUE(at + HAK_UNIT_BYTES <= base || at >= static_cast<char *>(base) + bytes);
             at[0] = 2;
         }
-        bool zeroed;
-        hak_slab_t *run = hak_slot_pool_take_run_mt(16, &zeroed);
-        Base(run)[0] = 2;
-        taken.push_back(run);
+        taken.push_back(TakeUnits(16));
+        Base(taken.back())[0] = 2;
     };
     in_purge = &hook;
     EXPECT_EQ(Purge(0), 31u * HAK_UNIT_BYTES);
@@ -306,6 +304,7 @@ TEST_F(SlotPurge, ForkWaitsForPurgesInFlight) {
 /* Takers write their whole slab and read it back while others purge all the time. */
 TEST_F(SlotPurge, TakersAndPurgersDoNotMeet) {
     enum { TAKERS = 3, ROUNDS = 400 };
+    const unsigned kUnits[] = {1, 2, 16};
     std::atomic<int> running(TAKERS);
     hak_testing::RunThreads(TAKERS + 1, [&](int self) {
         if (self == TAKERS) {
@@ -318,13 +317,9 @@ TEST_F(SlotPurge, TakersAndPurgersDoNotMeet) {
         hak_testing::Random random((uint64_t)self);
         std::vector<hak_slab_t *> mine;
         for (int i = 0; i < ROUNDS; i++) {
-            bool zeroed = false, is_run = random.Below(2) == 0;
-            hak_slab_t *slab =
-                is_run ? hak_slot_pool_take_run_mt(1 + (unsigned)random.Below(8), &zeroed)
-                       : TakeUnits(1);
+            hak_slab_t *slab = TakeUnits(kUnits[random.Below(3)]);
             for (unsigned unit = 0; unit < slab->units; unit++) {
                 char *at = Base(slab) + ((size_t)unit << HAK_UNIT_SHIFT);
-                ASSERT_TRUE(!zeroed || (at[0] == 0 && at[HAK_UNIT_BYTES - 1] == 0));
                 at[0] = at[HAK_UNIT_BYTES - 1] = (char)(self + 1);
             }
             mine.push_back(slab);

@@ -1,7 +1,7 @@
 /* slot_state: in which state each slot of a superslab is, and how that may change.
  *
  *   UNUSED    free, reads as zero
- *   ACTIVE    part of a slab or run
+ *   ACTIVE    part of a slab
  *   EMPTY     free, holds old content and with it memory
  *   PURGING   in the hand of a purge, whose system call runs without the lock
  *
@@ -37,9 +37,9 @@ typedef enum {
  *     from     to          by                                what happens to the memory
  */
 #define HAK_SLOT_TRANSITIONS(X)                                                                    \
-    X(UNUSED, ACTIVE)  /*  take, take_run, grow_run           reads as zero              */        \
-    X(EMPTY, ACTIVE)   /*  take, take_run, grow_run           keeps old content          */        \
-    X(ACTIVE, EMPTY)   /*  give, shrink_run                   stays resident             */        \
+    X(UNUSED, ACTIVE)  /*  take                               reads as zero              */        \
+    X(EMPTY, ACTIVE)   /*  take                               keeps old content          */        \
+    X(ACTIVE, EMPTY)   /*  give                               stays resident             */        \
     X(EMPTY, PURGING)  /*  purge, before the lock is dropped  still there                */        \
     X(PURGING, UNUSED) /*  purge, after the system call       is the kernel's            */        \
     X(PURGING, EMPTY)  /*  purge that the kernel refused      keeps old content          */
