@@ -51,7 +51,9 @@ uint64_t hak_slot_pool_touched(void);
 void hak_slot_pool_each(void (*visit)(hak_superslab_t *ss, void *context), void *context);
 
 typedef struct {
-    uint64_t superslabs, superslabs_peak, superslabs_made, active_slots, dirty_slots;
+    uint64_t superslabs, superslabs_made, active_slots, dirty_slots;
+    /* Address space mapped for more of them; both together at most. */
+    uint64_t stock_superslabs, mapped_superslabs_peak;
     uint64_t from_empty, from_unused, from_new; /* takes, by stage */
     uint64_t taken, given;
     uint64_t purges, purged_bytes;

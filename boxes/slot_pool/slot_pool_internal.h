@@ -34,6 +34,8 @@ typedef struct {
     hak_ss_bins_t bins[HAK_KINDS_IN_BINS]; /* by what the superslab can give: hak_pool_room */
     hak_ss_lru_t lru;
     hak_superslab_t *spare; /* descriptors without memory */
+    /* Address space for more superslabs, which nobody has touched: mapped several at a time. */
+    uintptr_t stock, stock_end;
     /* Superslabs with EMPTY slots in the order of their next visit by purge. */
     hak_superslab_t *visit_head, *visit_tail;
     uint64_t visit_count;
@@ -66,6 +68,8 @@ void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t 
 /* slot_supply.c: a loose superslab, all of it free, from the LRU or from the kernel. NULL with
  * errno ENOMEM. */
 hak_superslab_t *hak_pool_supply_locked(bool for_tiny);
+/* Unmaps the stock. Returns the bytes. */
+size_t hak_pool_release_stock_locked(void);
 /* Unmaps a loose superslab and keeps the descriptor. Drops the lock meanwhile. Returns the bytes of
  * its EMPTY slots. */
 size_t hak_pool_release_locked(hak_superslab_t *ss);

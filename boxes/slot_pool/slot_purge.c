@@ -113,6 +113,9 @@ static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t de
  * Returns the bytes of memory and of address space given back. */
 static size_t hak_shed_locked(uint64_t now_ms, bool all, size_t keep_bytes, hak_calls_t *calls) {
     size_t bytes = 0;
+    if (all && keep_bytes == 0) {
+        bytes += hak_pool_release_stock_locked();
+    }
     while (calls->cost < calls->most_cost) {
         hak_superslab_t *ss = hak_ss_lru_expire_locked(&hak_pool.lru, now_ms);
         if (ss == NULL && all &&

@@ -1,4 +1,4 @@
-/* Superslabs come from the LRU, else from the kernel, and go to the LRU, else back. mmap runs under
+/* Superslabs come from the LRU, else from the stock, and go to the LRU, else back. mmap runs under
  * the lock: two threads that both find the pool empty would else map two superslabs where one is
  * enough. munmap does not: it may have 2 MiB to free.
  */
@@ -11,7 +11,13 @@
 #include "core/meta/meta.h"
 #include "core/options/options.h"
 
-enum { HAK_EVICT_AT_ONCE = 32 }; /* a limit that was lowered far is reached in steps */
+enum {
+    HAK_EVICT_AT_ONCE = 32, /* a limit that was lowered far is reached in steps */
+    /* Mapped at a time: as many superslabs as this part of those that there are, at most so many.
+     * A mapping keeps the page faults of all threads waiting. */
+    HAK_STOCK_PART = 8,
+    HAK_STOCK_MOST = 16,
+};
 
 /* A descriptor: a spare one, or a new one on the list of all. */
 static hak_superslab_t *hak_descriptor_locked(void) {
@@ -42,30 +48,63 @@ static void hak_put_spare_locked(hak_superslab_t *ss) {
     hak_pool.spare = ss;
 }
 
+static bool hak_fill_stock_locked(void) {
+    size_t count = hak_pool.stats.superslabs / HAK_STOCK_PART;
+    count = count < 1 ? 1 : count > HAK_STOCK_MOST ? HAK_STOCK_MOST : count;
+    void *base = hak_os_map_aligned(count * HAK_SUPERSLAB_BYTES, HAK_SUPERSLAB_BYTES);
+    if (base == NULL && count > 1) {
+        count = 1;
+        base = hak_os_map_aligned(HAK_SUPERSLAB_BYTES, HAK_SUPERSLAB_BYTES);
+    }
+    if (base == NULL) {
+        return false;
+    }
+    if (hak_option(HAK_OPTION_THP) == 0) {
+        /* a first touch would make 2 MiB resident */
+        hak_os_no_huge(base, count * HAK_SUPERSLAB_BYTES);
+    }
+    hak_pool.stock = (uintptr_t)base;
+    hak_pool.stock_end = hak_pool.stock + count * HAK_SUPERSLAB_BYTES;
+    hak_pool.stats.stock_superslabs = count;
+    uint64_t mapped = hak_pool.stats.superslabs + count;
+    if (hak_pool.stats.mapped_superslabs_peak < mapped) {
+        hak_pool.stats.mapped_superslabs_peak = mapped;
+    }
+    return true;
+}
+
+size_t hak_pool_release_stock_locked(void) {
+    size_t bytes = hak_pool.stock_end - hak_pool.stock;
+    if (bytes != 0) {
+        hak_os_unmap((void *)hak_pool.stock, bytes);
+        hak_pool.stock = hak_pool.stock_end = 0;
+        hak_pool.stats.stock_superslabs = 0;
+    }
+    return bytes;
+}
+
 static hak_superslab_t *hak_superslab_new_locked(void) {
     hak_superslab_t *ss = hak_descriptor_locked();
     if (ss == NULL) {
         return NULL;
     }
-    void *base = hak_os_map_aligned(HAK_SUPERSLAB_BYTES, HAK_SUPERSLAB_BYTES);
-    hak_store_rlx(&ss->region.base, (uintptr_t)base); /* relaxed: published by the registry */
-    if (base == NULL || !hak_registry_add(&ss->region, (uintptr_t)base, HAK_SUPERSLAB_BYTES)) {
-        if (base != NULL) {
-            hak_os_unmap(base, HAK_SUPERSLAB_BYTES);
-        }
+    if (hak_pool.stock == hak_pool.stock_end && !hak_fill_stock_locked()) {
         hak_put_spare_locked(ss);
         return NULL;
     }
-    if (hak_option(HAK_OPTION_THP) == 0) {
-        hak_os_no_huge(base, HAK_SUPERSLAB_BYTES); /* a first touch would make 2 MiB resident */
+    uintptr_t base = hak_pool.stock;
+    hak_store_rlx(&ss->region.base, base); /* relaxed: published by the registry */
+    if (!hak_registry_add(&ss->region, base, HAK_SUPERSLAB_BYTES)) {
+        (void)hak_pool_release_stock_locked();
+        hak_put_spare_locked(ss);
+        return NULL;
     }
+    hak_pool.stock += HAK_SUPERSLAB_BYTES;
+    hak_pool.stats.stock_superslabs--;
     hak_slot_state_init_locked(ss);
     hak_pool.slots[HAK_SLOT_UNUSED] += HAK_SUPERSLAB_SLOTS;
     hak_store_rel(&ss->mapped, 1); /* pairs with the acquire of hak_slot_pool_each's visitors */
     hak_pool.stats.superslabs++;
-    if (hak_pool.stats.superslabs_peak < hak_pool.stats.superslabs) {
-        hak_pool.stats.superslabs_peak = hak_pool.stats.superslabs;
-    }
     hak_pool.stats.superslabs_made++;
     return ss;
 }

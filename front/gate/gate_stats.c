@@ -126,8 +126,8 @@ static void hak_add_supply(hak_stats_t *stats) {
     stats->purges += pool.purges;
     stats->purged_bytes += pool.purged_bytes;
     stats->empty_dirty_bytes += pool.dirty_slots << HAK_UNIT_SHIFT;
-    stats->mapped_bytes += pool.superslabs << HAK_WINDOW_SHIFT;
-    stats->mapped_peak_bytes += pool.superslabs_peak << HAK_WINDOW_SHIFT;
+    stats->mapped_bytes += (pool.superslabs + pool.stock_superslabs) << HAK_WINDOW_SHIFT;
+    stats->mapped_peak_bytes += pool.mapped_superslabs_peak << HAK_WINDOW_SHIFT;
     hak_os_calls_t calls;
     hak_os_calls(&calls);
     stats->mmap_calls = calls.mmap;
