@@ -201,8 +201,7 @@ void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
     return hak_bring_to_life(extent, bytes);
 }
 
-/* The entry of the unit that holds `address`, or NULL if no tract does. */
-static hak_extent_t *hak_entry(uintptr_t address) {
+hak_extent_t *hak_extent_entry(uintptr_t address) {
     hak_region_t *region = hak_registry_find_region(address);
     if (region == NULL || region->kind != HAK_REGION_EXTENT) {
         return NULL;
@@ -233,7 +232,7 @@ static hak_extent_t *hak_park(hak_aptr_t *parked, hak_extent_t *extent) {
 }
 
 bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
-    hak_extent_t *extent = hak_entry((uintptr_t)block);
+    hak_extent_t *extent = hak_extent_entry((uintptr_t)block);
     /* relaxed: the swap decides; of two threads that free the same block one finds 0. acquire: who
      * frees a block that another thread has just got in that place, by mistake, finds the extent
      * of that one; pairs with hak_bring_to_life */
@@ -287,7 +286,7 @@ static void hak_shrink_locked(hak_extent_t *extent, uint32_t units) {
 }
 
 void *hak_extent_resize_mt(void *block, size_t bytes) {
-    hak_extent_t *extent = hak_entry((uintptr_t)block);
+    hak_extent_t *extent = hak_extent_entry((uintptr_t)block);
     uint32_t units = hak_units(bytes);
     uint32_t old = hak_extent_units(extent);
     if (units == old) {
@@ -323,7 +322,7 @@ void *hak_extent_resize_mt(void *block, size_t bytes) {
 }
 
 size_t hak_extent_describe(uintptr_t address, uintptr_t *block) {
-    hak_extent_t *entry = hak_entry(address);
+    hak_extent_t *entry = hak_extent_entry(address);
     if (entry == NULL) {
         return 0;
     }

@@ -127,6 +127,7 @@ void hak_extent_stats_mt(hak_extent_stats_t *out) {
         .tracts_made = hak_extents.tracts_made,
         .grown = hak_extents.grown,
         .moved = hak_extents.moved,
+        .left = hak_extents.left,
     };
     for (hak_tract_t *tract = hak_extents.all; tract != NULL; tract = tract->all_next) {
         hak_add_tract(tract, out);

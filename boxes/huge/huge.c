@@ -101,9 +101,8 @@ static void hak_descriptor_put(hak_huge_t *huge) {
     hak_lock_drop(&hak_huge.lock);
 }
 
-/* Maps memory for a descriptor and enters it in the registry. */
-static bool hak_map(hak_huge_t *huge, size_t mapped, size_t align) {
-    void *base = hak_os_map_aligned(mapped, align);
+/* Enters the memory of a descriptor in the registry, or unmaps it. */
+static bool hak_register(hak_huge_t *huge, void *base, size_t mapped) {
     if (base == NULL) {
         return false;
     }
@@ -166,12 +165,34 @@ void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
         errno = ENOMEM;
         return NULL;
     }
-    if (!reused && !hak_map(huge, mapped, align)) {
+    if (!reused && !hak_register(huge, hak_os_map_aligned(mapped, align), mapped)) {
         hak_descriptor_put(huge);
         errno = ENOMEM;
         return NULL;
     }
     return hak_bring_to_life(huge, reused);
+}
+
+void *hak_huge_adopt_mt(void *pages, size_t page_bytes, size_t bytes) {
+    size_t mapped = hak_align_up(bytes, hak_os_page_bytes());
+    hak_lock_take(&hak_huge.lock);
+    hak_huge_t *huge = hak_descriptor_locked();
+    hak_lock_drop(&hak_huge.lock);
+    if (huge == NULL) {
+        return NULL;
+    }
+    void *base = hak_os_hold_aligned(mapped, HAK_WINDOW_BYTES);
+    if (!hak_register(huge, base, mapped)) {
+        hak_descriptor_put(huge);
+        return NULL;
+    }
+    if (!hak_os_move(pages, page_bytes, base, mapped)) {
+        hak_registry_remove((uintptr_t)base, mapped);
+        hak_os_unmap(base, mapped);
+        hak_descriptor_put(huge);
+        return NULL;
+    }
+    return hak_bring_to_life(huge, false);
 }
 
 /* The descriptor of the huge block that starts at `block`, or NULL. */
