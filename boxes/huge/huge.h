@@ -2,8 +2,9 @@
  *
  * Freed mappings are kept for the purge delay, up to a bound, and serve requests of nearly their
  * size: servers that allocate and free big buffers in turn then make no system call and fault no
- * page. Growth goes in place where the kernel can, else the pages are moved by mremap, never
- * copied.
+ * page. Where live and kept ones would pass the most that was ever live by more than an eighth, the
+ * last freed one is cut or lengthened instead of mapping another, or the first freed one goes.
+ * Growth goes in place where the kernel can, else the pages are moved by mremap, never copied.
  *
  * Owns       the list of live huge blocks and the cache of freed ones.
  * Threads    *_mt: any; a block belongs to its caller. Own lock (HAK_RANK_HUGE), not held during
