@@ -1,4 +1,4 @@
-"""hak_variant_test: one test program, built once per variant."""
+"""hak_variant_test and hak_table_test: one test program, built once per variant."""
 
 load("@rules_cc//cc:defs.bzl", "cc_library", "cc_test")
 load(
@@ -120,4 +120,25 @@ def hak_variant_test(
         name = name,
         tags = [tag for tag in tags if tag == "manual"],
         tests = ["%s_%s" % (name, variant) for variant in variants],
+    )
+
+def hak_table_test(name, link = "api", copts = [], deps = [], **kwargs):
+    """A hak_variant_test whose source calls through the table `hak_test`, so that it can do both.
+
+    Args:
+      name: the suite.
+      link: as in hak_variant_test; it also says what is in the table.
+      copts: more flags.
+      deps: more libraries.
+      **kwargs: more arguments of hak_variant_test.
+    """
+    hak_variant_test(
+        name = name,
+        copts = copts + (["-DHAK_TEST_API"] if link == "api" else []),
+        link = link,
+        deps = deps + [
+            "//tests/support",
+            "//tests/support:table_" + link,
+        ],
+        **kwargs
     )

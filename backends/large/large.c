@@ -25,12 +25,30 @@ bool hak_large_free_mt(hak_heap_t *mine, void *block) {
            hak_huge_free_mt(block);
 }
 
+/* A block of an extent that is too large for one from now on: its pages move. NULL: nothing
+ * changed. */
+static void *hak_become_huge(void *block, size_t bytes) {
+    size_t old_bytes;
+    void *pages = hak_extent_leave_mt(block, &old_bytes);
+    if (pages == NULL) {
+        return NULL;
+    }
+    void *moved = hak_huge_adopt_mt(pages, old_bytes, bytes);
+    if (moved == NULL) {
+        hak_extent_come_back_mt(block, pages, old_bytes);
+        return NULL;
+    }
+    hak_extent_left_mt(block);
+    return moved;
+}
+
 void *hak_large_resize_mt(void *block, size_t bytes) {
     if (bytes <= HAK_SC_MAX_BYTES) {
         return NULL;
     }
     if (hak_is_extent(block)) {
-        return bytes <= HAK_EXTENT_MAX_BYTES ? hak_extent_resize_mt(block, bytes) : NULL;
+        return bytes <= HAK_EXTENT_MAX_BYTES ? hak_extent_resize_mt(block, bytes)
+                                             : hak_become_huge(block, bytes);
     }
     return bytes > HAK_HUGE_LEAST_BYTES ? hak_huge_resize_mt(block, bytes) : NULL;
 }

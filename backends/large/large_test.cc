@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
@@ -105,8 +108,7 @@ TEST_F(Large, ResizeKeepsContentOrSaysNo) {
     ASSERT_NE(extent, nullptr);
     EXPECT_GE(Usable(extent), 5 * kMiB);
     EXPECT_EQ(memcmp(extent, extent + 1, 100 * kKiB - 1), 0);
-    EXPECT_EQ(hak_large_resize_mt(extent, 33 * kMiB), nullptr) << "no extent becomes a mapping";
-    EXPECT_EQ(hak_large_resize_mt(extent, 1000), nullptr) << "nor a block of a slab";
+    EXPECT_EQ(hak_large_resize_mt(extent, 1000), nullptr) << "no extent becomes a block of a slab";
     EXPECT_GE(Usable(extent), 5 * kMiB);
     EXPECT_TRUE(hak_large_free_mt(NULL, extent));
     char *huge = Alloc(33 * kMiB);
@@ -119,6 +121,138 @@ TEST_F(Large, ResizeKeepsContentOrSaysNo) {
     EXPECT_TRUE(hak_large_free_mt(NULL, huge));
 }
 
+bool IsZero(const char *block, size_t bytes) {
+    return block[0] == 0 && memcmp(block, block + 1, bytes - 1) == 0;
+}
+
+/* A word at each OS page that tells where it was written. */
+void Write(char *block, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += hak_os_page_bytes()) {
+        memcpy(block + at, &at, sizeof at);
+    }
+}
+bool Holds(const char *block, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += hak_os_page_bytes()) {
+        if (memcmp(block + at, &at, sizeof at) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+hak_extent_stats_t Extents() {
+    hak_extent_stats_t stats;
+    hak_extent_stats_mt(&stats);
+    return stats;
+}
+
+/* Across 32 MiB the pages move, and the units that they were in are clean: also those behind the
+ * block's end, where a block before it wrote. */
+TEST_F(Large, GrowthToAMappingMovesThePages) {
+    char *before = Alloc(20 * kMiB);
+    char *behind = Alloc(kMiB);
+    memset(before, 5, 20 * kMiB);
+    EXPECT_TRUE(hak_large_free_mt(NULL, before));
+    char *block = Alloc(20 * kMiB - 60 * kKiB);
+    ASSERT_EQ(block, before) << "dirty units come first";
+    Write(block, Usable(block));
+    uint64_t left = Extents().left;
+    auto *huge = static_cast<char *>(hak_large_resize_mt(block, 40 * kMiB));
+    ASSERT_NE(huge, nullptr);
+    ASSERT_EQ(Extents().left, left + 1) << "the kernel has mremap with MREMAP_DONTUNMAP";
+    EXPECT_EQ(hak_registry_tag((uintptr_t)huge), HAK_TAG_HUGE);
+    EXPECT_EQ(hak_registry_tag((uintptr_t)block), HAK_TAG_NONE);
+    EXPECT_FALSE(hak_large_free_mt(NULL, block)) << "the old place is no block";
+    EXPECT_EQ(Usable(huge), 40 * kMiB);
+    EXPECT_TRUE(Holds(huge, 20 * kMiB - 60 * kKiB));
+    EXPECT_EQ(huge[20 * kMiB], 0);
+    EXPECT_EQ(hak_testing::Faults(), 0u);
+    EXPECT_EQ(Live().blocks, 2u);
+    bool zeroed = false;
+    auto *again = static_cast<char *>(hak_large_alloc_mt(NULL, 20 * kMiB, 1, &zeroed));
+    EXPECT_TRUE(zeroed);
+    EXPECT_TRUE(IsZero(again, 20 * kMiB));
+    huge = static_cast<char *>(hak_large_resize_mt(huge, 90 * kMiB)); /* is one mapping */
+    ASSERT_NE(huge, nullptr);
+    EXPECT_TRUE(Holds(huge, 20 * kMiB - 60 * kKiB));
+    for (char *each : {behind, again, huge}) {
+        EXPECT_TRUE(hak_large_free_mt(NULL, each));
+    }
+}
+
+TEST_F(Large, GrowthToAMappingThatFailsChangesNothing) {
+    char *block = Alloc(20 * kMiB);
+    Write(block, 20 * kMiB);
+    struct {
+        hak_os_call_t call;
+        uint64_t successes;
+        size_t bytes;
+        const char *what;
+    } const cases[] = {
+        {HAK_OS_CALL_MOVE, 0, 40 * kMiB, "the pages cannot leave"},
+        {HAK_OS_CALL_MAP, 0, 40 * kMiB, "no address space to move to"},
+        {HAK_OS_CALL_MOVE, 1, 40 * kMiB, "the kernel refuses the second move"},
+        {HAK_OS_CALL_COMMIT, 0, 3072 * kMiB, "the registry has no memory for the new place"},
+    };
+    for (const auto &c : cases) {
+        uint64_t left = Extents().left;
+        hak_os_fake_fail(c.call, c.successes, UINT64_MAX);
+        EXPECT_EQ(hak_large_resize_mt(block, c.bytes), nullptr) << c.what;
+        hak_os_fake_reset();
+        EXPECT_EQ(Extents().left, left) << c.what;
+        EXPECT_EQ(Usable(block), 20 * kMiB) << c.what;
+        EXPECT_TRUE(Holds(block, 20 * kMiB)) << c.what;
+        EXPECT_EQ(Live().blocks, 1u) << c.what;
+        EXPECT_EQ(hak_testing::Faults(), 0u) << c.what;
+    }
+    EXPECT_TRUE(hak_large_free_mt(NULL, block));
+}
+
+/* Locked memory stays where it is: the rest of its tract would not be locked any more. */
+TEST_F(Large, LockedBlockDoesNotLeave) {
+    char *block = Alloc(2 * kMiB);
+    Write(block, 2 * kMiB);
+    /* Sanitizers make mlock do nothing. */
+    if (syscall(SYS_mlock, block, 2 * kMiB) == 0) { /* RLIMIT_MEMLOCK may be less */
+        EXPECT_EQ(hak_large_resize_mt(block, 40 * kMiB), nullptr);
+        EXPECT_TRUE(Holds(block, 2 * kMiB));
+        EXPECT_NE(madvise(block, hak_os_page_bytes(), MADV_COLD), 0) << "it is still locked";
+        EXPECT_EQ(syscall(SYS_munlock, block, 2 * kMiB), 0);
+    }
+    EXPECT_TRUE(hak_large_free_mt(NULL, block));
+}
+
+/* Threads let blocks grow out of extents and back, while another one purges and allocates: each
+ * has what it wrote, and units that are said to read as zero do. */
+TEST_F(Large, ThreadsGrowToMappingsWhileAnotherPurges) {
+    std::atomic<int> working(2);
+    hak_testing::RunThreads(3, [&](int self) {
+        hak_testing::Random random((uint64_t)self + 3);
+        if (self == 2) {
+            while (working != 0) {
+                bool zeroed;
+                size_t bytes = 65 * kKiB + random.Below(3 * kMiB);
+                auto *block = static_cast<char *>(hak_large_alloc_mt(NULL, bytes, 1, &zeroed));
+                EXPECT_TRUE(!zeroed || IsZero(block, bytes));
+                memset(block, 7, bytes);
+                EXPECT_TRUE(hak_large_free_mt(NULL, block));
+                (void)hak_large_purge_mt(hak_os_now_ms(), 0, random.Below(2) * 8 * kMiB);
+            }
+            return;
+        }
+        for (int round = 0; round < 60; round++) {
+            size_t bytes = 65 * kKiB + random.Below(6 * kMiB);
+            char *block = Alloc(bytes);
+            Write(block, bytes);
+            auto *huge = static_cast<char *>(hak_large_resize_mt(block, 33 * kMiB));
+            ASSERT_NE(huge, nullptr);
+            ASSERT_TRUE(Holds(huge, bytes));
+            ASSERT_TRUE(hak_large_free_mt(NULL, huge));
+        }
+        working--;
+    });
+}
+
 /* Counts the pages of a block that are resident. */
 size_t Resident(char *block, size_t bytes) {
     std::vector<unsigned char> pages(bytes / hak_os_page_bytes() + 1);
@@ -128,10 +262,6 @@ size_t Resident(char *block, size_t bytes) {
         count += page & 1u;
     }
     return count;
-}
-
-bool IsZero(const char *block, size_t bytes) {
-    return block[0] == 0 && memcmp(block, block + 1, bytes - 1) == 0;
 }
 
 /* After enough blocks that come back full all are written; then one that is nearly empty. */

@@ -57,6 +57,10 @@ void *hak_os_hold_aligned(size_t bytes, size_t align);
 bool hak_os_commit_held(void *base, size_t bytes);
 /* Moves the pages of a mapping to `target`, a held range of `new_bytes`. False: nothing changed. */
 bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes);
+/* Moves the pages of a part of a mapping that may be written to a mapping of their own, which is
+ * returned. The part stays mapped and reads as zero. NULL: nothing changed; the kernel is older
+ * than 5.7, say, or the memory is locked, which the rest of the mapping would no longer be. */
+void *hak_os_detach(void *base, size_t bytes);
 /* Tells the kernel not to use huge pages here. Advice: failure is ignored. */
 void hak_os_no_huge(void *base, size_t bytes);
 

@@ -20,6 +20,14 @@
 #include "base/attr.h"
 #include "base/bits.h"
 
+/* Linux 5.4 and 5.7, for C libraries whose headers are older. */
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
 #if HAK_OS_FAKE
 #include "backends/os/os_fake.h"
 #define HAK_ALLOWED(call) hak_os_fake_allows(call)
@@ -196,6 +204,25 @@ bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes) {
         return hak_fail(ENOMEM);
     }
     return true;
+}
+
+void *hak_os_detach(void *base, size_t bytes) {
+    int saved = errno;
+    hak_count(&hak_calls.mremap);
+    void *pages = MAP_FAILED;
+    /* MADV_COLD is refused where memory is locked, and else means little for one page. */
+    if (HAK_ALLOWED(HAK_OS_CALL_MOVE) && madvise(base, hak_os_page_bytes(), MADV_COLD) == 0) {
+        pages = mremap(base, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+    }
+    if (pages == MAP_FAILED) {
+        hak_count(&hak_calls.failed);
+        pages = NULL;
+    } else {
+        /* changes nothing for the kernel, but user-mode emulation takes the part for unmapped */
+        (void)mprotect(base, bytes, PROT_READ | PROT_WRITE);
+    }
+    errno = saved;
+    return pages;
 }
 
 void hak_os_no_huge(void *base, size_t bytes) {

@@ -38,6 +38,25 @@ class Os : public ::testing::Test {
     const size_t page_ = hak_os_page_bytes();
 };
 
+TEST_F(Os, DetachTakesPagesAndLeavesZeroes) {
+    char *base = static_cast<char *>(hak_os_map(6 * page_));
+    memset(base, 7, 6 * page_);
+    char *pages = static_cast<char *>(hak_os_detach(base + page_, 3 * page_));
+    ASSERT_NE(pages, nullptr);
+    EXPECT_TRUE(IsZero(base + page_, 3 * page_));
+    EXPECT_TRUE(std::all_of(pages, pages + 3 * page_, [](char c) { return c == 7; }));
+    EXPECT_EQ(base[page_ - 1] + base[4 * page_], 14) << "the neighbours";
+    base[page_] = 1;
+    hak_os_unmap(pages, 3 * page_);
+    EXPECT_EQ(base[page_], 1);
+    hak_os_fake_fail(HAK_OS_CALL_MOVE, 0, 1);
+    errno = 5;
+    EXPECT_EQ(hak_os_detach(base, page_), nullptr);
+    EXPECT_EQ(errno, 5);
+    EXPECT_EQ(base[0], 7);
+    hak_os_unmap(base, 6 * page_);
+}
+
 TEST_F(Os, PageSizeIsTheSystems) {
     EXPECT_EQ(page_, (size_t)sysconf(_SC_PAGESIZE));
     EXPECT_EQ(page_ & (page_ - 1), 0u);

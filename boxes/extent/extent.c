@@ -166,7 +166,7 @@ static void hak_give_locked(hak_extent_t *extent) {
 
 /* Makes a block of an extent in hand. */
 static void *hak_bring_to_life(hak_extent_t *extent, size_t bytes) {
-    /* release: pairs with the acquire in hak_extent_describe */
+    /* release: pairs with the acquire in hak_extent_free_mt */
     hak_store_rel(&extent->bytes, hak_align_up(bytes, hak_os_page_bytes()));
     return hak_extent_base(extent);
 }
@@ -178,8 +178,8 @@ static hak_extent_t *hak_parked_take(hak_aptr_t *parked, uint32_t units) {
     if (seen == 0 || hak_extent_units((hak_extent_t *)seen) != units) {
         return NULL;
     }
-    /* acquire: pairs with the release in hak_park */
-    return hak_cas_acq(parked, &seen, 0) ? (hak_extent_t *)seen : NULL;
+    /* relaxed: what is there was put there by this thread, or by who had the heap before */
+    return hak_cas_rlx(parked, &seen, 0) ? (hak_extent_t *)seen : NULL;
 }
 
 void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
@@ -201,8 +201,7 @@ void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
     return hak_bring_to_life(extent, bytes);
 }
 
-/* The entry of the unit that holds `address`, or NULL if no tract does. */
-static hak_extent_t *hak_entry(uintptr_t address) {
+hak_extent_t *hak_extent_entry(uintptr_t address) {
     hak_region_t *region = hak_registry_find_region(address);
     if (region == NULL || region->kind != HAK_REGION_EXTENT) {
         return NULL;
@@ -224,19 +223,21 @@ static void hak_free_slowly(hak_extent_t *extent) {
 /* Parks an extent. Returns the one that had the place, or NULL. */
 static hak_extent_t *hak_park(hak_aptr_t *parked, hak_extent_t *extent) {
     if (hak_load_rlx(parked) == 0) { /* relaxed: only this thread fills the word */
-        /* release: pairs with the acquire in hak_parked_take and hak_extent_unpark_mt */
+        /* release: pairs with the acquire in hak_extent_unpark_mt */
         hak_store_rel(parked, (uintptr_t)extent);
         return NULL;
     }
-    /* acq_rel: as above, and as hak_parked_take */
-    return (hak_extent_t *)hak_swap_acq_rel(parked, (uintptr_t)extent);
+    /* release: as above. What comes back needs no acquire: as in hak_parked_take */
+    return (hak_extent_t *)hak_swap_rel(parked, (uintptr_t)extent);
 }
 
 bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
-    hak_extent_t *extent = hak_entry((uintptr_t)block);
-    /* relaxed: the swap decides. acq_rel: of two threads that free the same block one finds 0 */
+    hak_extent_t *extent = hak_extent_entry((uintptr_t)block);
+    /* relaxed: the swap decides; of two threads that free the same block one finds 0. acquire: who
+     * frees a block that another thread has just got in that place, by mistake, finds the extent
+     * of that one; pairs with hak_bring_to_life */
     if (extent == NULL || ((uintptr_t)block & (HAK_UNIT_BYTES - 1)) != 0 ||
-        hak_load_rlx(&extent->bytes) == 0 || hak_swap_acq_rel(&extent->bytes, 0) == 0) {
+        hak_load_rlx(&extent->bytes) == 0 || hak_swap_acq(&extent->bytes, 0) == 0) {
         return false;
     }
     if (parked != NULL && hak_extent_units(extent) <= HAK_PARKED_MAX_UNITS &&
@@ -285,7 +286,7 @@ static void hak_shrink_locked(hak_extent_t *extent, uint32_t units) {
 }
 
 void *hak_extent_resize_mt(void *block, size_t bytes) {
-    hak_extent_t *extent = hak_entry((uintptr_t)block);
+    hak_extent_t *extent = hak_extent_entry((uintptr_t)block);
     uint32_t units = hak_units(bytes);
     uint32_t old = hak_extent_units(extent);
     if (units == old) {
@@ -321,7 +322,7 @@ void *hak_extent_resize_mt(void *block, size_t bytes) {
 }
 
 size_t hak_extent_describe(uintptr_t address, uintptr_t *block) {
-    hak_extent_t *entry = hak_entry(address);
+    hak_extent_t *entry = hak_extent_entry(address);
     if (entry == NULL) {
         return 0;
     }
@@ -332,8 +333,8 @@ size_t hak_extent_describe(uintptr_t address, uintptr_t *block) {
         entry--;
         start -= HAK_UNIT_BYTES;
     }
-    /* pairs with hak_bring_to_life */
-    size_t bytes = hak_load_acq(&entry->bytes);
+    /* relaxed: as hak_extent_units */
+    size_t bytes = hak_load_rlx(&entry->bytes);
     *block = start;
     return address - start < hak_align_up(bytes, HAK_UNIT_BYTES) ? bytes : 0;
 }

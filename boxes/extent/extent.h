@@ -4,6 +4,7 @@
  * Freed units stay resident until purged, so a program that frees and allocates large blocks in
  * turn makes no system call and touches no new page, whatever the sizes are. A block grows into the
  * free units behind it; where they are in use it is copied to a place with room for twice its size.
+ * One that becomes too large leaves with its pages.
  * The last block that a thread freed is parked: the next request of its length takes it without a
  * lock.
  *
@@ -40,6 +41,12 @@ void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed);
 bool hak_extent_free_mt(void *block, hak_aptr_t *parked);
 /* Another size, up to HAK_EXTENT_MAX_BYTES; the block may move. NULL: nothing changed. */
 void *hak_extent_resize_mt(void *block, size_t bytes);
+/* A block that gets larger than HAK_EXTENT_MAX_BYTES leaves its extent without being copied. Leave
+ * takes its pages away, `*bytes` of them, to a mapping of their own; NULL: the kernel cannot, and
+ * nothing changed. Left ends the block then; come_back copies the pages to it instead. */
+void *hak_extent_leave_mt(void *block, size_t *bytes);
+void hak_extent_left_mt(void *block);
+void hak_extent_come_back_mt(void *block, void *pages, size_t bytes);
 /* Usable bytes of the block that holds `address`, and its start in `*block`; 0 if none does. */
 size_t hak_extent_describe(uintptr_t address, uintptr_t *block);
 
@@ -59,6 +66,7 @@ typedef struct {
     uint64_t mapped_bytes, mapped_peak_bytes;
     uint64_t tracts, tracts_made;
     uint64_t grown, moved; /* blocks that grew in place; that had to move for it */
+    uint64_t left;         /* that became larger than an extent */
 } hak_extent_stats_t;
 void hak_extent_stats_mt(hak_extent_stats_t *out);
 

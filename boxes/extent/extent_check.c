@@ -104,8 +104,7 @@ static void hak_add_tract(hak_tract_t *tract, hak_extent_stats_t *out) {
     for (uint32_t at = 0; at < tract->units; at += units) {
         hak_extent_t *extent = &tract->extent[at];
         units = hak_extent_units(extent);
-        /* pairs with the release in extent.c: a block may come or go while it is counted */
-        uint64_t bytes = hak_load_acq(&extent->bytes);
+        uint64_t bytes = hak_load_rlx(&extent->bytes); /* relaxed: it may come or go meanwhile */
         uint64_t whole = (uint64_t)units << HAK_UNIT_SHIFT;
         if (bytes != 0) {
             out->blocks++;
@@ -128,6 +127,7 @@ void hak_extent_stats_mt(hak_extent_stats_t *out) {
         .tracts_made = hak_extents.tracts_made,
         .grown = hak_extents.grown,
         .moved = hak_extents.moved,
+        .left = hak_extents.left,
     };
     for (hak_tract_t *tract = hak_extents.all; tract != NULL; tract = tract->all_next) {
         hak_add_tract(tract, out);

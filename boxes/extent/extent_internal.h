@@ -1,6 +1,6 @@
 /* extent_internal: what the parts of the box share: blocks (extent.c), tracts (extent_tract.c),
- * free extents and the search for one (extent_bins.c), purging (extent_purge.c), statistics and
- * checks (extent_check.c).
+ * free extents and the search for one (extent_bins.c), purging (extent_purge.c), blocks that leave
+ * their extent (extent_leave.c), statistics and checks (extent_check.c).
  *
  * Owns       the state of the box.
  * Threads    *_locked: under the box's lock.
@@ -65,7 +65,7 @@ typedef struct {
     hak_a64_t dirty_units; /* of all tracts */
     uint64_t committed_units, committed_peak_units, tracts, tracts_made;
     uint64_t used_units, used_peak_units; /* not free, now and at most */
-    uint64_t grown, moved;
+    uint64_t grown, moved, left;
     uint64_t visit_at_ms;      /* when purge looks at the tracts next */
     uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */
 } hak_extents_t;
@@ -107,7 +107,9 @@ bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t units);
 /* Unmaps a tract that is one free extent. Drops the lock meanwhile. Returns the bytes. */
 size_t hak_tract_release_locked(hak_tract_t *tract);
 
-/* extent.c. Makes [first, first + units) one extent, of nobody yet. */
+/* extent.c. The entry of the unit that holds `address`, or NULL if no tract does. */
+hak_extent_t *hak_extent_entry(uintptr_t address);
+/* Makes [first, first + units) one extent, of nobody yet. */
 hak_extent_t *hak_extent_make_locked(hak_tract_t *tract, uint32_t first, uint32_t units);
 /* Joins an extent in hand with its free neighbours. Returns the whole, in its bin. */
 hak_extent_t *hak_extent_join_locked(hak_extent_t *extent);

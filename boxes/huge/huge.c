@@ -1,3 +1,4 @@
+/* Blocks and the cache of freed mappings. */
 #include "boxes/huge/huge.h"
 
 #include <errno.h>
@@ -5,31 +6,22 @@
 #include "backends/os/os.h"
 #include "base/attr.h"
 #include "base/bits.h"
-#include "core/lock/lock.h"
+#include "boxes/huge/huge_internal.h"
 #include "core/meta/meta.h"
 #include "core/options/options.h"
 #include "registry/registry.h"
 
-enum { HAK_CACHE_LOOK = 32 }; /* cached mappings that one request compares */
+enum {
+    HAK_CACHE_LOOK = 32, /* cached mappings that one request compares */
+    HAK_SLACK_PART = 8,  /* of the peak of blocks: what else may be cached when more is mapped */
+};
 
-typedef struct hak_huge {
-    hak_region_t region; /* first: the registry leads here */
-    hak_a64_t bytes;     /* usable; 0 while the descriptor holds no live block */
-    size_t mapped_bytes; /* multiple of the OS page */
-    uint64_t freed_at_ms;
-    struct hak_huge *next, *prev; /* cache, newest first; or free descriptors (next only) */
-} hak_huge_t;
+hak_huge_box_t hak_huge = {.lock = HAK_LOCK_INIT(HAK_RANK_HUGE)};
 
-static struct {
-    hak_lock_t lock;
-    hak_huge_t *newest, *oldest; /* cache */
-    hak_huge_t *spare;           /* descriptors without memory */
-    unsigned in_flight;          /* mappings being unmapped without the lock */
-    hak_a64_t cached_bytes;
-    hak_huge_stats_t stats;
-} hak_huge = {.lock = HAK_LOCK_INIT(HAK_RANK_HUGE)};
-
-static void hak_note_peak_locked(void) {
+void hak_huge_note_peak_locked(void) {
+    if (hak_huge.used_peak_bytes < hak_huge.stats.bytes) {
+        hak_huge.used_peak_bytes = hak_huge.stats.bytes;
+    }
     /* relaxed: under the lock */
     uint64_t mapped = hak_huge.stats.bytes + hak_load_rlx(&hak_huge.cached_bytes);
     if (hak_huge.stats.mapped_peak_bytes < mapped) {
@@ -81,29 +73,27 @@ static hak_huge_t *hak_cache_find_locked(size_t mapped, size_t align) {
     return best;
 }
 
-static hak_huge_t *hak_descriptor_locked(void) {
+hak_huge_t *hak_huge_descriptor(void) {
+    hak_lock_take(&hak_huge.lock);
     hak_huge_t *huge = hak_huge.spare;
     if (huge != NULL) {
         hak_huge.spare = huge->next;
-        return huge;
     }
-    huge = hak_meta_alloc_mt(sizeof *huge);
-    if (huge != NULL) {
+    hak_lock_drop(&hak_huge.lock);
+    if (huge == NULL && (huge = hak_meta_alloc_mt(sizeof *huge)) != NULL) {
         huge->region.kind = HAK_REGION_HUGE;
     }
     return huge;
 }
 
-static void hak_descriptor_put(hak_huge_t *huge) {
+void hak_huge_descriptor_put(hak_huge_t *huge) {
     hak_lock_take(&hak_huge.lock);
     huge->next = hak_huge.spare;
     hak_huge.spare = huge;
     hak_lock_drop(&hak_huge.lock);
 }
 
-/* Maps memory for a descriptor and enters it in the registry. */
-static bool hak_map(hak_huge_t *huge, size_t mapped, size_t align) {
-    void *base = hak_os_map_aligned(mapped, align);
+bool hak_huge_register(hak_huge_t *huge, void *base, size_t mapped) {
     if (base == NULL) {
         return false;
     }
@@ -128,16 +118,77 @@ static void hak_unmap(hak_huge_t *huge) {
     hak_lock_drop(&hak_huge.lock);
 }
 
-/* Makes a block of a mapped descriptor. */
-static void *hak_bring_to_life(hak_huge_t *huge, bool reused) {
+/* Unmaps the oldest of the cache, if it was freed by `freed_by_ms` and more than `keep_bytes` are
+ * cached. Returns its bytes. Takes the lock, and drops it. */
+static size_t hak_drop_oldest(uint64_t freed_by_ms, uint64_t keep_bytes) {
+    hak_lock_take(&hak_huge.lock);
+    hak_huge_t *huge = hak_huge.oldest;
+    bool drop = huge != NULL && huge->freed_at_ms <= freed_by_ms &&
+                hak_load_rlx(&hak_huge.cached_bytes) > keep_bytes; /* relaxed: under the lock */
+    if (drop) {
+        hak_cache_remove_locked(huge);
+        hak_huge.in_flight++;
+    }
+    hak_lock_drop(&hak_huge.lock);
+    if (!drop) {
+        return 0;
+    }
+    size_t bytes = huge->mapped_bytes;
+    hak_unmap(huge);
+    return bytes;
+}
+
+/* What may stay in the cache when `more` bytes are mapped for blocks. */
+static uint64_t hak_keep_bytes_locked(size_t more) {
+    uint64_t used = hak_huge.stats.bytes + more;
+    uint64_t most = used < hak_huge.used_peak_bytes ? hak_huge.used_peak_bytes : used;
+    return most + most / HAK_SLACK_PART - used;
+}
+
+void hak_huge_make_room(size_t more) {
+    uint64_t keep_bytes;
+    do {
+        hak_lock_take(&hak_huge.lock);
+        keep_bytes = hak_keep_bytes_locked(more);
+        hak_lock_drop(&hak_huge.lock);
+    } while (hak_drop_oldest(UINT64_MAX, keep_bytes) != 0);
+}
+
+/* Where a new mapping would mean that something must leave the cache: the newest of it, cut or
+ * lengthened, if half of the pages or more are there. NULL: none. */
+static hak_huge_t *hak_cache_fit(size_t mapped) {
+    hak_lock_take(&hak_huge.lock);
+    hak_huge_t *huge = hak_huge.newest;
+    /* relaxed: under the lock */
+    if (huge == NULL || huge->mapped_bytes < mapped / 2 ||
+        hak_load_rlx(&hak_huge.cached_bytes) <= hak_keep_bytes_locked(mapped)) {
+        hak_lock_drop(&hak_huge.lock);
+        return NULL;
+    }
+    hak_cache_remove_locked(huge);
+    hak_huge.in_flight++;
+    hak_lock_drop(&hak_huge.lock);
+    if (!hak_huge_fit(huge, mapped)) {
+        hak_registry_set_tags(hak_region_base(&huge->region), 1, HAK_TAG_NONE);
+        hak_unmap(huge);
+        return NULL;
+    }
+    hak_lock_take(&hak_huge.lock);
+    huge->mapped_bytes = mapped;
+    hak_huge.in_flight--;
+    hak_lock_drop(&hak_huge.lock);
+    return huge;
+}
+
+void *hak_huge_bring_to_life(hak_huge_t *huge, bool reused) {
     uintptr_t base = hak_region_base(&huge->region);
-    /* pairs with the acquire in hak_huge_describe_mt */
+    /* release: pairs with the acquire in hak_huge_describe_mt */
     hak_store_rel(&huge->bytes, huge->mapped_bytes);
     hak_registry_set_tags(base, 1, HAK_TAG_HUGE);
     hak_lock_take(&hak_huge.lock);
     hak_huge.stats.blocks++;
     hak_huge.stats.bytes += huge->mapped_bytes;
-    hak_note_peak_locked();
+    hak_huge_note_peak_locked();
     if (reused) {
         hak_huge.stats.reused++;
     } else {
@@ -145,6 +196,16 @@ static void *hak_bring_to_life(hak_huge_t *huge, bool reused) {
     }
     hak_lock_drop(&hak_huge.lock);
     return (void *)base;
+}
+
+static hak_huge_t *hak_map(size_t mapped, size_t align) {
+    hak_huge_make_room(mapped);
+    hak_huge_t *huge = hak_huge_descriptor();
+    if (huge != NULL && !hak_huge_register(huge, hak_os_map_aligned(mapped, align), mapped)) {
+        hak_huge_descriptor_put(huge);
+        return NULL;
+    }
+    return huge;
 }
 
 void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
@@ -156,26 +217,23 @@ void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
     align = align < HAK_WINDOW_BYTES ? HAK_WINDOW_BYTES : align;
     hak_lock_take(&hak_huge.lock);
     hak_huge_t *huge = hak_cache_find_locked(mapped, align);
-    bool reused = huge != NULL;
-    if (!reused) {
-        huge = hak_descriptor_locked();
-    }
     hak_lock_drop(&hak_huge.lock);
+    if (huge == NULL && align == HAK_WINDOW_BYTES) {
+        huge = hak_cache_fit(mapped);
+    }
+    bool reused = huge != NULL;
     *zeroed = !reused;
+    if (!reused) {
+        huge = hak_map(mapped, align);
+    }
     if (huge == NULL) {
         errno = ENOMEM;
         return NULL;
     }
-    if (!reused && !hak_map(huge, mapped, align)) {
-        hak_descriptor_put(huge);
-        errno = ENOMEM;
-        return NULL;
-    }
-    return hak_bring_to_life(huge, reused);
+    return hak_huge_bring_to_life(huge, reused);
 }
 
-/* The descriptor of the huge block that starts at `block`, or NULL. */
-static hak_huge_t *hak_find(const void *block) {
+hak_huge_t *hak_huge_find(const void *block) {
     hak_region_t *region = hak_registry_region((uintptr_t)block);
     if (region == NULL || region->kind != HAK_REGION_HUGE ||
         hak_region_base(region) != (uintptr_t)block) {
@@ -185,7 +243,7 @@ static hak_huge_t *hak_find(const void *block) {
 }
 
 bool hak_huge_free_mt(void *block) {
-    hak_huge_t *huge = hak_find(block);
+    hak_huge_t *huge = hak_huge_find(block);
     if (huge == NULL) {
         return false;
     }
@@ -215,111 +273,23 @@ bool hak_huge_free_mt(void *block) {
     return true;
 }
 
-/* The bytes of the whole windows that a mapping of `mapped` bytes touches. */
-static size_t hak_windows(size_t mapped) { return hak_align_up(mapped, HAK_WINDOW_BYTES); }
-
-/* Grows or shrinks without moving the start. The registry forgets windows before the kernel gets
- * them back, and learns new ones after the kernel has given them: in between they may be another
- * thread's. */
-static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
-    uintptr_t base = hak_region_base(&huge->region);
-    size_t old = huge->mapped_bytes;
-    size_t keep = hak_windows(mapped);
-    size_t gone = hak_windows(old) > keep ? hak_windows(old) - keep : 0;
-    if (gone != 0) {
-        hak_registry_remove(base + keep, gone);
-    }
-    if (!hak_os_resize((void *)base, old, mapped)) {
-        if (gone != 0) {
-            (void)hak_registry_add(&huge->region, base + keep, gone); /* was there before */
-        }
-        return false;
-    }
-    if (keep > hak_windows(old) && !hak_registry_add(&huge->region, base, mapped)) {
-        /* making a mapping smaller needs no memory */
-        (void)hak_os_resize((void *)base, mapped, old);
-        return false;
-    }
-    return true;
-}
-
-/* Moves the pages to a place with room. The place is held and registered first, so that the move
- * is the last step that can fail. */
-static bool hak_move(hak_huge_t *huge, size_t mapped) {
-    uintptr_t base = hak_region_base(&huge->region);
-    size_t old = huge->mapped_bytes;
-    void *target = hak_os_hold_aligned(mapped, HAK_WINDOW_BYTES);
-    if (target == NULL) {
-        return false;
-    }
-    if (!hak_registry_add(&huge->region, (uintptr_t)target, mapped)) {
-        hak_os_unmap(target, mapped);
-        return false;
-    }
-    hak_registry_set_tags(base, 1, HAK_TAG_NONE);
-    hak_registry_remove(base, old);
-    if (!hak_os_move((void *)base, old, target, mapped)) {
-        (void)hak_registry_add(&huge->region, base, old); /* was there before */
-        hak_registry_set_tags(base, 1, HAK_TAG_HUGE);
-        hak_registry_remove((uintptr_t)target, mapped);
-        hak_os_unmap(target, mapped);
-        return false;
-    }
-    hak_store_rlx(&huge->region.base, (uintptr_t)target); /* relaxed: the block is the caller's */
-    hak_registry_set_tags((uintptr_t)target, 1, HAK_TAG_HUGE);
-    return true;
-}
-
-void *hak_huge_resize_mt(void *block, size_t bytes) {
-    hak_huge_t *huge = hak_find(block);
-    if (huge == NULL || bytes > PTRDIFF_MAX) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    size_t old = huge->mapped_bytes;
-    size_t mapped = hak_align_up(bytes, hak_os_page_bytes());
-    if (mapped != old && !hak_resize_in_place(huge, mapped) &&
-        (mapped < old || !hak_move(huge, mapped))) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    hak_lock_take(&hak_huge.lock);
-    huge->mapped_bytes = mapped;
-    hak_huge.stats.bytes += mapped - old;
-    hak_note_peak_locked();
-    hak_lock_drop(&hak_huge.lock);
-    hak_store_rel(&huge->bytes, mapped); /* as in hak_bring_to_life */
-    return (void *)hak_region_base(&huge->region);
-}
-
 size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block) {
     hak_region_t *region = hak_registry_region(address);
     if (region == NULL || region->kind != HAK_REGION_HUGE) {
         return 0;
     }
-    size_t bytes = hak_load_acq(&((hak_huge_t *)region)->bytes); /* pairs with hak_bring_to_life */
+    /* pairs with hak_huge_bring_to_life */
+    size_t bytes = hak_load_acq(&((hak_huge_t *)region)->bytes);
     *block = hak_region_base(region);
     return address - *block < bytes ? bytes : 0;
 }
 
 size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
-    size_t given = 0;
-    for (;;) {
-        hak_lock_take(&hak_huge.lock);
-        hak_huge_t *huge = hak_huge.oldest;
-        bool old = huge != NULL && huge->freed_at_ms + delay_ms <= now_ms &&
-                   hak_load_rlx(&hak_huge.cached_bytes) > keep_bytes; /* relaxed: under the lock */
-        if (old) {
-            hak_cache_remove_locked(huge);
-            hak_huge.in_flight++;
-        }
-        hak_lock_drop(&hak_huge.lock);
-        if (!old) {
-            return given;
-        }
-        given += huge->mapped_bytes;
-        hak_unmap(huge);
+    size_t given = 0, bytes;
+    while (now_ms >= delay_ms && (bytes = hak_drop_oldest(now_ms - delay_ms, keep_bytes)) != 0) {
+        given += bytes;
     }
+    return given;
 }
 
 bool hak_huge_has_cached(void) {

@@ -1,9 +1,10 @@
-/* huge: blocks above 1 MiB, or aligned to more than 64 KiB: a mapping each, aligned to 2 MiB.
+/* huge: blocks above 32 MiB, or aligned to more than 64 KiB: a mapping each, aligned to 2 MiB.
  *
  * Freed mappings are kept for the purge delay, up to a bound, and serve requests of nearly their
  * size: servers that allocate and free big buffers in turn then make no system call and fault no
- * page. Growth goes in place where the kernel can, else the pages are moved by mremap, never
- * copied.
+ * page. Where live and kept ones would pass the most that was ever live by more than an eighth, the
+ * last freed one is cut or lengthened instead of mapping another, or the first freed one goes.
+ * Growth goes in place where the kernel can, else the pages are moved by mremap, never copied.
  *
  * Owns       the list of live huge blocks and the cache of freed ones.
  * Threads    *_mt: any; a block belongs to its caller. Own lock (HAK_RANK_HUGE), not held during
@@ -25,6 +26,9 @@ extern "C" {
 /* A block of `bytes` (> 0) aligned to `align`, a power of two. `*zeroed` tells if it reads as
  * zero. */
 void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed);
+/* A block of `bytes` that begins with what is in `pages`, a mapping of its own of `page_bytes`. It
+ * becomes part of the block. NULL: it is as it was. */
+void *hak_huge_adopt_mt(void *pages, size_t page_bytes, size_t bytes);
 /* False if no huge block starts at `block`. */
 bool hak_huge_free_mt(void *block);
 /* Another size for the block; it may move. NULL: nothing changed. */

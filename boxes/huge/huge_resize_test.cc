@@ -201,6 +201,98 @@ TEST_F(HugeResize, FailedResizeLeavesAllAsItWas) {
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
+/* The most that was ever live is 4096 MiB, of which 600 are free again. So live and cached ones may
+ * have 512 MiB more, and 1112 MiB are left for both. 1080 of them are cached. */
+class HugeBound : public HugeResize {
+  protected:
+    void SetUp() override {
+        HugeResize::SetUp();
+        SetCache(0);
+        EXPECT_TRUE(hak_huge_free_mt(Alloc(4096 * kMiB)));
+        SetCache(8192);
+        filler_ = Alloc(3496 * kMiB); /* nothing of them is touched */
+        for (char *&block : cached_) {
+            block = Alloc((&block == cached_ ? 580 : 500) * kMiB);
+            EXPECT_TRUE(hak_huge_free_mt(block));
+        }
+        before_ = Stats();
+        ASSERT_EQ(before_.cached_bytes, 1080 * kMiB);
+    }
+    void TearDown() override {
+        EXPECT_TRUE(hak_huge_free_mt(filler_));
+        HugeResize::TearDown();
+    }
+    /* Allocates, writes and frees. */
+    static char *Cache(size_t bytes) {
+        char *block = Alloc(bytes);
+        Write(block, bytes);
+        EXPECT_TRUE(hak_huge_free_mt(block));
+        return block;
+    }
+    char *filler_, *cached_[2];
+    hak_huge_stats_t before_;
+};
+
+/* Within the bound sizes keep mappings of their own; beyond it the last freed one is made to fit:
+ * it holds old content, and nothing is registered that is not its. */
+TEST_F(HugeBound, FreedMappingIsCutOrLengthenedWhereAnotherWouldBeTooMuch) {
+    char *small = Cache(30 * kMiB);
+    EXPECT_EQ(Stats().made, before_.made + 1);
+    char *block = Alloc(20 * kMiB);
+    EXPECT_EQ(block, small) << "cut";
+    EXPECT_TRUE(Holds(block, 20 * kMiB));
+    EXPECT_TRUE(Registered(block, 20 * kMiB));
+    EXPECT_TRUE(Forgotten((uintptr_t)block + 20 * kMiB, 10 * kMiB));
+    EXPECT_EQ(Stats().bytes, before_.bytes + 20 * kMiB);
+    EXPECT_EQ(Stats().cached_bytes, 1080 * kMiB);
+    for (size_t bytes : {29 * kMiB, 38 * kMiB}) {
+        EXPECT_TRUE(hak_huge_free_mt(block));
+        hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, bytes == 38 * kMiB); /* then it moves */
+        block = Alloc(bytes);
+        hak_os_fake_reset();
+        EXPECT_TRUE(Holds(block, 20 * kMiB)) << "lengthened";
+        EXPECT_EQ(block[bytes - 1], 0);
+        EXPECT_TRUE(Registered(block, bytes));
+        EXPECT_EQ(Usable(block), bytes);
+        EXPECT_EQ(Stats().cached_bytes, 1080 * kMiB);
+    }
+    EXPECT_TRUE(hak_huge_free_mt(block));
+    EXPECT_EQ(Stats().made, before_.made + 1);
+    EXPECT_EQ(Stats().reused, before_.reused + 3);
+}
+
+TEST_F(HugeBound, MappingThatCannotBeMadeToFitLeaves) {
+    char *small = Cache(30 * kMiB);
+    hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
+    hak_os_fake_fail(HAK_OS_CALL_MOVE, 0, UINT64_MAX);
+    char *block = Alloc(38 * kMiB);
+    hak_os_fake_reset();
+    EXPECT_TRUE(block == small || Forgotten((uintptr_t)small, 30 * kMiB));
+    EXPECT_EQ(block[20 * kMiB], 0);
+    EXPECT_TRUE(Registered(block, 38 * kMiB));
+    EXPECT_EQ(Stats().made, before_.made + 2);
+    EXPECT_EQ(Stats().cached_bytes, 500 * kMiB) << "and the first freed one, to make room";
+    EXPECT_TRUE(hak_huge_free_mt(block));
+}
+
+TEST_F(HugeBound, FirstFreedLeavesWhereTheLastIsOfNoUse) {
+    (void)Cache(10 * kMiB);
+    char *block = Alloc(30 * kMiB); /* of which 10 MiB would be less than half */
+    EXPECT_EQ(Stats().made, before_.made + 2);
+    EXPECT_EQ(Stats().cached_bytes, 510 * kMiB);
+    EXPECT_TRUE(Forgotten((uintptr_t)cached_[0], 500 * kMiB));
+    EXPECT_TRUE(hak_huge_free_mt(block));
+}
+
+/* A block that grows counts as what is mapped anew. */
+TEST_F(HugeBound, GrowthMakesRoom) {
+    char *block = Resize(Alloc(4 * kMiB), 30 * kMiB);
+    EXPECT_EQ(Stats().cached_bytes, 1080 * kMiB);
+    block = Resize(block, 60 * kMiB);
+    EXPECT_EQ(Stats().cached_bytes, 500 * kMiB);
+    EXPECT_TRUE(hak_huge_free_mt(block));
+}
+
 TEST_F(HugeResize, FailedAllocationKeepsNothing) {
     hak_os_calls_t before, after;
     char *warm = Alloc(3 * kMiB); /* the descriptor and the leaf exist from here on */

@@ -5,6 +5,11 @@
 #define HAK_ROW(field, kind, help)                                                                 \
     { #field, help, offsetof(hak_stats_t, field), HAK_STAT_IS_##kind }
 
+/* Of spare class `n`. */
+#define HAK_EXACT_ROWS(n)                                                                          \
+    HAK_ROW(exact_##n##_bytes, GAUGE, "Block size of spare class " #n "; 0: not in use."),         \
+        HAK_ROW(exact_##n##_slabs, GAUGE, "Slabs of spare class " #n ".")
+
 const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(live_bytes, GAUGE,
             "Blocks at users and in thread caches, rounded to their size class."),
@@ -145,22 +150,14 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(exact_added, COUNTER, "Sizes that exact_auto gave one."),
     HAK_ROW(exact_dropped, COUNTER, "Of those, sizes that it took it from again."),
     HAK_ROW(exact_refused, COUNTER, "Times that it found no spare class for a size."),
-    HAK_ROW(exact_1_bytes, GAUGE, "Block size of spare class 1; 0: not in use."),
-    HAK_ROW(exact_1_slabs, GAUGE, "Slabs of spare class 1."),
-    HAK_ROW(exact_2_bytes, GAUGE, "Block size of spare class 2; 0: not in use."),
-    HAK_ROW(exact_2_slabs, GAUGE, "Slabs of spare class 2."),
-    HAK_ROW(exact_3_bytes, GAUGE, "Block size of spare class 3; 0: not in use."),
-    HAK_ROW(exact_3_slabs, GAUGE, "Slabs of spare class 3."),
-    HAK_ROW(exact_4_bytes, GAUGE, "Block size of spare class 4; 0: not in use."),
-    HAK_ROW(exact_4_slabs, GAUGE, "Slabs of spare class 4."),
-    HAK_ROW(exact_5_bytes, GAUGE, "Block size of spare class 5; 0: not in use."),
-    HAK_ROW(exact_5_slabs, GAUGE, "Slabs of spare class 5."),
-    HAK_ROW(exact_6_bytes, GAUGE, "Block size of spare class 6; 0: not in use."),
-    HAK_ROW(exact_6_slabs, GAUGE, "Slabs of spare class 6."),
-    HAK_ROW(exact_7_bytes, GAUGE, "Block size of spare class 7; 0: not in use."),
-    HAK_ROW(exact_7_slabs, GAUGE, "Slabs of spare class 7."),
-    HAK_ROW(exact_8_bytes, GAUGE, "Block size of spare class 8; 0: not in use."),
-    HAK_ROW(exact_8_slabs, GAUGE, "Slabs of spare class 8."),
+    HAK_EXACT_ROWS(1),
+    HAK_EXACT_ROWS(2),
+    HAK_EXACT_ROWS(3),
+    HAK_EXACT_ROWS(4),
+    HAK_EXACT_ROWS(5),
+    HAK_EXACT_ROWS(6),
+    HAK_EXACT_ROWS(7),
+    HAK_EXACT_ROWS(8),
     HAK_ROW(learn_windows, COUNTER, "Learner: steps."),
     HAK_ROW(learn_quiet_windows, COUNTER,
             "Learner: of them those with too few requests for any decision."),

@@ -1,17 +1,13 @@
-// What the tests of exact classes share: setting the sizes, and blocks that are checked when they
-// are freed.
+// What the tests of exact classes share: setting the sizes.
 #ifndef HAK_TESTS_REGRESS_EXACT_H_
 #define HAK_TESTS_REGRESS_EXACT_H_
 
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <cstddef>
-#include <cstdint>
 #include <string>
 
 #include "tests/support/api_table.h"
-#include "tests/support/pattern.h"
 #include "tests/support/stats.h"
 
 // 0: accepted, else errno.
@@ -37,26 +33,5 @@ class T29_Exact : public ::testing::Test {
         EXPECT_EQ(0u, hak_check());
     }
 };
-
-struct Block {
-    unsigned char *at;
-    size_t bytes, seed;
-};
-
-inline Block take(size_t size, size_t seed) {
-    auto *at = static_cast<unsigned char *>(hak_test.malloc(size));
-    EXPECT_NE(nullptr, at);
-    Block block = {at, hak_test.usable_size(at), seed};
-    EXPECT_GE(block.bytes, size);
-    EXPECT_EQ(0u, reinterpret_cast<uintptr_t>(at) % 16);
-    hak_pattern_fill(at, block.bytes, seed);
-    return block;
-}
-
-inline void give(const Block &block) {
-    EXPECT_EQ(block.bytes, hak_test.usable_size(block.at)) << "the block changed its size";
-    EXPECT_TRUE(hak_pattern_holds(block.at, block.bytes, block.seed)) << block.bytes;
-    hak_test.free(block.at);
-}
 
 #endif // HAK_TESTS_REGRESS_EXACT_H_

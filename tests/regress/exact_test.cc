@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "tests/regress/exact.h"
+#include "tests/support/api_table.h"
+#include "tests/support/pattern.h"
+#include "tests/support/stats.h"
 
 namespace {
 

@@ -3,18 +3,15 @@
 // holds them.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "tests/regress/changing_sizes.h"
 #include "tests/support/api_table.h"
 #include "tests/support/pattern.h"
 #include "tests/support/random.h"
@@ -65,26 +62,6 @@ class T29_DynClass : public ::testing::Test {
         EXPECT_EQ(0u, hak_check());
     }
 };
-
-struct Block {
-    unsigned char *at;
-    size_t bytes, seed;
-};
-
-Block take(size_t size, size_t seed) {
-    auto *at = static_cast<unsigned char *>(hak_test.malloc(size));
-    EXPECT_NE(nullptr, at);
-    Block block = {at, hak_test.usable_size(at), seed};
-    EXPECT_GE(block.bytes, size);
-    hak_pattern_fill(at, block.bytes, seed);
-    return block;
-}
-
-void give(const Block &block) {
-    EXPECT_EQ(block.bytes, hak_test.usable_size(block.at)) << "the block changed its size";
-    EXPECT_TRUE(hak_pattern_holds(block.at, block.bytes, block.seed)) << block.bytes;
-    hak_test.free(block.at);
-}
 
 TEST_F(T29_DynClass, ExactSizeFromAllFunctions) {
     EXPECT_EQ(16384u, hak_good_size(14336));
@@ -184,56 +161,19 @@ TEST_F(T29_DynClass, MisuseIsSeen) {
     ASSERT_EQ(0, hak_option_set("on_error", "abort"));
 }
 
-// Down and up, with blocks of each size at the user, in thread caches and on remote stacks. With an
-// id that changed its size, a cached block of the smaller one would be handed out for the larger.
+int set_first(size_t bytes) { return set_size(0, bytes); }
+
 TEST_F(T29_DynClass, ReassignedWhileOldBlocksLive) {
-    std::vector<Block> blocks;
-    const size_t sizes[] = {14336, 10240, 14336, 20480, 9216, 24576, 2176, 32640};
-    size_t seed = 0;
-    for (size_t bytes : sizes) {
-        ASSERT_EQ(0, set_size(0, bytes)) << bytes;
-        EXPECT_EQ(bytes, hak_good_size(bytes));
-        std::vector<Block> some;
-        for (unsigned i = 0; i < 60; i++) {
-            some.push_back(take(bytes, ++seed));
-            EXPECT_EQ(bytes, some.back().bytes);
-        }
-        for (unsigned i = 0; i < 20; i++) { // to the thread cache and its page
-            give(some.back());
-            some.pop_back();
-        }
-        std::thread([&] { // and to a remote stack
-            for (unsigned i = 0; i < 20; i++) {
-                give(some.back());
-                some.pop_back();
-            }
-        })
-            .join();
-        blocks.insert(blocks.end(), some.begin(), some.end());
-        EXPECT_EQ(0u, hak_check());
-    }
-    for (const Block &block : blocks) {
-        give(block);
-    }
+    reassign_while_old_blocks_live({14336, 10240, 14336, 20480, 9216, 24576, 2176, 32640}, 60,
+                                   set_first);
 }
 
-// More sizes than there are ids, each given up with nothing left of it: ids are used again.
 TEST_F(T29_DynClass, IdsOfGoneSizesAreUsedAgain) {
-    for (unsigned round = 0; round < 3; round++) {
-        for (size_t bytes = 8192 + 512; bytes < 16384; bytes += 512) {
-            ASSERT_EQ(0, set_size(0, bytes)) << bytes;
-            std::vector<Block> blocks;
-            for (unsigned i = 0; i < 10; i++) {
-                blocks.push_back(take(bytes, i));
-                EXPECT_EQ(bytes, blocks.back().bytes);
-            }
-            for (const Block &block : blocks) {
-                give(block);
-            }
-            hak_thread_flush();
-            hak_trim(0);
-        }
+    std::vector<size_t> sizes;
+    for (size_t bytes = 8192 + 512; bytes < 16384; bytes += 512) {
+        sizes.push_back(bytes);
     }
+    use_ids_again(sizes, 10, set_first);
 }
 
 // Sizes that hold blocks forever use ids up; then a new one is refused and all goes on as before.
@@ -251,113 +191,35 @@ TEST_F(T29_DynClass, RefusesWhenAllIdsHaveBlocks) {
     EXPECT_EQ(8u, blocks.size()) << "there are eight ids";
     EXPECT_EQ(std::to_string(bytes - 512), size_of(0));
     EXPECT_EQ(bytes - 512, hak_good_size(bytes - 512));
-    for (const Block &block : blocks) {
-        give(block);
-    }
+    give_all(blocks);
     hak_thread_flush();
     hak_trim(0);
     EXPECT_EQ(0, set_size(0, bytes));
 }
 
-// A class is looked up, and before there is a page its id gets a smaller size: the block must hold
-// what was asked for all the same. The first call of a thread takes long enough to hit that.
 TEST_F(T29_DynClass, ClassThatShrinksBeforeItsFirstBlock) {
-    unsigned long small = 0, rounds = std::max(hak_test_scaled(8000), 1000ul);
-    hak_random_t random = {29};
-    for (unsigned long round = 0; round < rounds; round++) {
-        ASSERT_EQ(0, set_size(0, 14336));
-        std::atomic<int> step{0};
-        std::thread asks([&] {
-            step = 1;
-            while (step != 2) {
-                std::this_thread::yield();
-            }
-            void *block = hak_test.malloc(14336);
-            small += hak_test.usable_size(block) < 14336;
-            hak_test.free(block);
-        });
-        while (step != 1) {
-            std::this_thread::yield();
-        }
-        step = 2;
-        for (uint64_t spin = hak_random_below(&random, 2000); spin != 0; spin--) {
-            std::atomic_signal_fence(std::memory_order_seq_cst);
-        }
+    auto set_alone = [](size_t bytes) {
+        int refused = set_size(1, 0);
+        return refused != 0 ? refused : set_size(0, bytes);
+    };
+    shrink_before_the_first_block(14336, set_alone, [] {
         (void)set_size(0, 8320); // another id, and the one of 14,336 is free
         (void)set_size(1, 8448); // which gets this size
-        asks.join();
-        ASSERT_EQ(0, set_size(1, 0));
-    }
-    EXPECT_EQ(0u, small);
-}
-
-// Nobody asks for a size that was given up, so what a thread cache holds of it would stay there.
-TEST_F(T29_DynClass, PurgeEmptiesCachesOfGoneSizes) {
-    ASSERT_EQ(0, hak_option_set("purge_delay_ms", "1"));
-    ASSERT_EQ(0, set_size(0, 14336));
-    uint64_t before = hak_test_stats_flushed().live_blocks;
-    give(take(14336, 1));
-    EXPECT_GT(hak_test_stats().live_blocks, before) << "the cache has it";
-    ASSERT_EQ(0, set_size(0, 20480));
-    for (unsigned i = 0; i < 5000 && hak_test_stats().live_blocks != before; i++) {
-        hak_test.free(hak_test.malloc(200000)); // looks at the clock
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    EXPECT_EQ(before, hak_test_stats().live_blocks);
-    ASSERT_EQ(0, hak_option_set("purge_delay_ms", "500"));
-}
-
-// The same number at both ends of what is usable.
-void mark(void *block, uint64_t number) {
-    auto *end = static_cast<char *>(block) + hak_test.usable_size(block);
-    memcpy(block, &number, sizeof number);
-    memcpy(end - sizeof number, &number, sizeof number);
-}
-bool is_marked(const void *block) {
-    const auto *end =
-        static_cast<const char *>(block) + hak_test.usable_size(const_cast<void *>(block));
-    return memcmp(block, end - sizeof(uint64_t), sizeof(uint64_t)) == 0;
-}
-
-// Threads allocate, check, hand over and free while the sizes change under them.
-TEST_F(T29_DynClass, ThreadsWhileSizesChange) {
-    constexpr unsigned kThreads = 4;
-    std::atomic<bool> stop{false};
-    std::vector<std::atomic<void *>> shared(64);
-    std::vector<std::thread> threads;
-    unsigned long rounds = hak_test_scaled(30000);
-    for (unsigned t = 0; t < kThreads; t++) {
-        threads.emplace_back([&, t] {
-            hak_random_t random = {t + 1};
-            for (unsigned long i = 0; i < rounds; i++) {
-                size_t size = 2049 + hak_random_below(&random, 30000);
-                void *block = hak_test.malloc(size);
-                ASSERT_GE(hak_test.usable_size(block), size);
-                mark(block, i << 8 | t);
-                void *other = shared[hak_random_below(&random, 64)].exchange(block);
-                if (other != nullptr) {
-                    ASSERT_TRUE(is_marked(other)) << "blocks overlap";
-                    hak_test.free(other);
-                }
-            }
-        });
-    }
-    std::thread changer([&] {
-        hak_random_t random = {29};
-        while (!stop) {
-            (void)set_size(0, 8192 + 128 * (1 + hak_random_below(&random, 62)));
-            (void)set_size(1, 2048 + 128 * (1 + hak_random_below(&random, 200)));
-            std::this_thread::yield();
-        }
     });
-    for (std::thread &thread : threads) {
-        thread.join();
-    }
-    stop = true;
-    changer.join();
-    for (std::atomic<void *> &block : shared) {
-        hak_test.free(block);
-    }
+}
+
+TEST_F(T29_DynClass, PurgeEmptiesCachesOfGoneSizes) {
+    purge_caches_of_a_gone_size(14336, 20480, set_first);
+}
+
+TEST_F(T29_DynClass, ThreadsWhileSizesChange) {
+    hand_over_while_sizes_change(
+        hak_test_scaled(30000), 64,
+        [](hak_random_t *random) { return 2049 + hak_random_below(random, 30000); },
+        [](hak_random_t *random) {
+            (void)set_size(0, 8192 + 128 * (1 + hak_random_below(random, 62)));
+            (void)set_size(1, 2048 + 128 * (1 + hak_random_below(random, 200)));
+        });
 }
 
 } // namespace

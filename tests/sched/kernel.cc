@@ -154,9 +154,10 @@ bool hak_os_purge(void *base, size_t bytes) {
 
 bool hak_os_resident(void *, size_t, unsigned char *) { return false; }
 bool hak_os_resize(void *, size_t, size_t) { return false; }
-void *hak_os_hold_aligned(size_t, size_t) { return nullptr; }
-bool hak_os_commit_held(void *, size_t) { return false; }
+void *hak_os_hold_aligned(size_t bytes, size_t align) { return hak_os_map_aligned(bytes, align); }
+bool hak_os_commit_held(void *, size_t) { return Allows(HAK_OS_CALL_COMMIT); }
 bool hak_os_move(void *, size_t, void *, size_t) { return false; }
+void *hak_os_detach(void *, size_t) { return nullptr; }
 void hak_os_no_huge(void *, size_t) {}
 bool hak_os_address_space_is_free(void) { return true; }
 
