@@ -5,10 +5,10 @@
  * whether to look. The thread allocates nothing, holds no lock while it waits, is joined when the
  * process ends, and is started anew in the child of a fork, where it knows nothing of before.
  *
- * Owns       the learner's state, its thread, the log of decisions.
+ * Owns       the learner's state, its thread.
  * Threads    *_mt: any. The others: as they say.
- * Layer      4 (boxes). Uses boxes/learner, boxes/policy, boxes/ace, boxes/size_hist,
- *            core/dyn_class, core/options.
+ * Layer      4 (boxes). Uses boxes/learner, boxes/learn_log, boxes/policy, boxes/ace,
+ *            boxes/size_hist, core/dyn_class, core/options.
  */
 #ifndef HAK_BOXES_LEARN_LEARN_H_
 #define HAK_BOXES_LEARN_LEARN_H_
@@ -61,9 +61,6 @@ void hak_learn_fork_drop(bool in_child);
 
 /* The statistics' fields. */
 void hak_learn_counters(struct hak_stats *out);
-/* The last decisions, oldest first, up to `most`; `*total`: since the start. Returns how many. */
-enum { HAK_LEARN_LOG_MOST = 64 };
-unsigned hak_learn_log_mt(hak_change_t *out, unsigned most, uint64_t *total);
 
 #ifdef __cplusplus
 }

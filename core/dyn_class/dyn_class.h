@@ -1,7 +1,7 @@
 /* dyn_class: size classes whose sizes are chosen at run time.
  *
  *   mid     up to two between 2 and 32 KiB, DYN1 and DYN2, for a variant whose other classes there
- *           are powers of two (hak_cfg_mid_dyn)
+ *           are powers of two (hak_cfg_mid_ids)
  *   exact   in all other variants: multiples of 16 bytes between the classes up to 1 KiB, for sizes
  *           of which a program has many
  *
@@ -72,7 +72,7 @@ static inline size_t hak_dyn_class_mid_offset(size_t size) {
 static inline size_t hak_dyn_class_small_offset(size_t size) {
     size_t grain = (size + HAK_EXACT_GRAIN_BYTES - 1) >> HAK_EXACT_GRAIN_SHIFT;
     /* relaxed: see the invariant */
-    return hak_cfg_mid_dyn ? hak_sc_small_offset[grain] : hak_load_rlx(&hak_dyn_class_small[grain]);
+    return hak_cfg_mid_ids ? hak_sc_small_offset[grain] : hak_load_rlx(&hak_dyn_class_small[grain]);
 }
 
 /* Class of a size in 0..65536, in this variant. */
