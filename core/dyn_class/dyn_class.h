@@ -49,6 +49,8 @@ enum {
     HAK_EXACT_GRAINS = HAK_SC_SMALL_MAX_BYTES / HAK_EXACT_GRAIN_BYTES + 1,
 };
 
+/* Pages or slabs of each id, written under the lock. */
+extern hak_local hak_a32_t hak_dyn_class_opened[HAK_DYN_IDS];
 /* Offset of the class's bin, for (size - 1) / 128. */
 extern hak_local hak_a32_t hak_dyn_class_table[HAK_SC_MAX_BYTES / HAK_DYN_GRAIN_BYTES];
 /* Offset of the class's bin, for (size + 15) / 16. */
@@ -89,6 +91,11 @@ static inline uint32_t hak_dyn_class_bytes(unsigned sc) {
         return hak_sc_bytes[sc];
     }
     return hak_load_rlx(&hak_dyn_class_sizes[sc - HAK_DYN_FIRST_SC]); /* relaxed: as said above */
+}
+
+/* Pages or slabs of a class that is an id, a moment ago. */
+static inline uint32_t hak_dyn_class_open_count(unsigned sc) {
+    return hak_load_rlx(&hak_dyn_class_opened[sc - HAK_DYN_FIRST_SC]); /* relaxed: a hint */
 }
 
 /* Size `which` (0, 1) becomes `bytes`, rounded up to a multiple of 128; 0: it is not in use. False

@@ -192,14 +192,16 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
 }
 
 /* Whether a size that leads to the exact class `sc` is served by its fixed class. An exact class
- * that needs a new slab has time while its fixed class has slabs with room, such as those from
+ * that needs a new slab has time while its fixed class has many with room, such as those from
  * before the exact one was there: else these would empty slowly while new ones fill, and for so
- * long the two of them hold more memory than one did. */
+ * long the two of them hold more memory than one did. Less than an eighth of the exact class's
+ * slabs is not many: each block of the fixed class that comes back costs a slow step for as long as
+ * such slabs are filled again, which is for ever. */
 hak_inline bool hak_prefers_fixed(unsigned sc, unsigned fixed) {
-    enum { MANY = 8 };
+    enum { MANY = 8, SHARE = 8 };
     const hak_heap_t *mine = hak_tls.heap;
     return mine != NULL && hak_heap_partial_slabs(mine, sc) == 0 &&
-           hak_heap_partial_slabs(mine, fixed) >= MANY;
+           hak_heap_partial_slabs(mine, fixed) >= MANY + hak_dyn_class_open_count(sc) / SHARE;
 }
 
 /* The first block of a slab comes out of a refill when the slab is new, and seldom again: a sample
@@ -227,9 +229,8 @@ static hak_noinline void *hak_alloc_size(size_t size, unsigned sc) {
     }
 }
 
-/* What a refill of the fixed class would do first, but shorter: where slabs are from before an
- * exact class was there, their blocks come out of the bin one by one as long as the program runs.
- */
+/* What a refill of the fixed class would do first, but shorter: blocks of slabs from before an exact
+ * class was there come out of the bin one by one. */
 hak_inline void *hak_pop_fixed(unsigned fixed) {
     hak_block_t *block = hak_tls_sll_pop_class(fixed);
     if (block != NULL && hak_cfg_stats) {
@@ -239,8 +240,8 @@ hak_inline void *hak_pop_fixed(unsigned fixed) {
 }
 
 hak_noinline void *hak_gate_alloc_slow(size_t size) {
+    bool zeroed;
     if (hak_unlikely(size > HAK_SC_MAX_BYTES)) {
-        bool zeroed;
         return hak_gate_alloc_large(size, 1, &zeroed);
     }
     unsigned sc = hak_dyn_class_of(size);

@@ -1,6 +1,6 @@
-/* One odd size: 528 bytes, so many that it gets a class of its own; then none of it, while slabs
- * are opened for others: it gives the class up. With an argument all spare classes hold blocks of other
- * sizes before, and it is refused. */
+/* One odd size: 528 bytes, so many that it gets a class of its own. Then none of it, while slabs
+ * are opened for others: it gives the class up. With an argument all spare classes hold blocks of
+ * other sizes before, and it is refused. */
 #include <hakmem.h>
 #include <stdlib.h>
 
