@@ -48,6 +48,9 @@ enum { HAK_LEARN_LOOK_STEPS = 24 /* between two looks, on average */ };
  * every 32 steps would show always the same of it. */
 uint32_t hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step);
 
+/* A block above 64 KiB was given out; `kept`: of memory that was used before. */
+void hak_learn_note_large_mt(bool kept);
+
 /* Options were read: caps and limits that stand without a learner. Prints a line for what does not
  * go together if `warn`. */
 void hak_learn_configure(const hak_learn_pool_t *pool, bool warn);

@@ -34,6 +34,8 @@ void hak_learn_counters(struct hak_stats *out) {
     out->learn_cap_sixteen_kib = policy.cap[3];
     out->learn_cap_thirtytwo_kib = policy.cap[4];
     out->learn_sampled = hak_size_hist_total();
+    out->ace_large_hits = ace.count[HAK_ACE_LARGE_HIT];
+    out->ace_large_misses = ace.count[HAK_ACE_LARGE_MISS];
     out->ace_l1_fallbacks = ace.count[HAK_ACE_L1_FALLBACK];
     out->ace_waste_bytes = ace.waste_bytes;
 }

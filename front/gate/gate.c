@@ -229,8 +229,8 @@ static hak_noinline void *hak_alloc_size(size_t size, unsigned sc) {
     }
 }
 
-/* What a refill of the fixed class would do first, but shorter: blocks of slabs from before an exact
- * class was there come out of the bin one by one. */
+/* What a refill of the fixed class would do first, but shorter: blocks of slabs from before an
+ * exact class was there come out of the bin one by one. */
 hak_inline void *hak_pop_fixed(unsigned fixed) {
     hak_block_t *block = hak_tls_sll_pop_class(fixed);
     if (block != NULL && hak_cfg_stats) {
