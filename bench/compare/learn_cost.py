@@ -1,7 +1,7 @@
 """What does HAKMEM_LEARN=1 cost? Instructions of rows with one thread, CPU time of those with more.
 
 usage: learn_cost.py [--check PERCENT] --bin DIR --library NAME=PATH... [--off ENV] [--on ENV]
-                     [--rows LIST] [--scale N] [--time ROUNDS] [--out FILE]
+                     [--rows LIST] [--also ROW] [--scale N] [--time ROUNDS] [--out FILE]
 
 Without --time each row runs under callgrind, with a part of the operations that bench/rows.txt
 gives it (--scale, one in so many), once with --off (default nothing) and once with --on (default
@@ -9,9 +9,12 @@ HAKMEM_LEARN=1). What starting the learner costs is the difference of a program 
 nothing; it is named apart and left out of the ratios. With --check the exit status is 1 if a ratio
 is above 1 by more than so many percent.
 
-With --time N each row runs N times in full, on and off in turn, and a second time off as control:
-the ratios are of CPU time per operation, of the medians and of the minima; that of the control
-says how much of a difference is noise.
+Rows are those with one thread, with --time those with more, unless --rows names them; --also adds
+one that is written as in bench/rows.txt.
+
+With --time N each row runs N times, on and off in turn, and a second time off as control: the
+ratios are of CPU time per operation, of the medians and of the minima; that of the control says how
+much of a difference is noise. These runs are in full unless --scale says otherwise.
 
 Exit status: 0, 1 as said, 2 could not measure.
 """
@@ -85,7 +88,7 @@ def count(args, row, library, text, scale):
 
 def cpu_ns(args, row, library, text):
     """CPU time of the process for each operation."""
-    command = [program(args, row)] + row.args + ["--json"]
+    command = [program(args, row)] + scaled(row.args, args.scale) + ["--json"]
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as output:
         pid = os.posix_spawn(command[0], command, environment(library, text),
@@ -126,10 +129,11 @@ def time_rows(args, name, path, chosen):
 
 def choose(args):
     if args.rows:
-        return rows.select(args.rows, False)
+        return rows.select(args.rows, False) + rows.parse(args.also)
     left_out = rows.select(",".join(NOT_COUNTED), False)
-    return [row for row in rows.ROWS
-            if (row.threads > 1 if args.time else row.threads == 1 and row not in left_out)]
+    found = [row for row in rows.ROWS
+             if (row.threads > 1 if args.time else row.threads == 1 and row not in left_out)]
+    return found + rows.parse(args.also)
 
 
 def parse_arguments():
@@ -140,11 +144,14 @@ def parse_arguments():
     parser.add_argument("--off", default="")
     parser.add_argument("--on", default="HAKMEM_LEARN=1")
     parser.add_argument("--rows")
-    parser.add_argument("--scale", type=int, default=20)
+    parser.add_argument("--also", action="append", default=[])
+    parser.add_argument("--scale", type=int)
     parser.add_argument("--time", type=int, metavar="ROUNDS")
     parser.add_argument("--check", type=float, metavar="PERCENT")
     parser.add_argument("--out", type=argparse.FileType("w"), default=sys.stdout)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.scale = args.scale or (1 if args.time else 20)
+    return args
 
 
 def main():

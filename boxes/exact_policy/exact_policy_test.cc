@@ -257,7 +257,7 @@ TEST(ExactPolicy, SizesThatShareAClassAreNotTakenForHot) {
         uint64_t random = seed;
         for (unsigned slabs = 0, window; slabs < 2000; slabs += window) { // 125 MiB
             Program::Step step = {{}, true};
-            window = std::max(4u, slabs / 16);
+            window = std::max(4u, slabs / 8);
             for (unsigned slab = 0; slab < window; slab++) {
                 random = random * 6364136223846793005u + 1442695040888963407u;
                 step.opened[528 + 16 * static_cast<uint32_t>(random >> 62)]++;

@@ -108,7 +108,7 @@ bool hak_exact_sizes_configure_mt(bool warn) {
 /* How many slabs are to be opened until the next step. With a fixed number a program that only
  * grows would pay for steps in which little can have changed. */
 static uint64_t hak_next_window(const hak_exact_window_t *window) {
-    enum { GROWN_SHARE = 16 };
+    enum { GROWN_SHARE = 8 };
     uint64_t slabs = 0;
     for (unsigned sc = HAK_SC_OF_GRAIN(HAK_EXACT_FIRST_GRAIN);
          sc <= HAK_SC_OF_GRAIN(HAK_EXACT_GRAINS - 1); sc++) {

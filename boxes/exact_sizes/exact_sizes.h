@@ -3,7 +3,7 @@
  * for.
  *
  * No thread and no clock: a step is taken by the caller of malloc that completes a window of
- * boxes/grain_hist: when slabs for sizes above 256 bytes have become more by a sixteenth, and by 4
+ * boxes/grain_hist: when slabs for sizes above 256 bytes have become more by an eighth, and by 4
  * at least. It takes about a microsecond; decisions go to boxes/learn_log.
  *
  * Owns       the list of sizes in use.
