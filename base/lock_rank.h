@@ -28,8 +28,8 @@ typedef enum {
     HAK_RANK_MF2_ORPHANS,  /* pages that no thread owns */
     HAK_RANK_MF2_POOL,     /* regions of mf2 pages */
     HAK_RANK_POLICY,       /* figures that the learner sets */
-    HAK_RANK_LEARN_LOG,    /* and what it did last */
     HAK_RANK_DYN_CLASS,    /* sizes that are chosen at run time */
+    HAK_RANK_LEARN_LOG,    /* and what the learner did last */
     HAK_RANK_REGISTRY,     /* leaves of the registry */
     HAK_RANK_META,         /* metadata arena */
     HAK_RANK_COUNT

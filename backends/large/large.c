@@ -4,6 +4,8 @@
 #include "base/bits.h"
 #include "boxes/extent/extent.h"
 #include "boxes/huge/huge.h"
+#include "boxes/learn/learn.h"
+#include "config/hak_config.h"
 #include "registry/registry.h"
 
 /* A huge block that becomes smaller than this should not keep a window of 2 MiB. */
@@ -14,10 +16,14 @@ static bool hak_is_extent(const void *block) {
 }
 
 void *hak_large_alloc_mt(hak_heap_t *mine, size_t bytes, size_t align, bool *zeroed) {
-    if (bytes <= HAK_EXTENT_MAX_BYTES && align <= HAK_UNIT_BYTES) {
-        return hak_extent_alloc_mt(bytes, mine == NULL ? NULL : &mine->parked, zeroed);
+    bool is_extent = bytes <= HAK_EXTENT_MAX_BYTES && align <= HAK_UNIT_BYTES;
+    void *block = is_extent
+                      ? hak_extent_alloc_mt(bytes, mine == NULL ? NULL : &mine->parked, zeroed)
+                      : hak_huge_alloc_mt(bytes, align, zeroed);
+    if (hak_cfg_learn && block != NULL) {
+        hak_learn_note_large_mt(!*zeroed); /* the kernel's zeroes: memory that was not there */
     }
-    return hak_huge_alloc_mt(bytes, align, zeroed);
+    return block;
 }
 
 bool hak_large_free_mt(hak_heap_t *mine, void *block) {

@@ -116,7 +116,7 @@ static void hak_stats(hak_backend_stats_t *out) { hak_slot_pool_each(hak_add_sup
 
 /* Elsewhere the spare classes are another backend's. */
 static void hak_counters(struct hak_stats *stats) {
-    if (!hak_cfg_mid_dyn) {
+    if (!hak_cfg_mid_ids) {
         hak_exact_sizes_stats_mt(stats);
     }
 }

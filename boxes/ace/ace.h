@@ -19,8 +19,8 @@ extern "C" {
 typedef enum {
     HAK_ACE_MID_HIT,
     HAK_ACE_MID_MISS,
-    HAK_ACE_LARGE_HIT,   /* a kept mapping or a run */
-    HAK_ACE_LARGE_MISS,  /* a new mapping */
+    HAK_ACE_LARGE_HIT,   /* above 64 KiB, of memory that was used before */
+    HAK_ACE_LARGE_MISS,  /* and of new memory */
     HAK_ACE_L1_FALLBACK, /* refused by W_MAX: from slabs, in a class that fits better */
     HAK_ACE_KINDS
 } hak_ace_kind_t;

@@ -1,8 +1,10 @@
 #include "boxes/exact_sizes/exact_sizes.h"
 
+#include "backends/os/os.h"
 #include "base/bits.h"
 #include "boxes/exact_policy/exact_policy.h"
 #include "boxes/grain_hist/grain_hist.h"
+#include "boxes/learn_log/learn_log.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
@@ -70,6 +72,12 @@ static bool hak_set_by_hand_locked(uint64_t sizes) {
     return true;
 }
 
+static bool hak_is_auto(void) {
+    uint64_t option = hak_option(HAK_OPTION_EXACT_AUTO);
+    return option == HAK_EXACT_AUTO_LEARN ? hak_option(HAK_OPTION_LEARN) != 0
+                                          : option == HAK_EXACT_AUTO_ON;
+}
+
 bool hak_exact_sizes_configure_mt(bool warn) {
     bool accepted = true;
     hak_lock_take(&hak_exact.lock);
@@ -83,7 +91,10 @@ bool hak_exact_sizes_configure_mt(bool warn) {
                                warn ? "blocks of other sizes are in all spare classes" : NULL);
         }
     }
-    bool watch = hak_option(HAK_OPTION_EXACT_AUTO) != 0;
+    bool watch = hak_is_auto();
+    if (watch && warn) {
+        hak_learn_log_check_mt();
+    }
     if (!watch) {
         hak_drop_all(hak_exact.chosen);
         hak_exact.chosen = 0;
@@ -94,14 +105,57 @@ bool hak_exact_sizes_configure_mt(bool warn) {
     return accepted;
 }
 
-static void hak_step_locked(void) {
+/* How many slabs are to be opened until the next step. With a fixed number a program that only
+ * grows would pay for steps in which little can have changed. */
+static uint64_t hak_next_window(const hak_exact_window_t *window) {
+    enum { GROWN_SHARE = 8 };
+    uint64_t slabs = 0;
+    for (unsigned sc = HAK_SC_OF_GRAIN(HAK_EXACT_FIRST_GRAIN);
+         sc <= HAK_SC_OF_GRAIN(HAK_EXACT_GRAINS - 1); sc++) {
+        slabs += window->slabs[sc];
+    }
+    for (unsigned id = 0; id < HAK_DYN_IDS; id++) {
+        slabs += window->ids[id].open;
+    }
+    return slabs / GROWN_SHARE > HAK_GRAIN_WINDOW_SLABS ? slabs / GROWN_SHARE
+                                                        : HAK_GRAIN_WINDOW_SLABS;
+}
+
+typedef struct {
+    unsigned count;
+    hak_change_t change[2];
+} hak_changes_t;
+
+static void hak_note_add(hak_changes_t *out, const hak_exact_decision_t *decision, bool added) {
+    out->change[out->count++] = (hak_change_t){
+        .kind = added ? HAK_CHANGE_EXACT_ADD : HAK_CHANGE_EXACT_REFUSED,
+        .after = added ? decision->add_bytes : 0,
+        .bytes = decision->add_bytes,
+        .seen = decision->add_opened,
+        .limit = decision->add_sample,
+        .samples = decision->add_saves,
+    };
+}
+
+static void hak_note_drop(hak_changes_t *out, const hak_exact_decision_t *decision) {
+    out->change[out->count++] = (hak_change_t){
+        .kind = HAK_CHANGE_EXACT_DROP,
+        .before = decision->drop_bytes,
+        .bytes = decision->drop_bytes,
+        .seen = HAK_EXACT_COLD_WINDOWS,
+        .limit = decision->drop_slabs,
+    };
+}
+
+static void hak_step_locked(hak_changes_t *out) {
     hak_exact_window_t *window = &hak_exact.window;
-    hak_grain_hist_take_mt(window->blocks);
     hak_slot_pool_class_slabs_mt(window->slabs);
     hak_dyn_class_list_mt(window->ids);
+    hak_grain_hist_take_mt(window->opened, hak_next_window(window));
     window->fixed = hak_exact.by_hand;
     hak_exact_decision_t decision = hak_exact_policy_step(&hak_exact.state, window);
     if (decision.drop_bytes != 0) {
+        hak_note_drop(out, &decision);
         (void)hak_dyn_class_drop_exact_mt(decision.drop_bytes);
         hak_exact.chosen &= ~(1ull << (decision.drop_bytes >> HAK_EXACT_GRAIN_SHIFT));
         hak_exact.dropped++;
@@ -109,7 +163,9 @@ static void hak_step_locked(void) {
     if (decision.add_bytes == 0) {
         return;
     }
-    if (hak_dyn_class_add_exact_mt(decision.add_bytes)) {
+    bool added = hak_dyn_class_add_exact_mt(decision.add_bytes);
+    hak_note_add(out, &decision, added);
+    if (added) {
         hak_exact.chosen |= 1ull << (decision.add_bytes >> HAK_EXACT_GRAIN_SHIFT);
         hak_exact.added++;
     } else {
@@ -117,14 +173,20 @@ static void hak_step_locked(void) {
     }
 }
 
-void hak_exact_sizes_opened_owner(hak_heap_t *mine) {
-    if (!hak_grain_hist_add_owner(&mine->grains) || !hak_lock_try(&hak_exact.lock)) {
+void hak_exact_sizes_opened_mt(size_t size) {
+    hak_changes_t changes = {0};
+    if (!hak_grain_hist_add_mt(size) || !hak_lock_try(&hak_exact.lock)) {
         return;
     }
-    if (hak_exact_sizes_watch()) { /* nobody has turned it off meanwhile */
-        hak_step_locked();
+    /* nobody has turned it off or taken the window meanwhile */
+    if (hak_exact_sizes_watch() && hak_grain_hist_is_due_mt()) {
+        hak_step_locked(&changes);
     }
     hak_lock_drop(&hak_exact.lock);
+    for (unsigned i = 0; i < changes.count; i++) { /* writes to a file: under no lock */
+        changes.change[i].now_ms = hak_os_now_ms();
+        hak_learn_log_add_mt(&changes.change[i]);
+    }
 }
 
 void hak_exact_sizes_stats_mt(hak_stats_t *stats) {

@@ -1,13 +1,13 @@
-/* grain_hist: which sizes above 256 bytes and up to 1 KiB a program asks for, in grains of 16
- * bytes.
+/* grain_hist: for which sizes above 256 bytes and up to 1 KiB a program needs new slabs, in grains
+ * of 16 bytes.
  *
- * Only requests that reach a refill are seen, each with the weight of the blocks that the refill
- * fetched: nothing is counted on the hit path, and a size of which many blocks are taken counts as
- * many. A thread counts for itself and adds what it has to the sum for all when it opens a slab.
- * Four slabs make a window: there is nothing to decide while nobody needs one.
+ * The request that makes a thread open a slab is a sample of those that fill it, and the only one
+ * that is looked at: while the slabs that there are have room there is nothing to decide, and
+ * neither the hit path nor a refill counts anything. A window ends after so many samples as whoever
+ * took the last one asked for.
  *
- * Owns       the sum; what a thread counts, in its heap.
- * Threads    *_owner: the thread that has the heap. *_mt: any; no lock.
+ * Owns       the counts.
+ * Threads    *_mt: any; no lock.
  * Invariant  what is counted is in exactly one window.
  * Layer      4 (boxes). Uses base, core/dyn_class.
  */
@@ -24,26 +24,17 @@
 extern "C" {
 #endif
 
-enum { HAK_GRAIN_WINDOW_SLABS = 4 };
+enum { HAK_GRAIN_WINDOW_SLABS = 4 /* the first window */ };
 
-/* What one thread counted: blocks[i] for sizes of 16 * i - 15 to 16 * i. */
-typedef struct {
-    uint32_t blocks[HAK_EXACT_GRAINS];
-} hak_grain_counts_t;
+/* A slab was opened for `size` bytes, up to 1 KiB. True if the window is full: somebody is to take
+ * it. */
+bool hak_grain_hist_add_mt(size_t size);
+/* Whether it is. */
+bool hak_grain_hist_is_due_mt(void);
 
-/* A request of `size` bytes, up to 1 KiB, made a refill fetch `blocks`. */
-static inline void hak_grain_hist_count_owner(hak_grain_counts_t *mine, size_t size,
-                                              uint64_t blocks) {
-    size_t grain = (size + HAK_EXACT_GRAIN_BYTES - 1) >> HAK_EXACT_GRAIN_SHIFT;
-    mine->blocks[grain] += (uint32_t)blocks;
-}
-
-/* The thread opened a slab: adds its counts above 256 bytes to the sum and clears all. True if this
- * completes a window: for one of the callers, who is to take it. */
-bool hak_grain_hist_add_owner(hak_grain_counts_t *mine);
-
-/* What was added since the last time. */
-void hak_grain_hist_take_mt(uint64_t blocks[HAK_EXACT_GRAINS]);
+/* What was added since the last time: slabs[i] for sizes of 16 * i - 15 to 16 * i. The next window
+ * is `next` slabs long. One caller at a time. */
+void hak_grain_hist_take_mt(uint64_t slabs[HAK_EXACT_GRAINS], uint64_t next);
 
 #ifdef __cplusplus
 }

@@ -18,7 +18,6 @@
 #include "base/atomic.h"
 #include "base/attr.h"
 #include "base/size_class.h"
-#include "boxes/grain_hist/grain_hist.h"
 #include "boxes/slab/slab.h"
 #include "core/owner_lock/owner_lock.h"
 
@@ -86,7 +85,6 @@ typedef struct hak_heap {
     /* Only the thread itself, no lock. */
     hak_batch_t batch[HAK_BATCH_SLOTS];
     hak_a64_t batched_bytes;             /* in all batches; read by statistics */
-    hak_grain_counts_t grains;           /* grain_hist */
     hak_block_t *bin_seen[HAK_SC_COUNT]; /* flush: first block of each bin at the last look */
     uint64_t bins_seen_ms;               /* flush: when that was */
     uint64_t bins_look_at;               /* flush: and at how many slabs the next one is */

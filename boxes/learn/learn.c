@@ -6,11 +6,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "backends/os/os.h"
 #include "boxes/ace/ace.h"
 #include "boxes/learn/learn_internal.h"
+#include "boxes/learn_log/learn_log.h"
 #include "boxes/policy/policy.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
@@ -47,7 +47,7 @@ static bool hak_set_dyn(const hak_change_t *change) {
     return true;
 }
 
-static void hak_carry_out(hak_learner_decisions_t *decisions, int log_fd) {
+static void hak_carry_out(hak_learner_decisions_t *decisions) {
     for (unsigned i = 0; i < decisions->count; i++) {
         const hak_change_t *change = &decisions->change[i];
         if (change->kind == HAK_CHANGE_DYN && !hak_set_dyn(change)) {
@@ -55,11 +55,11 @@ static void hak_carry_out(hak_learner_decisions_t *decisions, int log_fd) {
             continue;
         }
         hak_count_add(&hak_learn_count.changes[change->kind], 1);
-        hak_learn_log_add(log_fd, change);
+        hak_learn_log_add_mt(change);
     }
 }
 
-void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms, int log_fd) {
+void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms) {
     hak_learner_decisions_t decisions;
     bool first = !hak_learner.started;
     uint64_t quiet = hak_learner.quiet_windows;
@@ -71,7 +71,7 @@ void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms, int log_fd) {
         hak_totals.class_bytes[HAK_POLICY_FIXED + which] = hak_dyn_class_size_mt(which);
     }
     hak_learner_step(&hak_learner, &hak_totals, &decisions);
-    hak_carry_out(&decisions, log_fd);
+    hak_carry_out(&decisions);
     if (first || decisions.count != 0) {
         hak_dyn_class_limit_mt(decisions.policy.w_max_mid);
         hak_policy_publish_mt(&decisions.policy);
@@ -84,22 +84,18 @@ void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms, int log_fd) {
 
 static void *hak_main(void *unused) {
     (void)unused;
-    bool ours = false;
-    int log_fd = hak_learn_log_open(&ours);
+    hak_learn_log_check_mt();
     uint64_t window_ms = hak_option(HAK_OPTION_LEARN_WINDOW_MS), next_ms = hak_os_now_ms();
     hak_learn_reset(hak_pool);
     while (hak_load_rlx(&hak_state) == HAK_RUNS) { /* relaxed: joining orders the rest */
         uint64_t now_ms = hak_os_now_ms();
         if (now_ms >= next_ms) {
-            hak_learn_step(hak_pool, now_ms, log_fd);
+            hak_learn_step(hak_pool, now_ms);
             hak_pool->purge(now_ms, hak_turned != 0);
             hak_turned -= hak_turned != 0;
             next_ms = now_ms + window_ms;
         }
         hak_os_wait(&hak_state.v, HAK_RUNS, (int)(next_ms - now_ms));
-    }
-    if (ours) {
-        (void)close(log_fd);
     }
     return NULL;
 }
@@ -143,14 +139,10 @@ void hak_learn_start(const hak_learn_pool_t *pool) {
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void hak_learn_fork_take(void) {
-    hak_policy_fork_take();
-    hak_learn_log_fork_take();
-}
+void hak_learn_fork_take(void) { hak_policy_fork_take(); }
 
 /* In the child the thread is gone, and what it was about to do with it. */
 void hak_learn_fork_drop(bool in_child) {
-    hak_learn_log_fork_drop(in_child);
     if (in_child) {
         hak_store_rlx(&hak_state, HAK_STANDS); /* relaxed, both: one thread is left */
         hak_store_rlx(&hak_learn_sampling, 0);

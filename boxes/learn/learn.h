@@ -5,10 +5,10 @@
  * whether to look. The thread allocates nothing, holds no lock while it waits, is joined when the
  * process ends, and is started anew in the child of a fork, where it knows nothing of before.
  *
- * Owns       the learner's state, its thread, the log of decisions.
+ * Owns       the learner's state, its thread.
  * Threads    *_mt: any. The others: as they say.
- * Layer      4 (boxes). Uses boxes/learner, boxes/policy, boxes/ace, boxes/size_hist,
- *            core/dyn_class, core/options.
+ * Layer      4 (boxes). Uses boxes/learner, boxes/learn_log, boxes/policy, boxes/ace,
+ *            boxes/size_hist, core/dyn_class, core/options.
  */
 #ifndef HAK_BOXES_LEARN_LEARN_H_
 #define HAK_BOXES_LEARN_LEARN_H_
@@ -48,6 +48,9 @@ enum { HAK_LEARN_LOOK_STEPS = 24 /* between two looks, on average */ };
  * every 32 steps would show always the same of it. */
 uint32_t hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step);
 
+/* A block above 64 KiB was given out; `kept`: of memory that was used before. */
+void hak_learn_note_large_mt(bool kept);
+
 /* Options were read: caps and limits that stand without a learner. Prints a line for what does not
  * go together if `warn`. */
 void hak_learn_configure(const hak_learn_pool_t *pool, bool warn);
@@ -59,9 +62,6 @@ void hak_learn_fork_drop(bool in_child);
 
 /* The statistics' fields. */
 void hak_learn_counters(struct hak_stats *out);
-/* The last decisions, oldest first, up to `most`; `*total`: since the start. Returns how many. */
-enum { HAK_LEARN_LOG_MOST = 64 };
-unsigned hak_learn_log_mt(hak_change_t *out, unsigned most, uint64_t *total);
 
 #ifdef __cplusplus
 }

@@ -18,17 +18,10 @@ extern hak_learn_counters_t hak_learn_count;
 /* What the options say. */
 void hak_learn_read_options(const hak_learn_pool_t *pool, hak_learner_config_t *out);
 
-/* Opens what HAKMEM_LEARN_LOG names: a descriptor, or -1. `*ours`: to be closed. */
-int hak_learn_log_open(bool *ours);
-/* Keeps a decision, and writes it to `fd` if that is one. */
-void hak_learn_log_add(int fd, const hak_change_t *change);
-void hak_learn_log_fork_take(void);
-void hak_learn_log_fork_drop(bool in_child);
-
 /* One step of the thread at `now_ms`, with a state that is set up by the first call after
  * hak_learn_reset. */
 void hak_learn_reset(const hak_learn_pool_t *pool);
-void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms, int log_fd);
+void hak_learn_step(const hak_learn_pool_t *pool, uint64_t now_ms);
 
 #ifdef __cplusplus
 }

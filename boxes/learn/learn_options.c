@@ -86,6 +86,12 @@ void hak_learn_configure(const hak_learn_pool_t *pool, bool warn) {
     }
 }
 
+void hak_learn_note_large_mt(bool kept) {
+    if (hak_load_rlx(&hak_learn_sampling) != 0) { /* relaxed: a hint */
+        hak_ace_note_mt(kept ? HAK_ACE_LARGE_HIT : HAK_ACE_LARGE_MISS, 1);
+    }
+}
+
 uint32_t hak_learn_sample_mt(size_t size, unsigned sc, uint32_t step) {
     enum { SOONER = 16 };
     uint32_t one_in = hak_load_rlx(&hak_learn_sampling); /* relaxed: a hint */

@@ -3,7 +3,7 @@
  *
  * Owns       nothing.
  * Threads    any.
- * Layer      4 (boxes). Uses boxes/learn, include/hakmem.h.
+ * Layer      4 (boxes). Uses boxes/learn_log, boxes/size_hist, include/hakmem.h.
  */
 #ifndef HAK_BOXES_LEARN_LEARN_REPORT_H_
 #define HAK_BOXES_LEARN_LEARN_REPORT_H_

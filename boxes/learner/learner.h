@@ -69,12 +69,14 @@ typedef enum {
     HAK_CHANGE_W_MAX_REVERT, /* or was not */
     HAK_CHANGE_W_MAX_SET,    /* without canary: the next arm */
     HAK_CHANGE_DYN,          /* a class for a hot size */
+    /* by boxes/exact_sizes: */
+    HAK_CHANGE_EXACT_ADD,     /* a hot size up to 1 KiB gets a class */
+    HAK_CHANGE_EXACT_DROP,    /* and gives it up */
+    HAK_CHANGE_EXACT_REFUSED, /* or would have got one */
     HAK_CHANGE_KINDS
 } hak_change_kind_t;
 
-/* One decision and why. `index` is a class (caps), an arm (W_MAX), or DYN1, DYN2 (0, 1). Who
- * carries decisions out skips kinds that it does not know: a variant that can give other hot sizes
- * a class adds its kind here. */
+/* One decision and why. `index` is a class (caps), an arm (W_MAX), or DYN1, DYN2 (0, 1). */
 typedef struct {
     hak_change_kind_t kind;
     uint32_t index;
@@ -82,7 +84,9 @@ typedef struct {
     uint64_t now_ms;
     uint32_t bytes; /* block size of the class */
     /* caps: hit rate, its limit, requests. W_MAX: reward, that of the base, trials of the arm. DYN:
-     * requests of the size, of all sizes, bytes that one request saves. */
+     * requests of the size, of all sizes, bytes that one request saves. EXACT_ADD, REFUSED: new
+     * slabs for the size, of its class, bytes that a block saves. EXACT_DROP: windows in which it
+     * was cold, slabs left. */
     uint64_t seen, limit, samples;
 } hak_change_t;
 

@@ -52,6 +52,29 @@ static void hak_put_dyn(hak_text_t *text, const hak_change_t *change) {
     hak_text_put(text, " bytes each)");
 }
 
+static void hak_put_exact(hak_text_t *text, const hak_change_t *change) {
+    bool added = change->kind == HAK_CHANGE_EXACT_ADD;
+    hak_text_put(text, added ? "EXACT: + " : "EXACT: refused ");
+    hak_text_put_u64(text, change->bytes);
+    hak_text_put(text, " (");
+    hak_text_put_u64(text, change->seen);
+    hak_text_put(text, " of ");
+    hak_text_put_u64(text, change->limit);
+    hak_text_put(text, added ? " new slabs, saves " : " new slabs, would save ");
+    hak_text_put_u64(text, change->samples);
+    hak_text_put(text, added ? " bytes each)" : " bytes each, no spare class)");
+}
+
+static void hak_put_exact_drop(hak_text_t *text, const hak_change_t *change) {
+    hak_text_put(text, "EXACT: - ");
+    hak_text_put_u64(text, change->bytes);
+    hak_text_put(text, " (cold for ");
+    hak_text_put_u64(text, change->seen);
+    hak_text_put(text, " windows, ");
+    hak_text_put_u64(text, change->limit);
+    hak_text_put(text, " slabs left)");
+}
+
 void hak_learner_put_change(hak_text_t *text, const hak_change_t *change) {
     hak_text_put(text, "[Learner] ");
     switch (change->kind) {
@@ -73,6 +96,13 @@ void hak_learner_put_change(hak_text_t *text, const hak_change_t *change) {
     case HAK_CHANGE_DYN:
         hak_put_dyn(text, change);
         break;
+    case HAK_CHANGE_EXACT_ADD:
+    case HAK_CHANGE_EXACT_REFUSED:
+        hak_put_exact(text, change);
+        break;
+    case HAK_CHANGE_EXACT_DROP:
+        hak_put_exact_drop(text, change);
+        break;
     case HAK_CHANGE_CAP_RAISE:
     case HAK_CHANGE_CAP_CUT:
     case HAK_CHANGE_BUDGET_CUT:
@@ -89,6 +119,8 @@ const char *hak_learner_reason(hak_change_kind_t kind) {
         [HAK_CHANGE_BUDGET_CUT] = "budget",        [HAK_CHANGE_W_MAX_START] = "canary_start",
         [HAK_CHANGE_W_MAX_ADOPT] = "canary_adopt", [HAK_CHANGE_W_MAX_REVERT] = "canary_revert",
         [HAK_CHANGE_W_MAX_SET] = "ucb1",           [HAK_CHANGE_DYN] = "hot_size",
+        [HAK_CHANGE_EXACT_ADD] = "hot_size",       [HAK_CHANGE_EXACT_DROP] = "cold_size",
+        [HAK_CHANGE_EXACT_REFUSED] = "no_class",
     };
     return kind < HAK_CHANGE_KINDS ? reasons[kind] : "unknown";
 }
@@ -103,6 +135,12 @@ void hak_learner_put_what(hak_text_t *text, const hak_change_t *change) {
         break;
     case HAK_CHANGE_DYN:
         hak_text_put(text, change->index == 0 ? "dyn1" : "dyn2");
+        break;
+    case HAK_CHANGE_EXACT_ADD:
+    case HAK_CHANGE_EXACT_DROP:
+    case HAK_CHANGE_EXACT_REFUSED:
+        hak_text_put(text, "exact_");
+        hak_text_put_u64(text, change->bytes);
         break;
     case HAK_CHANGE_CAP_RAISE:
     case HAK_CHANGE_CAP_CUT:

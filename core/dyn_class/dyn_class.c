@@ -26,8 +26,13 @@ hak_a32_t hak_dyn_class_table[HAK_SC_MAX_BYTES / HAK_DYN_GRAIN_BYTES] = {
     E32(74), E32(75), E32(76), E32(77), E32(78), E32(79), E32(80),
 };
 hak_a32_t hak_dyn_class_sizes[HAK_DYN_IDS];
+hak_a32_t hak_dyn_class_opened[HAK_DYN_IDS];
 
 hak_dyn_t hak_dyn = {.lock = HAK_LOCK_INIT(HAK_RANK_DYN_CLASS)};
+
+static uint32_t hak_open_locked(unsigned id) {
+    return hak_load_rlx(&hak_dyn_class_opened[id]); /* relaxed: under the lock */
+}
 
 static uint32_t hak_size_locked(unsigned which) {
     unsigned id = hak_dyn.in_use[which];
@@ -46,7 +51,7 @@ unsigned hak_dyn_pick_locked(uint32_t bytes) {
         if (size == bytes) {
             return id;
         }
-        bool vacant = size == 0 || (!hak_dyn_is_current_locked(id) && hak_dyn.open[id] == 0);
+        bool vacant = size == 0 || (!hak_dyn_is_current_locked(id) && hak_open_locked(id) == 0);
         if (vacant && free_id == HAK_NO_ID) {
             free_id = id;
         }
@@ -157,7 +162,8 @@ uint32_t hak_dyn_class_open_mt(unsigned sc) {
     }
     unsigned id = sc - HAK_DYN_FIRST_SC;
     hak_lock_take(&hak_dyn.lock);
-    hak_dyn.open[id]++;
+    /* relaxed, here and below: under the lock, and a hint to others */
+    hak_store_rlx(&hak_dyn_class_opened[id], hak_open_locked(id) + 1);
     uint32_t bytes = hak_load_rlx(&hak_dyn_class_sizes[id]); /* relaxed: under the lock */
     hak_lock_drop(&hak_dyn.lock);
     hak_debug_assert(bytes != 0);
@@ -170,8 +176,8 @@ void hak_dyn_class_close_mt(unsigned sc) {
     }
     unsigned id = sc - HAK_DYN_FIRST_SC;
     hak_lock_take(&hak_dyn.lock);
-    hak_debug_assert(hak_dyn.open[id] != 0);
-    hak_dyn.open[id]--;
+    hak_debug_assert(hak_open_locked(id) != 0);
+    hak_store_rlx(&hak_dyn_class_opened[id], hak_open_locked(id) - 1);
     hak_lock_drop(&hak_dyn.lock);
 }
 
@@ -179,7 +185,7 @@ void hak_dyn_class_list_mt(hak_dyn_id_t ids[HAK_DYN_IDS]) {
     hak_lock_take(&hak_dyn.lock);
     for (unsigned id = 0; id < HAK_DYN_IDS; id++) {
         /* relaxed: under the lock */
-        ids[id] = (hak_dyn_id_t){hak_load_rlx(&hak_dyn_class_sizes[id]), hak_dyn.open[id],
+        ids[id] = (hak_dyn_id_t){hak_load_rlx(&hak_dyn_class_sizes[id]), hak_open_locked(id),
                                  hak_dyn_is_current_locked(id)};
     }
     hak_lock_drop(&hak_dyn.lock);

@@ -1,7 +1,7 @@
 /* dyn_class: size classes whose sizes are chosen at run time.
  *
  *   mid     up to two between 2 and 32 KiB, DYN1 and DYN2, for a variant whose other classes there
- *           are powers of two (hak_cfg_mid_dyn)
+ *           are powers of two (hak_cfg_mid_ids)
  *   exact   in all other variants: multiples of 16 bytes between the classes up to 1 KiB, for sizes
  *           of which a program has many
  *
@@ -49,6 +49,8 @@ enum {
     HAK_EXACT_GRAINS = HAK_SC_SMALL_MAX_BYTES / HAK_EXACT_GRAIN_BYTES + 1,
 };
 
+/* Pages or slabs of each id, written under the lock. */
+extern hak_local hak_a32_t hak_dyn_class_opened[HAK_DYN_IDS];
 /* Offset of the class's bin, for (size - 1) / 128. */
 extern hak_local hak_a32_t hak_dyn_class_table[HAK_SC_MAX_BYTES / HAK_DYN_GRAIN_BYTES];
 /* Offset of the class's bin, for (size + 15) / 16. */
@@ -72,7 +74,7 @@ static inline size_t hak_dyn_class_mid_offset(size_t size) {
 static inline size_t hak_dyn_class_small_offset(size_t size) {
     size_t grain = (size + HAK_EXACT_GRAIN_BYTES - 1) >> HAK_EXACT_GRAIN_SHIFT;
     /* relaxed: see the invariant */
-    return hak_cfg_mid_dyn ? hak_sc_small_offset[grain] : hak_load_rlx(&hak_dyn_class_small[grain]);
+    return hak_cfg_mid_ids ? hak_sc_small_offset[grain] : hak_load_rlx(&hak_dyn_class_small[grain]);
 }
 
 /* Class of a size in 0..65536, in this variant. */
@@ -89,6 +91,11 @@ static inline uint32_t hak_dyn_class_bytes(unsigned sc) {
         return hak_sc_bytes[sc];
     }
     return hak_load_rlx(&hak_dyn_class_sizes[sc - HAK_DYN_FIRST_SC]); /* relaxed: as said above */
+}
+
+/* Pages or slabs of a class that is an id, a moment ago. */
+static inline uint32_t hak_dyn_class_open_count(unsigned sc) {
+    return hak_load_rlx(&hak_dyn_class_opened[sc - HAK_DYN_FIRST_SC]); /* relaxed: a hint */
 }
 
 /* Size `which` (0, 1) becomes `bytes`, rounded up to a multiple of 128; 0: it is not in use. False

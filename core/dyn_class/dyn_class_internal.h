@@ -24,7 +24,6 @@ typedef struct {
     hak_a32_t ids;                    /* those below it had a size */
     unsigned in_use[HAK_DYN_CLASSES]; /* mid: id of each size, plus 1; 0: none */
     uint32_t exact;                   /* exact: bit per id in use */
-    uint32_t open[HAK_DYN_IDS];       /* pages or slabs */
     uint32_t limit;                   /* mid: most of block / size in hundredths; 0: any */
     bool uses_all;                    /* mid: nothing is chosen at run time */
 } hak_dyn_t;

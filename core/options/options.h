@@ -63,7 +63,7 @@ typedef enum {
     HAK_OPTION_MF2_HANDOFF,            /* 1: who drains another's page keeps it; rr and hybrid */
     HAK_OPTION_MF2_LEASE_MS,           /* how long a page stays with the heap that it moved to */
     HAK_OPTION_EXACT_SIZES,            /* up to 8 sizes with a class of their own: see below */
-    HAK_OPTION_EXACT_AUTO,             /* 1: others get one too, by what the program asks for */
+    HAK_OPTION_EXACT_AUTO,             /* hak_exact_auto_t */
     HAK_OPTION_LEARN,           /* 1: the learner's thread runs; at start only, as the next */
     HAK_OPTION_LEARN_WINDOW_MS, /* time between two steps */
     HAK_OPTION_LEARN_LOG,       /* HAK_OPTION_IS_TEXT: a descriptor or a path */
@@ -93,6 +93,8 @@ typedef enum {
 
 typedef enum { HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT, HAK_ON_ERROR_IGNORE } hak_on_error_t;
 typedef enum { HAK_CHECK_DEFAULT, HAK_CHECK_INTERIOR } hak_check_t;
+/* LEARN: as HAK_OPTION_LEARN. */
+typedef enum { HAK_EXACT_AUTO_OFF, HAK_EXACT_AUTO_ON, HAK_EXACT_AUTO_LEARN } hak_exact_auto_t;
 typedef enum { HAK_REGISTRY_AUTO, HAK_REGISTRY_FLAT, HAK_REGISTRY_TWO_LEVEL } hak_registry_kind_t;
 typedef enum { HAK_MID_REGISTRY_PAGE, HAK_MID_REGISTRY_SORTED } hak_mid_registry_t;
 typedef enum {

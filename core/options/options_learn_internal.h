@@ -79,9 +79,9 @@ enum {
 
 #define HAK_LEARN_ROWS                                                                             \
     HAK_LEARN_SWITCH(LEARN, "learn",                                                               \
-                     "1: a thread watches how the pools are used and tunes them: see "             \
-                     "docs/learner.md. For mid mid_pool and mf2 alone, as the options that "       \
-                     "follow."),                                                                   \
+                     "1: hot sizes get a class of their own (exact_auto); with mid mid_pool and "  \
+                     "mf2 a thread watches how the pools are used and tunes them, and the "        \
+                     "options that follow are for it, but for learn_log. docs/learner.md."),       \
         HAK_LEARN_NUMBER(LEARN_WINDOW_MS, "learn_window_ms", 10, 3600000, 0,                       \
                          "Time between two of its steps."),                                        \
         [HAK_OPTION_LEARN_LOG] =                                                                   \

@@ -37,7 +37,8 @@ enum {
 };
 
 /* The spare classes of an mf2 variant are for mid_dyn1 and mid_dyn2. */
-#define HAK_EXACT_SETTABLE (hak_cfg_mid_dyn ? HAK_SETTABLE_BY_VARIANT : HAK_SETTABLE_ANY_TIME)
+enum { HAK_DEFAULT_EXACT_AUTO = hak_cfg_mid_ids ? HAK_EXACT_AUTO_OFF : HAK_EXACT_AUTO_LEARN };
+#define HAK_EXACT_SETTABLE (hak_cfg_mid_ids ? HAK_SETTABLE_BY_VARIANT : HAK_SETTABLE_ANY_TIME)
 
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_PURGE_DELAY_MS] = {HAK_DEFAULT_PURGE_DELAY_MS},
@@ -66,6 +67,7 @@ hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_MF2_SWEEPER_MS] = {HAK_DEFAULT_MF2_SWEEPER_MS},
     [HAK_OPTION_MF2_HANDOFF] = {1},
     [HAK_OPTION_MF2_LEASE_MS] = {HAK_DEFAULT_MF2_LEASE_MS},
+    [HAK_OPTION_EXACT_AUTO] = {HAK_DEFAULT_EXACT_AUTO},
     HAK_LEARN_VALUES,
 };
 
@@ -91,6 +93,10 @@ static const hak_option_word_t hak_pool_cas_words[] = {
     {"spin", 0}, {"backoff", 1}, {"mutex", 2}, {NULL, 0}};
 static const hak_option_word_t hak_mf2_words[] = {
     {"adopt", 0}, {"own", 1}, {"rr", 2}, {"hybrid", 3}, {NULL, 0}};
+static const hak_option_word_t hak_exact_auto_words[] = {{"learn", HAK_EXACT_AUTO_LEARN},
+                                                         {"0", HAK_EXACT_AUTO_OFF},
+                                                         {"1", HAK_EXACT_AUTO_ON},
+                                                         {NULL, 0}};
 static const hak_option_word_t hak_stats_words[] = {{"0", HAK_STATS_OPTION_OFF},
                                                     {"1", HAK_STATS_OPTION_TEXT},
                                                     {"text", HAK_STATS_OPTION_TEXT},
@@ -360,9 +366,12 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
         {.name = "exact_auto",
          .help =
              "1: up to four sizes more get one while the program allocates so many of them that "
-             "it saves memory.",
-         .kind = HAK_OPTION_IS_SWITCH,
-         .settable = HAK_EXACT_SETTABLE},
+             "it saves memory. learn: as HAKMEM_LEARN.",
+         .kind = HAK_OPTION_IS_WORD,
+         .settable = HAK_EXACT_SETTABLE,
+         .initial = HAK_DEFAULT_EXACT_AUTO,
+         .words = hak_exact_auto_words,
+         .switch_words = true},
     HAK_LEARN_ROWS,
     [HAK_OPTION_STATS] =
         {.name = "stats",

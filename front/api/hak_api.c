@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "boxes/audit/audit.h"
 #include "boxes/learn/learn_report.h"
+#include "boxes/learn_log/learn_log_report.h"
 #include "config/hak_config.h"
 #include "core/options/options.h"
 #include "front/api/stats_write.h"
@@ -111,7 +112,7 @@ int hak_stats_write(int fd, hak_stats_format_t format) {
     hak_stats_t stats = {.struct_bytes = sizeof stats};
     hak_gate_stats(&stats);
     return hak_stats_write_to(fd, format, &stats, hak_version(),
-                              hak_cfg_learn ? hak_learn_report : NULL);
+                              hak_cfg_learn ? hak_learn_report : hak_learn_log_report);
 }
 
 int hak_option_get(const char *name, char *value, size_t bytes) {

@@ -183,6 +183,9 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(ace_l1_fallbacks, COUNTER, "Sampled requests that W_MAX sent to slabs."),
     HAK_ROW(ace_waste_bytes, GAUGE,
             "Sampled sum of what rounding to a class cost requests of 1 to 32 KiB."),
+    HAK_ROW(ace_large_hits, COUNTER,
+            "Blocks above 64 KiB that got memory which was used before, while the learner runs."),
+    HAK_ROW(ace_large_misses, COUNTER, "And those that got new memory."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {

@@ -8,7 +8,6 @@
 #include "backends/os/os.h"
 #include "boxes/cache_policy/cache_policy_inl.h"
 #include "boxes/exact_sizes/exact_sizes.h"
-#include "boxes/grain_hist/grain_hist.h"
 #include "boxes/learn/learn.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
@@ -192,57 +191,70 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     return block;
 }
 
-/* The same, and counts for what the refill was. */
-static hak_noinline void *hak_alloc_watched(size_t size, unsigned sc) {
-    hak_heap_t *mine = hak_tls.heap;
-    if (mine == NULL) {
-        return hak_gate_alloc_class(sc);
-    }
-    /* relaxed, all: written by this thread, statistics to others */
-    const hak_heap_counters_t *c = &mine->counters;
-    uint64_t blocks = hak_load_rlx(&c->refill_blocks), slabs = hak_load_rlx(&c->slabs_made);
-    void *block = hak_gate_alloc_class(sc);
-    hak_grain_hist_count_owner(&mine->grains, size, hak_load_rlx(&c->refill_blocks) - blocks);
-    if (hak_load_rlx(&c->slabs_made) != slabs) {
-        hak_exact_sizes_opened_owner(mine);
-    }
-    return block;
-}
-
-/* The class to refill for `size`. An exact one that needs a new slab has time while its fixed class
- * has slabs with room, such as those from before the exact one was there: else these would empty
- * slowly while new ones fill, and for so long the two of them hold more memory than one did. */
-static unsigned hak_class_to_refill(size_t size) {
-    enum { MANY = 8 };
-    unsigned sc = hak_dyn_class_of(size);
+/* Whether a size that leads to the exact class `sc` is served by its fixed class. An exact class
+ * that needs a new slab has time while its fixed class has many with room, such as those from
+ * before the exact one was there: else these would empty slowly while new ones fill, and for so
+ * long the two of them hold more memory than one did. Less than an eighth of the exact class's
+ * slabs is not many: each block of the fixed class that comes back costs a slow step for as long as
+ * such slabs are filled again, which is for ever. */
+hak_inline bool hak_prefers_fixed(unsigned sc, unsigned fixed) {
+    enum { MANY = 8, SHARE = 8 };
     const hak_heap_t *mine = hak_tls.heap;
-    if (hak_likely(sc <= HAK_SC_FIXED) || hak_cfg_mid_dyn || mine == NULL ||
-        hak_heap_partial_slabs(mine, sc) != 0) {
-        return sc;
-    }
-    unsigned fixed = hak_sc_of(size);
-    return hak_heap_partial_slabs(mine, fixed) >= MANY ? fixed : sc;
+    return mine != NULL && hak_heap_partial_slabs(mine, sc) == 0 &&
+           hak_heap_partial_slabs(mine, fixed) >= MANY + hak_dyn_class_open_count(sc) / SHARE;
 }
 
-/* Classes may change: one that got a smaller size since it was looked up is no use. */
-static void *hak_alloc_size(size_t size) {
+/* The first block of a slab comes out of a refill when the slab is new, and seldom again: a sample
+ * of the requests for which slabs are opened that costs nothing else. */
+static hak_cold void hak_first_of_slab(const void *block, size_t size) {
+    if (block != NULL && hak_exact_sizes_watch() && size > HAK_EXACT_ABOVE_BYTES &&
+        size <= HAK_SC_SMALL_MAX_BYTES) {
+        hak_exact_sizes_opened_mt(size);
+    }
+}
+
+/* `sc`: a class for `size`. Classes may change: one that got a smaller size since it was looked up
+ * is no use. */
+static hak_noinline void *hak_alloc_size(size_t size, unsigned sc) {
     for (;;) {
-        unsigned sc = hak_class_to_refill(size);
-        bool may_be_exact = size > HAK_EXACT_ABOVE_BYTES && size <= HAK_SC_SMALL_MAX_BYTES;
-        void *block = hak_unlikely(hak_exact_sizes_watch()) && may_be_exact
-                          ? hak_alloc_watched(size, sc)
-                          : hak_alloc(sc, size);
+        void *block = hak_alloc(sc, size);
+        if (hak_unlikely(((uintptr_t)block & (HAK_UNIT_BYTES - 1)) == 0)) {
+            hak_first_of_slab(block, size);
+        }
         if (block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
             return block;
         }
         hak_gate_free(block);
+        sc = hak_dyn_class_of(size);
     }
+}
+
+/* What a refill of the fixed class would do first, but shorter: blocks of slabs from before an
+ * exact class was there come out of the bin one by one. */
+hak_inline void *hak_pop_fixed(unsigned fixed) {
+    hak_block_t *block = hak_tls_sll_pop_class(fixed);
+    if (block != NULL && hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_MALLOC);
+    }
+    return block == NULL ? NULL : hak_hand_out(block, fixed);
 }
 
 hak_noinline void *hak_gate_alloc_slow(size_t size) {
     bool zeroed;
-    return hak_likely(size <= HAK_SC_MAX_BYTES) ? hak_alloc_size(size)
-                                                : hak_gate_alloc_large(size, 1, &zeroed);
+    if (hak_unlikely(size > HAK_SC_MAX_BYTES)) {
+        return hak_gate_alloc_large(size, 1, &zeroed);
+    }
+    unsigned sc = hak_dyn_class_of(size);
+    if (hak_unlikely(sc > HAK_SC_FIXED) && !hak_cfg_mid_ids) {
+        unsigned fixed = hak_sc_of(size);
+        bool prefers = hak_prefers_fixed(sc, fixed);
+        void *block = prefers ? hak_pop_fixed(fixed) : NULL;
+        if (block != NULL) {
+            return block;
+        }
+        sc = prefers ? fixed : sc;
+    }
+    return hak_alloc_size(size, sc);
 }
 
 hak_noinline void hak_gate_take_back(hak_block_t *block, unsigned sc) {

@@ -13,6 +13,7 @@
 #include "backends/port/backend.h"
 #include "base/attr.h"
 #include "boxes/cache_policy/cache_policy.h"
+#include "boxes/learn_log/learn_log.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/lock/lock.h"
 #include "core/meta/meta.h"
@@ -95,6 +96,7 @@ void hak_thread_stop_all(void) {
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         (*b)->fork_take();
     }
+    hak_learn_log_fork_take();
     hak_registry_fork_take();
     hak_meta_fork_take();
 }
@@ -102,6 +104,7 @@ void hak_thread_stop_all(void) {
 static void hak_release(bool in_child) {
     hak_meta_fork_drop();
     hak_registry_fork_drop();
+    hak_learn_log_fork_drop();
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         (*b)->fork_drop(in_child);
     }
