@@ -67,6 +67,7 @@ typedef struct {
 #define hak_cas_weak_rel(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, true, RELEASE, RELAXED)
 #define hak_cas_weak_acq_rel(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, true, ACQ_REL, RELAXED)
 #define hak_cas_acq(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, false, ACQUIRE, RELAXED)
+#define hak_cas_rel(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, false, RELEASE, RELAXED)
 #define hak_cas_rlx(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, false, RELAXED, RELAXED)
 #define hak_cas_seq(w, expected, x) HAK_ATOMIC_CAS(w, expected, x, false, SEQ_CST, SEQ_CST)
 

@@ -146,9 +146,9 @@ static void hak_check_superslab(hak_superslab_t *ss, void *context) {
         }
         uint64_t remote = hak_load_rlx(&slab->remote) >> 48;
         const hak_heap_t *heap = hak_slab_heap(slab);
-        *faults += used + on_list != carved;
-        *faults += carved > slab->cap || remote > used;
-        *faults += (on_list != 0 || carved < slab->cap) && !slab->listed;
+        *faults += used + slab->left + on_list != carved;
+        *faults += carved > slab->cap || slab->left > remote || remote - slab->left > used;
+        *faults += (used != carved || carved < slab->cap) && !slab->listed;
         *faults += hak_registry_tag(hak_slab_base(slab)) != (heap->tag | sc << HAK_BIN_SHIFT);
     }
 }

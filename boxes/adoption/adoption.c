@@ -2,6 +2,7 @@
 
 #include "boxes/drain/drain.h"
 #include "boxes/free_local/free_local.h"
+#include "boxes/left_bins/left_bins.h"
 #include "boxes/pending/pending.h"
 
 enum { HAK_LOOK_AT = 8, HAK_ENTER = 2, HAK_DRAIN_SLABS = 64 };
@@ -18,7 +19,7 @@ static hak_slab_t *hak_pick(hak_heap_t *heap, unsigned sc) {
     hak_slab_t *slab = heap->partial[sc];
     for (unsigned i = 0; slab != NULL && i < 4; i++, slab = slab->next) {
         /* relaxed: inside the lock */
-        if (slab->free != NULL || hak_load_rlx(&slab->carved) < slab->cap) {
+        if (slab->free != NULL || slab->left != 0 || hak_load_rlx(&slab->carved) < slab->cap) {
             return slab;
         }
     }
@@ -31,6 +32,9 @@ static hak_slab_t *hak_take_from(hak_heap_t *heap, hak_heap_t *mine, unsigned sc
     }
     (void)hak_drain_pending_owner(heap, HAK_DRAIN_SLABS);
     hak_slab_t *slab = hak_pick(heap, sc);
+    if (slab == NULL && hak_left_bins_flush_class_locked(heap, sc)) {
+        slab = hak_pick(heap, sc);
+    }
     if (slab != NULL) {
         hak_heap_unlist_owner(heap, slab);
         hak_slab_set_heap_owner(slab, mine, mine->tag | sc << HAK_BIN_SHIFT);
@@ -47,7 +51,8 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
         if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, HAK_ADOPTION_LEASE_MS)) {
             continue;
         }
-        bool has_partial = hak_load_rlx(&heap->idle) != 0 && hak_heap_has_partial(heap, sc);
+        bool has_partial = hak_load_rlx(&heap->idle) != 0 &&
+                           (hak_heap_has_partial(heap, sc) || hak_left_bins_has(heap, sc));
         if (!has_partial && !hak_pending_has_any(heap)) {
             continue;
         }
@@ -71,11 +76,16 @@ unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsign
             continue;
         }
         uint64_t active_ms = hak_load_rlx(&heap->active_ms); /* relaxed: a hint */
-        if (!hak_pending_has_any(heap) && hak_load_rlx(&heap->collected_ms) == active_ms) {
+        bool old_bins = hak_left_bins_old(heap, now_ms, lease_ms);
+        if (!hak_pending_has_any(heap) && !old_bins &&
+            hak_load_rlx(&heap->collected_ms) == active_ms) {
             continue; /* nothing happened there since the last collection */
         }
         if (hak_owner_lock_try_guest(&heap->lock)) {
             (void)hak_drain_pending_owner(heap, lease_ms == 0 ? UINT32_MAX : HAK_DRAIN_SLABS);
+            if (old_bins && hak_left_bins_old(heap, now_ms, lease_ms)) {
+                hak_left_bins_flush_locked(heap);
+            }
             retired += hak_free_local_retire_kept_owner(heap);
             hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
             hak_owner_lock_drop_guest(&heap->lock);

@@ -54,7 +54,7 @@ static void hak_count_slab(hak_slab_t *slab, hak_audit_result_t *out) {
     const hak_block_t *list = (const hak_block_t *)(uintptr_t)(remote & 0x0000fffffffffff0ull);
     uint64_t on_list = hak_walk(list, sc, slab, carved, &out->misplaced);
     out->misplaced += on_list != remote >> 48;
-    out->remote += on_list;
+    out->remote += on_list - slab->left; /* the others are not used any more */
     out->used += hak_load_rlx(&slab->used);
     const char *block = (const char *)hak_slab_base(slab);
     for (uint32_t i = 0; i < carved && hak_cfg_check_double_free; i++) {
@@ -72,14 +72,22 @@ static void hak_count_superslab(hak_superslab_t *ss, void *context) {
     }
 }
 
+static void hak_count_bin(const hak_block_t *head, unsigned sc, hak_audit_result_t *out) {
+    if (!hak_is_elsewhere(head)) { /* a class has one backend */
+        /* no bin holds more than there is */
+        out->cached += hak_walk(head, sc, NULL, out->used, &out->misplaced);
+    }
+}
+
 static void hak_count_heap(const hak_heap_t *heap, hak_audit_result_t *out) {
     const hak_tls_t *thread = (const hak_tls_t *)hak_load_rlx(&heap->thread);
-    for (unsigned sc = 1; thread != NULL && sc < HAK_SC_COUNT; sc++) {
-        /* no bin holds more than there is */
-        if (hak_is_elsewhere(thread->bin[sc].head)) {
-            continue; /* a class has one backend */
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        if (thread != NULL) {
+            hak_count_bin(thread->bin[sc].head, sc, out);
         }
-        out->cached += hak_walk(thread->bin[sc].head, sc, NULL, out->used, &out->misplaced);
+        if ((hak_load_rlx(&heap->left_mask[sc >> 6]) >> (sc & 63) & 1u) != 0) {
+            hak_count_bin(heap->left_bin[sc].head, sc, out);
+        }
     }
     for (unsigned i = 0; i < HAK_BATCH_SLOTS; i++) {
         const hak_batch_t *batch = &heap->batch[i];

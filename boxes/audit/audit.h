@@ -25,9 +25,9 @@ extern "C" {
 typedef struct {
     uint64_t used;
     uint64_t live;      /* UINT64_MAX in a build whose free blocks carry no mark */
-    uint64_t cached;    /* in the bins of all threads */
+    uint64_t cached;    /* in the bins of all threads, and those that ended ones left */
     uint64_t batched;   /* in open batches of remote frees */
-    uint64_t remote;    /* on remote lists of slabs */
+    uint64_t remote;    /* on remote lists of slabs, since the last drain */
     uint64_t misplaced; /* on a list to which they do not belong, or that is longer than it says */
 } hak_audit_result_t;
 

@@ -1,3 +1,6 @@
+/* A slab that has free blocks keeps its remote list: to join the two one would have to walk to the
+ * end of one of them, and their blocks are in no cache of this processor. They only stop being
+ * `used`; refill takes them when the free list is gone. */
 #include "boxes/drain/drain.h"
 
 #include "boxes/free_local/free_local.h"
@@ -10,10 +13,17 @@ static void hak_drain_slab(hak_heap_t *heap, hak_slab_t *slab) {
         hak_pending_push_mt(owner, slab); /* it stays queued */
         return;
     }
-    uint32_t count;
-    hak_block_t *list = hak_free_remote_take_unqueue_owner(slab, &count);
-    hak_count_add(&heap->counters.drained_blocks, count);
-    hak_free_local_push_list_owner(heap, slab, list, count);
+    uint32_t count, before = slab->left;
+    hak_block_t *list = NULL;
+    if (slab->free == NULL) {
+        list = hak_free_remote_take_unqueue_owner(slab, &count);
+        slab->left = 0;
+    } else {
+        count = hak_free_remote_unqueue_owner(slab);
+        slab->left = (uint16_t)count;
+    }
+    hak_count_add(&heap->counters.drained_blocks, count - before);
+    hak_free_local_push_list_owner(heap, slab, list, count - before);
 }
 
 unsigned hak_drain_pending_owner(hak_heap_t *heap, unsigned max_slabs) {

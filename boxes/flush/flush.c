@@ -73,6 +73,20 @@ uint32_t hak_flush_list_locked(hak_heap_t *mine, unsigned sc, hak_block_t **list
     return count;
 }
 
+void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list) {
+    while (list != NULL) {
+        hak_run_t run = hak_front_run(list, UINT32_MAX);
+        list = hak_block_next(run.tail);
+        hak_slab_t *slab = hak_slab_of_block(run.head);
+        if (hak_slab_heap(slab) == heap) {
+            hak_free_local_push_run_owner(heap, slab, run.head, run.tail, run.count);
+        } else {
+            hak_free_remote_push_mt(slab, run.head, run.tail, run.count);
+        }
+        hak_count_add(&heap->counters.flushed_blocks, run.count);
+    }
+}
+
 /* Owner lock held. */
 static void hak_flush_bin(hak_heap_t *mine, unsigned sc) {
     hak_block_t *list = hak_tls_sll_take_all(sc, mine->bin_cap[sc]);

@@ -2,7 +2,8 @@
  * boxes/cache_policy to say; here is how, and the case that all of them go.
  *
  * Owns       nothing.
- * Threads    the thread that has `mine`; hak_flush_all_owner takes the owner lock itself.
+ * Threads    the thread that has `mine`; hak_flush_all_owner takes the owner lock itself. *_guest*:
+ *            inside the owner lock of a heap that has no thread.
  * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/free_local, boxes/free_remote,
  *            boxes/slot_pool.
  */
@@ -20,6 +21,9 @@ extern "C" {
  * a burst of frees costs a few instructions for each block. Owner lock of `mine` held: whose a slab
  * is cannot change if it is ours, and does not matter if it is not. */
 uint32_t hak_flush_list_locked(hak_heap_t *mine, unsigned sc, hak_block_t **list, uint32_t most);
+/* Sends all of a list that a thread which is gone has left in `heap`; each block to its slab, or to
+ * the heap that has the slab now. Owner lock of `heap` held, by a guest. */
+void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list);
 /* Empties every bin that holds blocks of slabs and sends every open batch. An emptied bin has room
  * for bin_cap blocks. */
 void hak_flush_all_owner(hak_heap_t *mine);

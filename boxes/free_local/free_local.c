@@ -8,6 +8,10 @@
 
 static void hak_retire(hak_heap_t *heap, hak_slab_t *slab) {
     hak_heap_unlist_owner(heap, slab);
+    if (slab->left != 0) {
+        uint32_t count; /* the same, because no block is in use */
+        (void)hak_free_remote_take_owner(slab, &count);
+    }
     hak_slab_close(slab);
     hak_count_add(&heap->counters.slabs_retired, 1);
     hak_slot_pool_give_mt(slab);

@@ -48,6 +48,16 @@ hak_block_t *hak_free_remote_take_unqueue_owner(hak_slab_t *slab, uint32_t *coun
     return hak_head(old);
 }
 
+uint32_t hak_free_remote_unqueue_owner(hak_slab_t *slab) {
+    uint64_t old = hak_load_rlx(&slab->remote); /* relaxed: a guess, the CAS checks it */
+    /* release: our read of pending_next comes before the next push's write; pairs with the acquire
+     * in push. No acquire: the blocks stay, and who takes them synchronises with who pushed them,
+     * because this goes on with the release sequence. */
+    while (!hak_cas_weak_rel(&slab->remote, &old, old & ~HAK_QUEUED)) {
+    }
+    return (uint32_t)(old >> HAK_COUNT_SHIFT);
+}
+
 static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
     uint64_t bytes = (uint64_t)batch->count * batch->block_bytes;
     hak_free_remote_push_mt(batch->slab, batch->head, batch->tail, batch->count);

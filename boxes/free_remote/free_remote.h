@@ -10,8 +10,8 @@
  * Owns       hak_slab.remote; the batches of a heap.
  * Threads    *_mt: any. hak_free_remote_add/flush: the thread that has the heap, no lock. *_owner:
  *            inside the owner lock of the slab's heap.
- * Invariant  every block on the remote list belongs to the slab, counts in `used`, and is on no
- *            other list.
+ * Invariant  every block on the remote list belongs to the slab, counts in `used` or `left`, and is
+ *            on no other list.
  * Layer      4 (boxes). Uses boxes/slab, boxes/heap, boxes/pending.
  */
 #ifndef HAK_BOXES_FREE_REMOTE_FREE_REMOTE_H_
@@ -41,6 +41,10 @@ void hak_free_remote_push_mt(hak_slab_t *slab, hak_block_t *head, hak_block_t *t
 hak_block_t *hak_free_remote_take_owner(hak_slab_t *slab, uint32_t *count);
 /* The same and turns `queued` off: by who took the slab from a pending stack. */
 hak_block_t *hak_free_remote_take_unqueue_owner(hak_slab_t *slab, uint32_t *count);
+
+/* The list stays where it is and `queued` goes off: by who took the slab from a pending stack.
+ * Returns how long the list is. */
+uint32_t hak_free_remote_unqueue_owner(hak_slab_t *slab);
 
 /* True if the slab is on a pending stack, or about to be put there. */
 static inline bool hak_free_remote_is_queued(const hak_slab_t *slab) {

@@ -93,8 +93,8 @@ hak_heap_t *hak_heap_acquire_mt(void) {
     }
     if (heap != NULL) {
         hak_store_rlx(&heap->idle, 0); /* relaxed: a hint to adoption */
-        hak_store_rlx(&heap->active_ms, hak_os_now_ms());
-        hak_owner_lock_come_owner(&heap->lock);
+        heap->came_ms = hak_os_now_ms();
+        hak_store_rlx(&heap->active_ms, heap->came_ms);
     }
     hak_lock_drop(&hak_heaps.lock);
     return heap;

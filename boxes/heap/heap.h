@@ -45,6 +45,12 @@ typedef struct {
     uint32_t block_bytes;
 } hak_batch_t;
 
+/* left_bins: a bin whose thread is gone. */
+typedef struct {
+    hak_block_t *head;
+    int32_t room;
+} hak_left_bin_t;
+
 /* Counters written by the owner (or a guest inside the lock), read by anyone. */
 typedef struct {
     hak_a64_t refills, refill_blocks, flushed_blocks, cache_drains;
@@ -78,6 +84,13 @@ typedef struct hak_heap {
     uint32_t cap_growth_bytes;
     /* thread: hak_tls_t of the thread that has the heap, 0: none or a guest */
     hak_aptr_t thread;
+    uint64_t came_ms; /* when its thread, or the last one, got the heap */
+    /* left_bins: bins of the thread before, under the lock; a bit for each that is not empty; 1 if
+     * it left any; when it did */
+    hak_left_bin_t left_bin[HAK_SC_COUNT];
+    hak_a64_t left_mask[2];
+    hak_a32_t has_left;
+    hak_a64_t left_ms;
     hak_a32_t idle; /* 1 while no thread has the heap */
     struct hak_heap *next_idle;
     struct hak_heap *next_all; /* fixed */

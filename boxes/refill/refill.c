@@ -57,17 +57,17 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
 /* The slab's free list as a whole; its length is known without a walk. */
 static hak_list_t hak_take_free(hak_slab_t *slab) {
     /* relaxed, here and below: written inside the lock */
-    uint32_t carved = hak_load_rlx(&slab->carved);
-    hak_list_t list = {slab->free, carved - hak_load_rlx(&slab->used)};
-    if (list.head == NULL) {
-        /* What is on the remote list counts as used already, and goes on to do so. */
-        if (!hak_free_remote_is_empty(slab)) {
-            list.head = hak_free_remote_take_owner(slab, &list.count);
-        }
-        return list;
+    uint32_t used = hak_load_rlx(&slab->used);
+    hak_list_t list = {slab->free, hak_load_rlx(&slab->carved) - used - slab->left};
+    if (list.head != NULL) {
+        slab->free = NULL;
+        hak_store_rlx(&slab->used, used + list.count);
+    } else if (!hak_free_remote_is_empty(slab)) {
+        /* What came to the remote list since the last drain counts as used already. */
+        list.head = hak_free_remote_take_owner(slab, &list.count);
+        hak_store_rlx(&slab->used, used + slab->left);
+        slab->left = 0;
     }
-    slab->free = NULL;
-    hak_store_rlx(&slab->used, carved);
     return list;
 }
 
@@ -99,7 +99,7 @@ static hak_list_t hak_take(hak_heap_t *mine, unsigned sc, bool may_open) {
         if (list.head == NULL && hak_load_rlx(&slab->carved) < slab->cap) {
             list = hak_carve(mine, slab, sc);
         }
-        if (hak_load_rlx(&slab->carved) == slab->cap) {
+        if (hak_load_rlx(&slab->carved) == slab->cap && slab->left == 0) {
             hak_heap_unlist_owner(mine, slab);
         }
         if (list.head != NULL) {
@@ -113,7 +113,7 @@ static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
     hak_list_t list = hak_take(mine, sc, true);
     for (int i = 1; i < HAK_JOIN_SLABS && list.count != 0 && list.count < HAK_FEW; i++) {
         hak_slab_t *slab = mine->partial[sc];
-        if (slab == NULL || slab->free == NULL) {
+        if (slab == NULL || (slab->free == NULL && slab->left == 0)) {
             break;
         }
         hak_list_t more = hak_take(mine, sc, false);

@@ -19,7 +19,8 @@ void hak_slab_open(hak_slab_t *slab, unsigned sc) {
     hak_debug_assert(slab->units == hak_sc_units(sc));
     slab->free = NULL;
     uint32_t bytes = hak_dyn_class_open_mt(sc);
-    slab->cap = ((uint32_t)slab->units << HAK_UNIT_SHIFT) / bytes;
+    slab->cap = (uint16_t)(((uint32_t)slab->units << HAK_UNIT_SHIFT) / bytes);
+    slab->left = 0;
     slab->listed = 0;
     slab->next = slab->prev = NULL;
     hak_store_rlx(&slab->used, 0); /* relaxed, here and below: nobody else has the slab yet */

@@ -6,12 +6,13 @@
  * slot's descriptor of a slab is in use; `head` leads to it.
  *
  *   free blocks of a slab:   free list (owner) + remote list (anyone) + never carved
- *   used                     all others: at users, in thread caches, in batches, on the remote list
+ *   used                     all others: at users, in thread caches, in batches, and what came to
+ *                            the remote list since the last drain
  *
  * Owns       layout only; each field names the box that writes it.
  * Threads    fields of the owner line change under the owner lock of the slab's heap; atomics may
  *            be read by anyone.
- * Invariant  carved = used + length of the free list; 0 <= used <= carved <= cap.
+ * Invariant  carved = used + left + length of the free list; 0 <= used <= carved <= cap.
  * Layer      4 (boxes). Uses base, core/dyn_class, registry, boxes/block.
  */
 #ifndef HAK_BOXES_SLAB_SLAB_H_
@@ -40,7 +41,8 @@ typedef struct hak_slab {
     hak_a32_t used;        /* free_local, refill, pending */
     hak_a32_t carved;      /* refill */
     hak_a32_t sc;          /* slab: the class while it is open, else 0 */
-    uint32_t cap;          /* slab: blocks that fit */
+    uint16_t cap;          /* slab: blocks that fit */
+    uint16_t left;         /* drain, refill: blocks on the remote list that `used` leaves out */
     uint8_t units;         /* slot_pool: slots of the slab; 0: not the first slot of one */
     uint8_t listed;        /* heap: on its heap's list of partial slabs */
     uint8_t slot;          /* index in the superslab, fixed */

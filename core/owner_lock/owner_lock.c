@@ -6,7 +6,17 @@
 #include "core/lock/lock.h"
 #include "core/owner_lock/owner_lock_inl.h"
 
-enum { HAK_NO_GUEST, HAK_GUEST, HAK_OWNER_WAITS }; /* of `revoke` */
+/* from     to       by
+ * OPEN     GUEST    a guest, who then makes sure that the owner is out
+ * RESERVED GUEST    a guest: the owner is out
+ * GUEST    OPEN     the same guest, if the owner was in
+ * GUEST    WAITS    the owner, who sleeps until the guest has gone
+ * GUEST    RESERVED the guest that goes
+ * WAITS    RESERVED the guest that goes, and wakes the owner
+ * RESERVED OPEN     the owner, who may enter then
+ * OPEN     RESERVED the owner that leaves for good
+ */
+enum { HAK_OPEN, HAK_GUEST, HAK_OWNER_WAITS, HAK_RESERVED }; /* of `revoke` */
 
 hak_a32_t hak_owner_lock_has_barrier;
 
@@ -14,36 +24,44 @@ void hak_owner_lock_init(void) {
     hak_store_rlx(&hak_owner_lock_has_barrier, hak_os_barrier_register() ? 1 : 0);
 }
 
+/* False if a guest is inside. */
+static bool hak_open(hak_owner_lock_t *lock) {
+    uint32_t seen = HAK_RESERVED;
+    /* relaxed: entering loads it again, and this goes on with the release sequence of who reserved
+     * it, the guest that went or the owner before */
+    return hak_cas_rlx(&lock->revoke, &seen, HAK_OPEN) || seen == HAK_OPEN;
+}
+
 hak_cold void hak_owner_lock_wait(hak_owner_lock_t *lock) {
     do {
         hak_store_rel(&lock->busy, 0); /* pairs with the acquire in hak_owner_is_out */
-        uint32_t seen = HAK_GUEST;
-        /* relaxed, here and below: entering loads it again */
-        while (hak_cas_rlx(&lock->revoke, &seen, HAK_OWNER_WAITS) || seen == HAK_OWNER_WAITS) {
-            hak_os_wait(&lock->revoke.v, HAK_OWNER_WAITS, -1);
-            seen = HAK_GUEST;
+        while (!hak_open(lock)) {
+            uint32_t seen = HAK_GUEST;
+            /* relaxed: hak_open loads it again */
+            if (hak_cas_rlx(&lock->revoke, &seen, HAK_OWNER_WAITS) || seen == HAK_OWNER_WAITS) {
+                hak_os_wait(&lock->revoke.v, HAK_OWNER_WAITS, -1);
+            }
         }
     } while (!hak_owner_lock_enter(lock));
 }
 
 void hak_owner_lock_leave_owner(hak_owner_lock_t *lock) {
-    hak_store_rel(&lock->vacant, 1); /* pairs with the acquire part of the load in hak_raise */
-}
-
-void hak_owner_lock_come_owner(hak_owner_lock_t *lock) {
-    /* Before our look at `revoke` in hak_owner_lock_enter; pairs with the cas_seq in hak_raise. */
-    hak_store_seq(&lock->vacant, 0);
+    uint32_t seen = HAK_OPEN;
+    /* release: pairs with the acquire in hak_raise, and with the load of the next owner when it
+     * enters. If it fails a guest is inside, who reserves the lock when it goes. */
+    (void)hak_cas_rel(&lock->revoke, &seen, HAK_RESERVED);
 }
 
 /* Becomes the only guest. */
-static bool hak_raise(hak_owner_lock_t *lock) {
-    uint32_t seen = HAK_NO_GUEST;
+static bool hak_raise(hak_owner_lock_t *lock, bool *owner_is_out) {
+    uint32_t seen = HAK_RESERVED;
+    *owner_is_out = hak_cas_acq(&lock->revoke, &seen, HAK_GUEST); /* pairs in hak_lower, leave */
+    if (*owner_is_out) {
+        return true;
+    }
+    seen = HAK_OPEN;
     if (!hak_cas_seq(&lock->revoke, &seen, HAK_GUEST)) {
         return false;
-    }
-    /* acquire part: pairs with the release in hak_owner_lock_leave_owner */
-    if (hak_load_seq(&lock->vacant) != 0) {
-        return true;
     }
     if (hak_load_rlx(&hak_owner_lock_has_barrier) != 0) { /* relaxed: as in hak_owner_lock_enter */
         hak_os_barrier();
@@ -56,13 +74,22 @@ static bool hak_owner_is_out(hak_owner_lock_t *lock) {
     return hak_load_seq(&lock->busy) == 0;
 }
 
+/* Leaves `revoke` at `state`. */
+static void hak_lower(hak_owner_lock_t *lock, uint32_t state) {
+    /* release: pairs with the acquire in hak_raise, and with the owner's load when it enters */
+    if (hak_swap_rel(&lock->revoke, state) == HAK_OWNER_WAITS) {
+        hak_os_wake(&lock->revoke.v, 1);
+    }
+}
+
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock) {
+    bool owner_is_out;
     /* relaxed: a guess that saves a system call */
-    if (hak_load_rlx(&lock->busy) != 0 || !hak_raise(lock)) {
+    if (hak_load_rlx(&lock->busy) != 0 || !hak_raise(lock, &owner_is_out)) {
         return false;
     }
-    if (!hak_owner_is_out(lock)) {
-        hak_owner_lock_drop_guest(lock);
+    if (!owner_is_out && !hak_owner_is_out(lock)) {
+        hak_lower(lock, HAK_OPEN);
         return false;
     }
     hak_lock_rank_enter(HAK_RANK_HEAP);
@@ -70,10 +97,11 @@ bool hak_owner_lock_try_guest(hak_owner_lock_t *lock) {
 }
 
 void hak_owner_lock_take_guest(hak_owner_lock_t *lock) {
-    while (!hak_raise(lock)) {
+    bool owner_is_out;
+    while (!hak_raise(lock, &owner_is_out)) {
         hak_os_yield();
     }
-    while (!hak_owner_is_out(lock)) {
+    while (!owner_is_out && !hak_owner_is_out(lock)) {
         hak_os_yield();
     }
     hak_lock_rank_enter(HAK_RANK_HEAP);
@@ -81,14 +109,10 @@ void hak_owner_lock_take_guest(hak_owner_lock_t *lock) {
 
 void hak_owner_lock_drop_guest(hak_owner_lock_t *lock) {
     hak_lock_rank_leave(HAK_RANK_HEAP);
-    /* release: pairs with the owner's load in hak_owner_lock_enter and the next guest's in
-     * hak_raise */
-    if (hak_swap_rel(&lock->revoke, HAK_NO_GUEST) == HAK_OWNER_WAITS) {
-        hak_os_wake(&lock->revoke.v, 1);
-    }
+    hak_lower(lock, HAK_RESERVED);
 }
 
 void hak_owner_lock_reset(hak_owner_lock_t *lock) {
     hak_store_rlx(&lock->busy, 0); /* relaxed: one thread left */
-    hak_store_rlx(&lock->revoke, HAK_NO_GUEST);
+    hak_store_rlx(&lock->revoke, HAK_OPEN);
 }

@@ -7,15 +7,16 @@
  * expedited membarrier, both sides use sequentially consistent operations instead. Rejected: a
  * plain mutex per heap costs an atomic swap (8-10 ns) on each refill and each overflowing free.
  *
- * While a heap has no owner its lock is vacant: a guest then spares itself the membarrier, which
- * interrupts every processor that runs a thread of the process. The next owner says with a
- * sequentially consistent store that it is there, before it enters for the first time.
+ * A guest that goes leaves the lock reserved, and so does an owner that leaves for good: the owner
+ * has to ask, by a compare-and-swap, before it enters again, and until it does the next guest
+ * spares itself the membarrier, which interrupts every processor that runs a thread of the process.
+ * So heaps without a thread, or whose thread sleeps, cost their visitors one system call.
  *
  * Owns       hak_owner_lock_t and the process-wide choice of barrier.
  * Threads    *_owner: only the one thread that owns the heap. *_guest: any other thread, or the
  *            owner itself while it is not inside.
- * Invariant  the owner is inside (busy, no revoke seen), or one guest is (revoke), never both.
- *            Nobody enters as owner while `vacant`.
+ * Invariant  the owner is inside (busy, and it saw `revoke` open), or one guest is (revoke), never
+ *            both. The owner is out while `revoke` is reserved.
  * Layer      2 (core). Uses base, backends/os, core/lock (ranks).
  */
 #ifndef HAK_CORE_OWNER_LOCK_OWNER_LOCK_H_
@@ -31,8 +32,7 @@ extern "C" {
 
 typedef struct {
     hak_a32_t busy;   /* written by the owner */
-    hak_a32_t revoke; /* 0: no guest, 1: a guest, written by guests; 2: and the owner waits */
-    hak_a32_t vacant; /* 1: there is no owner; written by the owner that leaves or comes */
+    hak_a32_t revoke; /* 0: open to the owner; else see owner_lock.c */
 } hak_owner_lock_t;
 
 /* Chooses the barrier. Once, before any lock is used by two threads, and again in the child of a
@@ -42,10 +42,8 @@ void hak_owner_lock_init(void);
 /* hak_owner_lock_take_owner and hak_owner_lock_drop_owner are in owner_lock_inl.h: every refill
  * executes them. */
 
-/* The owner leaves for good: from outside the lock, nobody enters as owner after it. */
+/* The owner leaves for good: from outside the lock. The next one may enter once it knows that. */
 void hak_owner_lock_leave_owner(hak_owner_lock_t *lock);
-/* An owner comes, the first one or after another has left; it may enter then. */
-void hak_owner_lock_come_owner(hak_owner_lock_t *lock);
 
 /* False if the owner is inside or another guest is. */
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock);

@@ -60,8 +60,8 @@ static void hak_add_heap(const hak_heap_t *heap, hak_stats_t *stats) {
     stats->adopted_slabs += hak_load_rlx(&c->adopted_slabs);
     stats->slabs_made += hak_load_rlx(&c->slabs_made);
     stats->slabs_retired += hak_load_rlx(&c->slabs_retired);
-    if (hak_load_rlx(&heap->idle) != 0) {
-        return; /* no thread, no cache */
+    if (hak_load_rlx(&heap->idle) != 0 && hak_load_rlx(&heap->has_left) == 0) {
+        return; /* no thread and none that left its bins */
     }
     stats->cached_max_bytes += hak_load_rlx(&heap->batched_bytes);
     for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {

@@ -10,13 +10,17 @@
 #include <pthread.h>
 
 #include "backends/large/large.h"
+#include "backends/os/os.h"
 #include "backends/port/backend.h"
 #include "base/attr.h"
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/learn_log/learn_log.h"
+#include "boxes/left_bins/left_bins.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/lock/lock.h"
 #include "core/meta/meta.h"
+#include "core/options/options.h"
+#include "core/owner_lock/owner_lock_inl.h"
 #include "registry/registry.h"
 
 static struct {
@@ -25,13 +29,28 @@ static struct {
     void (*in_child)(void);
 } hak_thread;
 
+/* A thread that lived shorter than memory may wait for its purge leaves its bins to the next. */
+static bool hak_leave_bins(hak_heap_t *heap) {
+    uint64_t now_ms = hak_os_now_ms();
+    bool leaves = now_ms - heap->came_ms < hak_option(HAK_OPTION_PURGE_DELAY_MS);
+    if (leaves) {
+        hak_owner_lock_take_owner(&heap->lock);
+        hak_left_bins_leave_locked(heap, now_ms);
+        hak_owner_lock_drop_owner(&heap->lock);
+    }
+    return leaves;
+}
+
 static void hak_thread_leave(hak_heap_t *heap) {
+    bool leaves = hak_leave_bins(heap);
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         (*b)->thread_flush(heap);
         (*b)->thread_exit(heap);
     }
     hak_store_rlx(&heap->thread, 0); /* relaxed: who walks the bins knows that they stand still */
-    hak_cache_policy_end_owner(heap);
+    if (!leaves) {
+        hak_cache_policy_end_owner(heap);
+    }
     hak_tls_sll_detach();
     hak_heap_release_mt(heap);
 }
@@ -50,6 +69,22 @@ void hak_thread_init(void) {
     hak_thread.has_key = pthread_key_create(&hak_thread.key, hak_thread_ended) == 0;
 }
 
+/* The bins of the thread before, or empty ones. */
+static void hak_fill_bins(hak_heap_t *heap) {
+    hak_owner_lock_take_owner(&heap->lock);
+    if (!hak_left_bins_any(heap)) {
+        hak_cache_policy_start_owner(heap);
+    }
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        if (hak_route[sc] != NULL && hak_route[sc]->has_cache) {
+            heap->bin_cap[sc] = 0;
+        }
+    }
+    hak_tls_sll_attach(heap, heap->tag, heap->bin_cap, heap->spare_bytes);
+    hak_left_bins_take_locked(heap);
+    hak_owner_lock_drop_owner(&heap->lock);
+}
+
 static hak_cold hak_heap_t *hak_thread_attach(void) {
     if (hak_tls.ended || !hak_thread.has_key) {
         return NULL;
@@ -58,13 +93,7 @@ static hak_cold hak_heap_t *hak_thread_attach(void) {
     if (heap == NULL) {
         return NULL;
     }
-    hak_cache_policy_start_owner(heap);
-    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
-        if (hak_route[sc] != NULL && hak_route[sc]->has_cache) {
-            heap->bin_cap[sc] = 0;
-        }
-    }
-    hak_tls_sll_attach(heap, heap->tag, heap->bin_cap, heap->spare_bytes);
+    hak_fill_bins(heap);
     hak_store_rlx(&heap->thread, (uintptr_t)&hak_tls); /* relaxed: as in hak_thread_leave */
     /* This may call calloc, which finds the heap in place. */
     if (pthread_setspecific(hak_thread.key, heap) != 0) {

@@ -106,11 +106,39 @@ TEST_F(Thread, ExitGivesTheHeapAndItsSlabsBack) {
         for (void *block : blocks) {
             Free(block);
         }
+        hak_os_fake_advance_ms(60000); /* a thread that lives shortly leaves its bins */
     });
     hak_stats_t after = Stats(); /* no trim: the exit alone must do it */
     EXPECT_EQ(after.live_blocks, before_.live_blocks);
     EXPECT_EQ(after.slabs_active, before_.slabs_active);
     EXPECT_EQ(after.heaps_idle, after.heaps - (hak_tls.heap != nullptr));
+    EXPECT_EQ(after.cached_max_bytes, before_.cached_max_bytes);
+}
+
+/* Its successor finds the blocks that it freed, refills nothing, and what nobody takes goes back. */
+TEST_F(Thread, ShortLivesLeaveTheirBins) {
+    hak_testing::RunThreads(1, [](int) {
+        std::vector<void *> blocks;
+        for (size_t i = 0; i < 200; i++) {
+            blocks.push_back(Alloc(200));
+        }
+        for (void *block : blocks) {
+            Free(block);
+        }
+    });
+    hak_stats_t between = Stats();
+    EXPECT_GT(between.live_blocks, before_.live_blocks) << "they count as cached";
+    EXPECT_GT(between.cached_max_bytes, before_.cached_max_bytes);
+    EXPECT_EQ(hak_gate_check_heap(), 0u);
+    hak_testing::RunThreads(1, [](int) {
+        EXPECT_NE(hak_thread_heap(), nullptr);
+        for (int i = 0; i < 50; i++) {
+            Free(Alloc(200));
+        }
+    });
+    EXPECT_EQ(Stats().refills, between.refills);
+    hak_stats_t after = SettledStats();
+    EXPECT_EQ(after.live_blocks, before_.live_blocks);
     EXPECT_EQ(after.cached_max_bytes, before_.cached_max_bytes);
 }
 

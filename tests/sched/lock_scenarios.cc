@@ -122,8 +122,7 @@ hak_sched::Add owner_two({"owner_two", 3, {3, 1}, 5000, WithBarrier, OwnerAndTwo
 hak_sched::Add
     owner_two_seq({"owner_two_seq", 3, {3, 1}, 5000, WithoutBarrier, OwnerAndTwo, TwoOrThree});
 
-/* An owner leaves, and another thread comes in its place: without an owner a guest has no barrier.
- */
+/* An owner leaves, and another thread comes in its place: then a guest makes no barrier. */
 void OneLeavesOneComes(int self) {
     if (self == 0) {
         VisitAsOwner();
@@ -137,11 +136,24 @@ void LeftAlone() {
     HAK_SCHED_CHECK(visits >= 1 && visits <= 3);
     uint64_t before = visits;
     HAK_SCHED_CHECK(TryAsGuest() && visits == before + 1);
-    hak_owner_lock_come_owner(&door);
     VisitAsOwner();
 }
 hak_sched::Add
     owner_leaves({"owner_leaves", 2, {4, 2}, 500, WithBarrier, OneLeavesOneComes, LeftAlone});
+
+/* It leaves while one guest is inside: a second one stays out. */
+void LeavesToTwo(int self) {
+    if (self == 0) {
+        hak_owner_lock_leave_owner(&door);
+    } else if (self == 1) {
+        VisitAsGuest();
+    } else {
+        (void)TryAsGuest();
+    }
+}
+void OneOrTwo() { DoorIsShut(1, 2); }
+hak_sched::Add
+    owner_leaves_two({"owner_leaves_two", 3, {2, 1}, 50, WithBarrier, LeavesToTwo, OneOrTwo});
 
 void NobodyThere() {
     WithBarrier();
@@ -153,7 +165,6 @@ void NobodyThereSeq() {
 }
 void OneComes(int self) {
     if (self == 0) {
-        hak_owner_lock_come_owner(&door);
         VisitAsOwner();
     } else {
         (void)TryAsGuest();

@@ -186,7 +186,6 @@ void BuildBare(int made) {
     world.heap[1] = hak_heap_acquire_mt();
     world.mid[made] = hak_mid_heap_make(world.heap[made]);
     hak_heap_release_mt(world.heap[0]);
-    hak_owner_lock_come_owner(&world.heap[0]->lock);
 }
 void Nothing() {}
 
@@ -220,7 +219,7 @@ void AdoptAndAsk(int self) {
         HAK_SCHED_CHECK(heap == world.heap[0] || heap == world.heap[1]);
     }
 }
-hak_sched::Add mid_adopt_ask({"mid_adopt_ask", 2, {2, 2}, 10, BuildOpen, AdoptAndAsk, Nothing});
+hak_sched::Add mid_adopt_ask({"mid_adopt_ask", 2, {2, 2}, 8, BuildOpen, AdoptAndAsk, Nothing});
 
 /* Statistics while a chunk is mapped and opened. */
 void CountChunk(hak_mid_chunk_t *chunk, void *chunks) {

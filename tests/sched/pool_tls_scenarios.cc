@@ -212,7 +212,6 @@ void BuildBare(int made) {
     world.heap[1] = hak_heap_acquire_mt();
     MakePool(made);
     hak_heap_release_mt(world.heap[0]);
-    hak_owner_lock_come_owner(&world.heap[0]->lock);
 }
 void Nothing() {}
 

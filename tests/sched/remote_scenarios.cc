@@ -85,6 +85,28 @@ void TakeList(int self) {
 }
 hak_sched::Add take_list({"take_list", 2, {4, 2}, 4000, BuildWorld, TakeList, SixInUse});
 
+/* The owner follows the links of what it has drained. A second list, if there is one, stays. */
+void DrainAndFollow(int self) {
+    if (self == 0) {
+        DrainAsOwner(world.heap[0], 4);
+        hak_owner_lock_take_owner(&world.heap[0]->lock);
+        uint32_t length = 0;
+        for (hak_block_t *block = world.slab[0]->free; block != nullptr;
+             block = hak_block_next(block)) {
+            length++;
+        }
+        HAK_SCHED_CHECK(length + world.slab[0]->left + hak_load_rlx(&world.slab[0]->used) ==
+                        hak_load_rlx(&world.slab[0]->carved));
+        hak_owner_lock_drop_owner(&world.heap[0]->lock);
+        DrainAsOwner(world.heap[0], 4);
+    } else {
+        PushOne(world.slab[0], world.block[0][0]);
+        PushOne(world.slab[0], world.block[0][1]);
+    }
+}
+hak_sched::Add
+    drain_follow({"drain_follow", 2, {3, 2}, 1000, BuildWorld, DrainAndFollow, SixInUse});
+
 /* The last blocks come back: the slab is retired, but not while it is queued. */
 void LastBlocks(int self) {
     if (self == 0) {

@@ -42,7 +42,8 @@ void CountUsed(hak_superslab_t *ss, void *used) {
     for (hak_slab_t &slab : ss->slab) {
         if (hak_load_rlx(&slab.sc) == kClass) {
             *static_cast<uint64_t *>(used) += hak_load_rlx(&slab.used);
-            HAK_SCHED_CHECK(hak_load_rlx(&slab.remote) == 0);
+            uint64_t remote = hak_load_rlx(&slab.remote);
+            HAK_SCHED_CHECK((remote & 1) == 0 && remote >> 48 == slab.left);
         }
     }
 }
