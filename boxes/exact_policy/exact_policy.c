@@ -77,6 +77,8 @@ static void hak_look_at_class(hak_exact_state_t *state, const hak_exact_window_t
         uint64_t saving = hak_saving(state, grain, sample, window->slabs[sc]);
         if (saving == 0) {
             state->hot[grain] = 0;
+        } else if (grows && state->opened[grain] == sample) {
+            state->hot[grain] = HAK_EXACT_HOT_SAMPLES;
         } else if (grows && state->hot[grain] < HAK_EXACT_HOT_SAMPLES) {
             state->hot[grain]++;
         }

@@ -1,12 +1,13 @@
 /* exact_policy: decides which sizes get an exact class. A pure function: no clock, no lock, no
  * state but what is passed in.
  *
- * New slabs of a class are collected over windows until there are 8, its sample. A size is hot in
- * a sample if three of four were opened for it, the exact class would put noticeably more
- * blocks into a slab, and the class has grown: only then new slabs are needed anyway, and blocks
- * that are there already, in slabs that would empty slowly, do not matter. Hot in two samples in a
- * row: it gets a class. If four sizes share a class evenly, one of them passes for hot by chance
- * in one sample of fourteen thousand.
+ * New slabs of a class are collected over windows until there are 8, its sample. A size is hot in a
+ * sample if three of four were opened for it, the exact class would put noticeably more blocks into
+ * a slab, and the class has grown: only then new slabs are needed anyway, and blocks that are there
+ * already, in slabs that would empty slowly, do not matter. Hot in two samples in a row, or in one
+ * of which each slab was for it: it gets a class, and soon, because the slabs from before are what
+ * the change costs. If four sizes share a class evenly, one of them passes for hot by chance in one
+ * sample of seven thousand.
  *
  * A size that has a class is cold in a window if next to no slab was opened for it; after many such
  * windows it gives the class up, if hardly a slab is left, or if others may need its place and it
@@ -32,7 +33,7 @@ enum {
     HAK_EXACT_SAMPLE = 8,        /* new slabs of a class */
     HAK_EXACT_HOT_PERCENT = 75,  /* hot: for so many of them */
     HAK_EXACT_LEAST_GAIN = 25,   /* and at least one part in so many less memory */
-    HAK_EXACT_HOT_SAMPLES = 2,   /* so many in a row: a class */
+    HAK_EXACT_HOT_SAMPLES = 2,   /* so many in a row: a class; or all of one */
     HAK_EXACT_COLD_SHARE = 128,  /* cold: less than one new slab in so many */
     HAK_EXACT_COLD_WINDOWS = 64, /* so many in a row: no class */
     HAK_EXACT_FEW_SLABS = 2,     /* hardly a slab left */

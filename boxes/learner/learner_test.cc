@@ -343,6 +343,13 @@ TEST(LearnerText, EveryKindHasALineAndAReason) {
     EXPECT_EQ(Line(cap), "[Learner] CAP mid 4096: 64 -> 68 (hit 0.007, budget 240 of 5000)");
     hak_change_t w_max = {HAK_CHANGE_W_MAX_SET, 0, 160, 140, 0, 0, 0, 0, 0};
     EXPECT_EQ(Line(w_max), "[Learner] W_MAX mid: 1.60 -> 1.40");
+    hak_change_t exact = {HAK_CHANGE_EXACT_ADD, 0, 0, 528, 0, 528, 8, 9, 48};
+    EXPECT_EQ(Line(exact), "[Learner] EXACT: + 528 (8 of 9 new slabs, saves 48 bytes each)");
+    exact.kind = HAK_CHANGE_EXACT_REFUSED;
+    EXPECT_EQ(Line(exact), "[Learner] EXACT: refused 528 (8 of 9 new slabs, would save 48 bytes "
+                           "each, no spare class)");
+    exact = {HAK_CHANGE_EXACT_DROP, 0, 528, 0, 0, 528, 64, 2, 0};
+    EXPECT_EQ(Line(exact), "[Learner] EXACT: - 528 (cold for 64 windows, 2 slabs left)");
     for (int kind = 0; kind < HAK_CHANGE_KINDS; kind++) {
         EXPECT_STRNE(hak_learner_reason(static_cast<hak_change_kind_t>(kind)), "unknown");
         EXPECT_NE(hak_learner_reason(static_cast<hak_change_kind_t>(kind)), nullptr);

@@ -198,7 +198,7 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
  * slabs is not many: each block of the fixed class that comes back costs a slow step for as long as
  * such slabs are filled again, which is for ever. */
 hak_inline bool hak_prefers_fixed(unsigned sc, unsigned fixed) {
-    enum { MANY = 8, SHARE = 8 };
+    enum { MANY = 32, SHARE = 8 };
     const hak_heap_t *mine = hak_tls.heap;
     return mine != NULL && hak_heap_partial_slabs(mine, sc) == 0 &&
            hak_heap_partial_slabs(mine, fixed) >= MANY + hak_dyn_class_open_count(sc) / SHARE;
