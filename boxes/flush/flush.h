@@ -33,7 +33,7 @@ void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms);
  * still since the last look, and those whose few blocks may be all that keeps many slabs in use.
  * Most calls do nothing: it looks at the bins once the heap has opened an eighth more slabs, so
  * that flushing stays a small part of what growing costs. Owner lock held. */
-void hak_flush_opening_locked(hak_heap_t *mine, uint64_t now_ms);
+void hak_flush_opening_locked(hak_heap_t *mine, unsigned sc, uint64_t now_ms);
 /* Before memory becomes resident that was not: empties the bins of the second kind again, if memory
  * has grown a little since it was last of no use. Owner lock held. */
 void hak_flush_growing_locked(hak_heap_t *mine);
