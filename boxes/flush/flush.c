@@ -151,20 +151,38 @@ static void hak_flush_spread_bins(hak_heap_t *mine) {
     (void)hak_free_local_retire_kept_owner(mine);
 }
 
-void hak_flush_opening_locked(hak_heap_t *mine, uint64_t now_ms) {
-    /* relaxed: written inside the lock */
-    uint64_t made = hak_load_rlx(&mine->counters.slabs_made);
+/* Bit per class: the thread has free blocks of it, in the bin or in slabs. */
+static void hak_classes_with_room(const hak_heap_t *mine, uint64_t out[2]) {
+    out[0] = hak_load_rlx(&mine->partial_mask[0]); /* relaxed, both: written inside the lock */
+    out[1] = hak_load_rlx(&mine->partial_mask[1]);
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        out[sc >> 6] |= (uint64_t)(hak_tls.bin[sc].head != NULL) << (sc & 63);
+    }
+}
+
+/* Whatever a look has given back may be opened again at once, and that is no growth: the first slab
+ * of each class that it left without any does not count. Without this a thread that has a few
+ * blocks of each size would open them all again after each look, and so cause the next one. */
+void hak_flush_opening_locked(hak_heap_t *mine, unsigned sc, uint64_t now_ms) {
+    uint64_t bit = 1ull << (sc & 63);
+    if ((mine->bins_emptied[sc >> 6] & bit) != 0) {
+        mine->bins_emptied[sc >> 6] &= ~bit;
+        mine->bins_look_at++;
+    }
+    uint64_t made = hak_load_rlx(&mine->counters.slabs_made); /* relaxed: inside the lock */
     if (made < mine->bins_look_at) {
         return;
     }
-    uint64_t retired = hak_load_rlx(&mine->counters.slabs_retired);
+    uint64_t retired = hak_load_rlx(&mine->counters.slabs_retired); /* relaxed: the same */
     uint64_t part = retired < made ? (made - retired) / HAK_OPENED_PART : 0;
+    uint64_t before[2], after[2];
+    hak_classes_with_room(mine, before);
     hak_flush_still_bins(mine, now_ms);
     hak_flush_spread_bins(mine);
-    /* What this look had given back may be opened again at once, and that is no growth. */
-    uint64_t gone = 2 * (hak_load_rlx(&mine->counters.slabs_retired) - retired);
-    part = part > HAK_OPENED_SLABS ? part : HAK_OPENED_SLABS;
-    mine->bins_look_at = made + (part > gone ? part : gone);
+    hak_classes_with_room(mine, after);
+    mine->bins_emptied[0] = before[0] & ~after[0];
+    mine->bins_emptied[1] = before[1] & ~after[1];
+    mine->bins_look_at = made + (part > HAK_OPENED_SLABS ? part : HAK_OPENED_SLABS);
 }
 
 void hak_flush_growing_locked(hak_heap_t *mine) {

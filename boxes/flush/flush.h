@@ -32,12 +32,13 @@ void hak_flush_all_owner(hak_heap_t *mine);
  * is in use and shows the same block by chance is refilled at the next miss. Calls in between do
  * nothing. */
 void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms);
-/* Before the heap opens one more slab, whatever the time: what one phase of a program left in the
- * bins of its sizes keeps slabs in use that the next phase could have. Empties the bins that stood
- * still since the last look, and those whose few blocks may be all that keeps many slabs in use.
- * Most calls do nothing: it looks at the bins once the heap has opened an eighth more slabs, so
- * that flushing stays a small part of what growing costs. Owner lock held. */
-void hak_flush_opening_locked(hak_heap_t *mine, uint64_t now_ms);
+/* Before the heap opens one more slab, of class `sc`, whatever the time: what one phase of a
+ * program left in the bins of its sizes keeps slabs in use that the next phase could have. Empties
+ * the bins that stood still since the last look, and those whose few blocks may be all that keeps
+ * many slabs in use. Most calls do nothing: it looks at the bins once the heap has opened an eighth
+ * more slabs, so that flushing stays a small part of what growing costs; the first slab of each
+ * class that a look left without any does not count. Owner lock held. */
+void hak_flush_opening_locked(hak_heap_t *mine, unsigned sc, uint64_t now_ms);
 /* Before memory becomes resident that was not: empties the bins of the second kind again, if memory
  * has grown a little since it was last of no use. Owner lock held. */
 void hak_flush_growing_locked(hak_heap_t *mine);

@@ -127,11 +127,11 @@ TEST_F(Flush, HeapThatGrowsLooksAtItsBinsNowAndThen) {
             ASSERT_TRUE(hak_tls_sll_push_class(sc, block));
         }
     }
-    auto open = [&mine](unsigned slabs) {
+    auto open = [&mine](unsigned slabs, unsigned sc = kClass + 2) {
         for (unsigned i = 0; i < slabs; i++) {
             hak_count_add(&mine.get()->counters.slabs_made, 1);
             hak_owner_lock_take_guest(&mine.get()->lock);
-            hak_flush_opening_locked(mine.get(), 0);
+            hak_flush_opening_locked(mine.get(), sc, 0);
             hak_owner_lock_drop_guest(&mine.get()->lock);
         }
     };
@@ -144,6 +144,12 @@ TEST_F(Flush, HeapThatGrowsLooksAtItsBinsNowAndThen) {
     EXPECT_EQ(hak_tls.bin[kClass].head, nullptr);
     EXPECT_NE(hak_tls.bin[kBusy].head, nullptr) << "in use";
     ASSERT_TRUE(hak_tls_sll_push_class(kBusy, block));
+    /* The class has no slab any more: if it gets one again, that one does not count. */
+    uint64_t look_at = mine.get()->bins_look_at;
+    open(1, kBusy);
+    EXPECT_EQ(mine.get()->bins_look_at, look_at) << "this class still has one";
+    open(2, kClass);
+    EXPECT_EQ(mine.get()->bins_look_at, look_at + 1) << "the first alone";
     /* A heap of 1,000 slabs looks each 125 slabs at the most. */
     hak_count_add(&mine.get()->counters.slabs_made, 1000);
     open(1);

@@ -101,6 +101,7 @@ typedef struct hak_heap {
     hak_block_t *bin_seen[HAK_SC_COUNT]; /* flush: first block of each bin at the last look */
     uint64_t bins_seen_ms;               /* flush: when that was */
     uint64_t bins_look_at;               /* flush: and at how many slabs the next one is */
+    uint64_t bins_emptied[2];            /* flush: bit per class that it left without a slab */
     uint64_t bins_grow_at;               /* flush: or at how many slots of all heaps */
     /* backends: what one keeps for the heap, made by it at first use, never freed; 0: none yet */
     hak_aptr_t backend[HAK_HEAP_BACKENDS];

@@ -32,7 +32,7 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
     hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to others */
     hak_slab_t *slab = hak_adoption_take_owner(mine, sc, now_ms);
     if (slab == NULL) {
-        hak_flush_opening_locked(mine, now_ms);
+        hak_flush_opening_locked(mine, sc, now_ms);
         slab = hak_slot_pool_take_warm_mt(sc);
         if (slab == NULL) { /* all that is resident is in use, or seems to be */
             hak_flush_growing_locked(mine);

@@ -226,10 +226,16 @@ static hak_slab_t *hak_take_slab_locked(unsigned sc, bool warm) {
     return &ss->slab[first];
 }
 
+/* What is EMPTY and does not fit goes to the kernel in exchange for what becomes resident. */
 static hak_slab_t *hak_take_mt(unsigned sc, bool warm) {
     hak_pool_lock_take();
+    uint64_t before = hak_slot_pool_touched();
     hak_slab_t *slab = hak_slot_policy_serves(sc) ? hak_take_tiny_locked(sc, warm)
                                                   : hak_take_slab_locked(sc, warm);
+    uint64_t more = hak_slot_pool_touched() - before;
+    if (more != 0 && hak_pool.slots[HAK_SLOT_EMPTY] != 0) {
+        hak_pool_trade_locked(more, hak_os_now_ms());
+    }
     hak_lock_drop(&hak_pool.lock);
     return slab;
 }

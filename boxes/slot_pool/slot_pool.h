@@ -6,7 +6,8 @@
  * A request takes EMPTY slots before UNUSED ones before a superslab from the LRU before a new one,
  * and among superslabs the fullest, so that the others drain and can be given back. A slab takes
  * EMPTY slots also of a superslab of another kind, and of one in the LRU, before it lets memory
- * become resident beside them. Each step of that order looks at a bit mask and at a few superslabs:
+ * become resident beside them; if it must, EMPTY slots that are too short for it are purged in
+ * exchange. Each step of that order looks at a bit mask and at a few superslabs:
  * no search grows with their number.
  *
  * Owns       the pool part of hak_superslab_t, `units`, `slot`, `last_sc` and `head`.

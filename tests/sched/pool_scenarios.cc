@@ -100,6 +100,28 @@ void GiveOneTakeTwo(int self) {
 void AllAndOne() { CheckPool(HAK_SUPERSLAB_SLOTS + 1); }
 hak_sched::Add pool_full({"pool_full", 2, {4, 1}, 100, Full, GiveOneTakeTwo, AllAndOne});
 
+/* An EMPTY slot that is too short for a slab of two units is purged, without the lock, when one
+ * makes others resident; meanwhile somebody wants just that slot. */
+void OneEmptyAlone() {
+    hak_testing::StartEngine();
+    for (int i = 0; i < 3; i++) {
+        held[i] = Take(A);
+    }
+    Give(held[1]);
+}
+void TakePairOrOne(int self) {
+    if (self == 0) {
+        hak_slot_pool_give_mt(hak_testing::TakeUnits(2));
+    } else {
+        Give(Take(self == 1 ? A : B));
+    }
+}
+void TwoActive() { CheckPool(2); }
+hak_sched::Add
+    pool_exchange({"pool_exchange", 2, {4, 1}, 500, OneEmptyAlone, TakePairOrOne, TwoActive});
+hak_sched::Add pool_exchange_three(
+    {"pool_exchange_three", 3, {2, 0}, 500, OneEmptyAlone, TakePairOrOne, TwoActive});
+
 /* Two superslabs of 4-unit slabs become wholly free at once and only one may stay. */
 void TwoForOne() {
     hak_testing::StartEngine();
