@@ -65,31 +65,44 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
     return NULL;
 }
 
+/* Returns the number of slabs given back. `*flushed` becomes true if bins were emptied: blocks of
+ * other heaps among theirs have gone to heaps that may have been looked at before. */
+static unsigned hak_collect(hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms, bool *flushed) {
+    uint64_t active_ms = hak_load_rlx(&heap->active_ms); /* relaxed: a hint */
+    bool old_bins = hak_left_bins_old(heap, now_ms, lease_ms);
+    if (!hak_pending_has_any(heap) && !old_bins && hak_load_rlx(&heap->collected_ms) == active_ms) {
+        return 0; /* nothing happened there since the last collection */
+    }
+    if (!hak_owner_lock_try_guest(&heap->lock)) {
+        return 0;
+    }
+    (void)hak_drain_pending_owner(heap, lease_ms == 0 ? UINT32_MAX : HAK_DRAIN_SLABS);
+    if (hak_left_bins_old(heap, now_ms, lease_ms)) {
+        hak_left_bins_flush_locked(heap);
+        *flushed = true;
+    }
+    unsigned retired = hak_free_local_retire_kept_owner(heap);
+    hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
+    hak_owner_lock_drop_guest(&heap->lock);
+    return retired;
+}
+
+/* A trim shall be complete: it looks twice if bins were emptied. Else a later pass sees to it. */
 unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
                                  unsigned max_heaps) {
     unsigned retired = 0;
+    bool again = true;
     uint64_t made, idle;
     hak_heap_counts(&made, &idle);
-    for (unsigned i = 0; i < max_heaps && i < made; i++) {
-        hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
-        if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, lease_ms)) {
-            continue;
-        }
-        uint64_t active_ms = hak_load_rlx(&heap->active_ms); /* relaxed: a hint */
-        bool old_bins = hak_left_bins_old(heap, now_ms, lease_ms);
-        if (!hak_pending_has_any(heap) && !old_bins &&
-            hak_load_rlx(&heap->collected_ms) == active_ms) {
-            continue; /* nothing happened there since the last collection */
-        }
-        if (hak_owner_lock_try_guest(&heap->lock)) {
-            (void)hak_drain_pending_owner(heap, lease_ms == 0 ? UINT32_MAX : HAK_DRAIN_SLABS);
-            if (old_bins && hak_left_bins_old(heap, now_ms, lease_ms)) {
-                hak_left_bins_flush_locked(heap);
+    for (int round = 0; round < 2 && again; round++) {
+        bool flushed = false;
+        for (unsigned i = 0; i < max_heaps && i < made; i++) {
+            hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
+            if (heap != NULL && heap != mine && hak_is_idle(heap, now_ms, lease_ms)) {
+                retired += hak_collect(heap, now_ms, lease_ms, &flushed);
             }
-            retired += hak_free_local_retire_kept_owner(heap);
-            hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
-            hak_owner_lock_drop_guest(&heap->lock);
         }
+        again = flushed && lease_ms == 0;
     }
     return retired;
 }

@@ -115,7 +115,7 @@ TEST_F(Thread, ExitGivesTheHeapAndItsSlabsBack) {
     EXPECT_EQ(after.cached_max_bytes, before_.cached_max_bytes);
 }
 
-/* Its successor finds the blocks that it freed, refills nothing, and what nobody takes goes back. */
+/* A successor finds the blocks that it freed and refills nothing; what nobody takes goes back. */
 TEST_F(Thread, ShortLivesLeaveTheirBins) {
     hak_testing::RunThreads(1, [](int) {
         std::vector<void *> blocks;
