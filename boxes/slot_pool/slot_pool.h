@@ -10,7 +10,8 @@
  * exchange. Each step of that order looks at a bit mask and at a few superslabs:
  * no search grows with their number.
  *
- * Owns       the pool part of hak_superslab_t, `units`, `slot`, `last_sc` and `head`.
+ * Owns       the pool part of hak_superslab_t, `units`, `slot`, `last_sc` and `head`; a stock of
+ *            address space for superslabs to come, which is mapped several at a time.
  * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging and unmapping drop it during
  *            system calls.
  * Invariant  slots are ACTIVE exactly where a slab is. Tags of slots that are not ACTIVE are 0. A

@@ -64,12 +64,12 @@ typedef enum {
     HAK_OPTION_MF2_LEASE_MS,           /* how long a page stays with the heap that it moved to */
     HAK_OPTION_EXACT_SIZES,            /* up to 8 sizes with a class of their own: see below */
     HAK_OPTION_EXACT_AUTO,             /* hak_exact_auto_t */
-    HAK_OPTION_LEARN,           /* 1: the learner's thread runs; at start only, as the next */
-    HAK_OPTION_LEARN_WINDOW_MS, /* time between two steps */
-    HAK_OPTION_LEARN_LOG,       /* HAK_OPTION_IS_TEXT: a descriptor or a path */
-    HAK_OPTION_HIST_SAMPLE,     /* one of so many slow steps is looked at */
-    HAK_OPTION_TARGET_HIT_MID,  /* in thousandths */
-    HAK_OPTION_CAP_STEP_MID,    /* pages */
+    HAK_OPTION_LEARN,                  /* 1: the learner runs; at start only, as the next */
+    HAK_OPTION_LEARN_WINDOW_MS,        /* time between two steps */
+    HAK_OPTION_LEARN_LOG,              /* HAK_OPTION_IS_TEXT: a descriptor or a path */
+    HAK_OPTION_HIST_SAMPLE,            /* one of so many slow steps is looked at */
+    HAK_OPTION_TARGET_HIT_MID,         /* in thousandths */
+    HAK_OPTION_CAP_STEP_MID,           /* pages */
     HAK_OPTION_CAP_MIN_MID,
     HAK_OPTION_CAP_MAX_MID,
     HAK_OPTION_CAP_DWELL_SEC_MID,
