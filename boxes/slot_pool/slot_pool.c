@@ -280,6 +280,7 @@ void hak_slot_pool_stats_mt(hak_slot_pool_stats_t *out) {
     *out = hak_pool.stats;
     out->active_slots = hak_pool.slots[HAK_SLOT_ACTIVE];
     out->dirty_slots = hak_pool.slots[HAK_SLOT_EMPTY];
+    out->stock_superslabs = (hak_pool.stock_end - hak_pool.stock) / HAK_SUPERSLAB_BYTES;
     out->tiny_classes_used = (uint64_t)__builtin_popcountll(hak_pool.tiny_classes);
     out->lru_hits = hak_pool.lru.hits;
     out->lru_misses = hak_pool.lru.misses;

@@ -65,7 +65,6 @@ static bool hak_fill_stock_locked(void) {
     }
     hak_pool.stock = (uintptr_t)base;
     hak_pool.stock_end = hak_pool.stock + count * HAK_SUPERSLAB_BYTES;
-    hak_pool.stats.stock_superslabs = count;
     uint64_t mapped = hak_pool.stats.superslabs + count;
     if (hak_pool.stats.mapped_superslabs_peak < mapped) {
         hak_pool.stats.mapped_superslabs_peak = mapped;
@@ -78,7 +77,6 @@ size_t hak_pool_release_stock_locked(void) {
     if (bytes != 0) {
         hak_os_unmap((void *)hak_pool.stock, bytes);
         hak_pool.stock = hak_pool.stock_end = 0;
-        hak_pool.stats.stock_superslabs = 0;
     }
     return bytes;
 }
@@ -100,7 +98,6 @@ static hak_superslab_t *hak_superslab_new_locked(void) {
         return NULL;
     }
     hak_pool.stock += HAK_SUPERSLAB_BYTES;
-    hak_pool.stats.stock_superslabs--;
     hak_slot_state_init_locked(ss);
     hak_pool.slots[HAK_SLOT_UNUSED] += HAK_SUPERSLAB_SLOTS;
     hak_store_rel(&ss->mapped, 1); /* pairs with the acquire of hak_slot_pool_each's visitors */
