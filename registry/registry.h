@@ -37,19 +37,22 @@ extern "C" {
 enum {
     HAK_WINDOW_SHIFT = 21,
     HAK_WINDOW_BYTES = 1 << HAK_WINDOW_SHIFT, /* 2 MiB */
-    /* Tag: owner id in the upper 20 bits, offset of the class's bin (class * 16) in the lower 12.
-     */
-    HAK_TAG_OWNER_SHIFT = 12,
+    /* Tag: owner id in the upper 16 bits, offset of the class's bin (class * 16) in the lower 16,
+     * which one instruction extracts. More threads than ids are possible only where the limits of
+     * Linux on mappings (vm.max_map_count: a stack takes two) are raised; those borrow heaps. */
+    HAK_TAG_OWNER_SHIFT = 16,
     HAK_TAG_CLASSES = 1 << HAK_TAG_OWNER_SHIFT,
-    HAK_OWNER_MAX = (1 << 20) - 2, /* ids 1..max; the last id is no one's */
+    HAK_OWNER_MAX = (1 << 16) - 3, /* ids 1..max; the last two are no one's */
 };
 
 /* Tags with owner 0. */
 #define HAK_TAG_NONE 0u
 #define HAK_TAG_EXTENT 0x10u /* a large block starts here */
 #define HAK_TAG_HUGE 0x30u   /* a huge block starts here */
-/* The tag that a thread without a heap calls its own: owner 2^20 - 1, never issued. */
-#define HAK_TAG_NOBODY 0xfffff000u
+/* The owner of blocks that any thread may keep which frees them. */
+#define HAK_TAG_SHARED 0xfffe0000u
+/* The tag that a thread without a heap calls its own: never issued. */
+#define HAK_TAG_NOBODY 0xffff0000u
 
 typedef enum {
     HAK_REGION_SUPERSLAB = 1,

@@ -312,7 +312,12 @@ TEST_F(Registry, MarkIsNoWordThatAListWouldHold) {
 }
 
 TEST_F(Registry, OwnerTagsAndOthersCannotBeMistaken) {
-    /* free subtracts its own tag and compares: every tag that is not its own must be far away. */
+    /* free compares a tag with that of the bin which its lower half leads to. */
+    EXPECT_LE(HAK_SC_COUNT << HAK_BIN_SHIFT, HAK_TAG_CLASSES);
+    EXPECT_GT(HAK_TAG_SHARED >> HAK_TAG_OWNER_SHIFT, (uint32_t)HAK_OWNER_MAX);
+    EXPECT_GT(HAK_TAG_NOBODY, HAK_TAG_SHARED | (HAK_TAG_CLASSES - 1));
+    /* And where interior pointers are checked it subtracts its own tag: every tag that is not its
+     * own must be far away. */
     constexpr uint32_t kBins = HAK_SC_COUNT << HAK_BIN_SHIFT;
     uint32_t others[] = {HAK_TAG_NONE, HAK_TAG_EXTENT, HAK_TAG_HUGE};
     for (uint32_t id : {1u, 2u, 1000u, (uint32_t)HAK_OWNER_MAX}) {

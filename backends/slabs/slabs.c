@@ -12,6 +12,7 @@
 #include "boxes/pending/pending.h"
 #include "boxes/refill/refill.h"
 #include "boxes/slot_pool/slot_pool.h"
+#include "boxes/transfer/transfer.h"
 #include "config/hak_config.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/owner_lock/owner_lock_inl.h"
@@ -52,7 +53,14 @@ static void hak_settle_own(hak_heap_t *mine, const hak_purge_order_t *order) {
     hak_owner_lock_drop_owner(&mine->lock);
 }
 
+static void hak_send_home(hak_block_t *list, unsigned sc, void *unused) {
+    (void)sc;
+    (void)unused;
+    hak_flush_list_mt(list);
+}
+
 static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
+    (void)hak_transfer_purge_mt(order->now_ms, order->delay_ms, hak_send_home, NULL);
     if (mine != NULL) {
         hak_settle_own(mine, order);
     }
@@ -149,7 +157,7 @@ static void hak_check_superslab(hak_superslab_t *ss, void *context) {
         *faults += used + slab->left + on_list != carved;
         *faults += carved > slab->cap || slab->left > remote || remote - slab->left > used;
         *faults += (used != carved || carved < slab->cap) && !slab->listed;
-        *faults += hak_registry_tag(hak_slab_base(slab)) != (heap->tag | sc << HAK_BIN_SHIFT);
+        *faults += hak_registry_tag(hak_slab_base(slab)) != hak_heap_slab_tag(heap, sc);
     }
 }
 

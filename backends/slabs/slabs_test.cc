@@ -174,7 +174,7 @@ TEST_F(Slabs, CheckFindsWhatIsWrong) {
     slab->listed = 1;
     hak_registry_set_tags(hak_slab_base(slab), 1, HAK_TAG_EXTENT);
     EXPECT_NE(Check(), 0u) << "wrong tag";
-    hak_registry_set_tags(hak_slab_base(slab), 1, other_->tag | kClass << HAK_BIN_SHIFT);
+    hak_registry_set_tags(hak_slab_base(slab), 1, hak_heap_slab_tag(other_, kClass));
     hak_superslab_t *ss = hak_slab_superslab(slab);
     ss->free_mask |= 1u << slab->slot;
     EXPECT_NE(Check(), 0u) << "in use and free";
@@ -235,7 +235,7 @@ TEST_F(Slabs, NothingIsLostInACrowd) {
                     continue;
                 }
                 uint32_t tag = hak_registry_tag((uintptr_t)other);
-                if (tag >> HAK_TAG_OWNER_SHIFT == own.get()->tag >> HAK_TAG_OWNER_SHIFT) {
+                if (tag == hak_tls.bin[sc].tag) {
                     Give(own.get(), other, sc);
                 } else {
                     ASSERT_TRUE(slabs.take_back_remote(own.get(), other, sc));

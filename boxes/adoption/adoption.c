@@ -37,7 +37,7 @@ static hak_slab_t *hak_take_from(hak_heap_t *heap, hak_heap_t *mine, unsigned sc
     }
     if (slab != NULL) {
         hak_heap_unlist_owner(heap, slab);
-        hak_slab_set_heap_owner(slab, mine, mine->tag | sc << HAK_BIN_SHIFT);
+        hak_slab_set_heap_owner(slab, mine, hak_heap_slab_tag(mine, sc));
         hak_count_add(&mine->counters.adopted_slabs, 1);
     }
     hak_owner_lock_drop_guest(&heap->lock);

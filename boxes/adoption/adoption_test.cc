@@ -80,7 +80,7 @@ TEST_F(Adoption, PartialSlabOfAHeapWithoutThreadIsTaken) {
     EXPECT_EQ(Adopt(Now(), kClass + 1), nullptr) << "of another class";
     EXPECT_EQ(Adopt(Now()), slab);
     EXPECT_EQ(hak_slab_heap(slab), mine_);
-    EXPECT_EQ(hak_registry_tag((uintptr_t)blocks[0]), mine_->tag | kClass << HAK_BIN_SHIFT);
+    EXPECT_EQ(hak_registry_tag((uintptr_t)blocks[0]), hak_heap_slab_tag(mine_, kClass));
     EXPECT_EQ(hak_load_rlx(&mine_->counters.adopted_slabs), adopted + 1);
     EXPECT_FALSE(hak_heap_has_partial(other_, kClass));
     EXPECT_EQ(hak_testing::Faults(), 0u);

@@ -6,6 +6,7 @@
 #include "boxes/slab/slab.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "boxes/transfer/transfer.h"
 #include "config/hak_config.h"
 #include "registry/registry_inl.h"
 
@@ -100,12 +101,22 @@ static void hak_count_heap(const hak_heap_t *heap, hak_audit_result_t *out) {
     }
 }
 
+/* Between two thread caches. */
+static void hak_count_passed_on(hak_audit_result_t *out) {
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        for (unsigned place = 0; place < HAK_TRANSFER_PLACES; place++) {
+            hak_count_bin(hak_transfer_list(sc, place), sc, out);
+        }
+    }
+}
+
 void hak_audit_count_locked(hak_audit_result_t *out) {
     *out = (hak_audit_result_t){.live = hak_cfg_check_double_free ? 0 : UINT64_MAX};
     hak_slot_pool_each(hak_count_superslab, out);
     for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
         hak_count_heap(heap, out);
     }
+    hak_count_passed_on(out);
 }
 
 bool hak_audit_is_whole(const hak_audit_result_t *result) {

@@ -5,9 +5,12 @@
  * gperftools' tcmalloc (its TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES).
  */
 #include "base/attr.h"
+#include "base/bits.h"
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush.h"
+#include "boxes/slab/slab_inl.h"
 #include "boxes/tls_sll/tls_sll.h"
+#include "boxes/transfer/transfer.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
 #include "core/owner_lock/owner_lock_inl.h"
@@ -111,16 +114,21 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
     }
 }
 
-/* Neighbours of a smaller block may share its cache line with the thread that it came from. */
-static bool hak_has_own_lines(unsigned sc) {
-    uint32_t bytes = hak_dyn_class_bytes(sc);
-    return bytes >= 2 * HAK_CACHE_LINE || bytes % HAK_CACHE_LINE == 0;
+void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc) {
+    uint64_t bit = 1ull << (sc & 63);
+    if ((mine->shares[sc >> 6] & bit) == 0 && hak_heap_is_shared(sc)) {
+        mine->shares[sc >> 6] |= bit;
+        if (hak_tls.heap == mine) { /* else it is borrowed */
+            hak_tls_sll_share(sc);
+        }
+    }
 }
 
-/* Not of an exact size: the bin's may be another one. */
-void hak_cache_policy_has_slabs_owner(hak_heap_t *mine, unsigned sc) {
-    if (sc <= HAK_SC_FIXED && hak_has_own_lines(sc)) {
-        mine->keeps_remote[sc >> 6] |= 1ull << (sc & 63);
+void hak_cache_policy_share_owner(const hak_heap_t *mine) {
+    for (unsigned word = 0; word < 2; word++) {
+        for (uint64_t mask = mine->shares[word]; mask != 0; mask &= mask - 1) {
+            hak_tls_sll_share(word * 64 + hak_lowest_bit(mask));
+        }
     }
 }
 
@@ -129,12 +137,54 @@ void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
     mine->overflowed[sc >> 6] |= 1ull << (sc & 63);
 }
 
-/* How many blocks leave a full bin at once: a part of it, so that the frees that follow find room
- * and the next malloc finds a block, and not so many that one free takes long. */
+enum { HAK_BATCH_MOST = 256 };
+
+/* How many blocks leave a full bin for their slabs at once: a part of it, so that the frees that
+ * follow find room and the next malloc finds a block, and not so many that one free takes long. */
 static uint32_t hak_overflow_batch(const hak_heap_t *mine, unsigned sc) {
-    enum { PART = 4, MOST = 256 };
+    enum { PART = 4 };
     uint32_t batch = mine->bin_cap[sc] / PART;
-    return batch < 1 ? 1 : batch > MOST ? MOST : batch;
+    return batch < 1 ? 1 : batch > HAK_BATCH_MOST ? HAK_BATCH_MOST : batch;
+}
+
+/* How many are passed on: for this they are only counted. */
+static uint32_t hak_pass_batch(const hak_heap_t *mine, unsigned sc) {
+    uint32_t batch = mine->bin_cap[sc] / 2;
+    return batch < 1 ? 1 : batch > HAK_BATCH_MOST ? HAK_BATCH_MOST : batch;
+}
+
+/* True if there are others to pass blocks of a bin on to, and a place. */
+static bool hak_may_pass_on(const hak_heap_t *mine, unsigned sc) {
+    uint64_t made, idle;
+    hak_heap_counts(&made, &idle);
+    bool shares = (mine->shares[sc >> 6] >> (sc & 63) & 1u) != 0;
+    return shares && made - idle > 1 && mine->bin_cap[sc] != 0 && hak_transfer_has_room(sc);
+}
+
+/* The first blocks of a full bin go to whichever thread wants them next, if there are others'
+ * among them: to send each home, for its owner to hand it out again, would take longer. Whose a
+ * slab is may change meanwhile, and does not matter much. */
+static bool hak_pass_on(const hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
+    uint32_t most = hak_pass_batch(mine, sc), count = 0;
+    hak_block_t *list = bin->head, *tail = NULL, *rest = list;
+    bool mixed = false;
+    for (; count < most && rest != NULL; count++) {
+        bool same_unit = tail != NULL && ((uintptr_t)tail ^ (uintptr_t)rest) >> HAK_UNIT_SHIFT == 0;
+        mixed = mixed || (!same_unit && hak_slab_heap(hak_slab_of_block(rest)) != mine);
+        tail = rest;
+        rest = hak_block_next(rest);
+    }
+    if (!mixed) {
+        return false;
+    }
+    hak_block_link(tail, NULL);
+    if (!hak_transfer_put_mt(sc, list, count)) {
+        hak_block_link(tail, rest);
+        return false;
+    }
+    bin->head = rest;
+    bin->room += (int32_t)count;
+    return true;
 }
 
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
@@ -142,8 +192,11 @@ void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsig
     hak_cache_policy_note_overflow_owner(mine, sc);
     hak_block_link(block, bin->head);
     bin->head = block;
-    hak_owner_lock_take_owner(&mine->lock);
-    uint32_t sent = hak_flush_list_locked(mine, sc, &bin->head, hak_overflow_batch(mine, sc));
-    bin->room += (int32_t)sent - 1;
-    hak_owner_lock_drop_owner(&mine->lock);
+    bin->room--;
+    if (!hak_may_pass_on(mine, sc) || !hak_pass_on(mine, bin, sc)) {
+        hak_owner_lock_take_owner(&mine->lock);
+        bin->room +=
+            (int32_t)hak_flush_list_locked(mine, sc, &bin->head, hak_overflow_batch(mine, sc));
+        hak_owner_lock_drop_owner(&mine->lock);
+    }
 }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 
 #include "base/testing/testing.h"
 #include "boxes/cache_policy/cache_policy.h"
@@ -8,10 +9,10 @@
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/refill/refill.h"
 #include "boxes/testing/engine.h"
+#include "boxes/transfer/transfer.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/options/options.h"
 extern "C" {
-#include "boxes/cache_policy/cache_policy_inl.h"
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
 
@@ -41,7 +42,9 @@ class CacheBounded : public ::testing::Test {
 };
 
 TEST_F(CacheBounded, QuarterOfAFullBinGoesBackToItsSlabs) {
+    hak_heap_t *other = hak_heap_acquire_mt(); /* even if somebody might want the blocks */
     hak_testing::OwnHeap mine;
+    hak_cache_policy_wants_owner(mine.get(), kClass);
     hak_slab_t *slab = NewSlab(mine.get(), kClass);
     std::vector<hak_block_t *> blocks = CarveAll(mine.get(), slab);
     uint64_t before = Flushed(mine.get());
@@ -69,6 +72,9 @@ TEST_F(CacheBounded, QuarterOfAFullBinGoesBackToItsSlabs) {
                       (size_t)hak_tls.bin[kClass].room,
                   (size_t)first);
     }
+    EXPECT_EQ(hak_transfer_count(kClass), 0u) << "all are its own";
+    mine.get()->shares[0] = mine.get()->shares[1] = 0;
+    hak_heap_release_mt(other);
 }
 
 TEST_F(CacheBounded, BinWithoutRoomSendsEachBlock) {
@@ -84,27 +90,84 @@ TEST_F(CacheBounded, BinWithoutRoomSendsEachBlock) {
 }
 
 /* Blocks of others' slabs stay with a thread that allocates the class, if no neighbour shares a
- * cache line with them: small ones in an empty bin, others while there is room. */
+ * cache line with them. */
 TEST_F(CacheBounded, KeepsBlocksOfOthers) {
     hak_testing::OwnHeap mine;
     hak_heap_t *heap = mine.get();
-    heap->keeps_remote[0] = heap->keeps_remote[1] = 0;
-    EXPECT_FALSE(hak_cache_policy_keeps_remote_owner(heap, kClass)) << "it has none of its own";
-    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
-        hak_cache_policy_has_slabs_owner(heap, sc);
+    for (unsigned sc = 1; sc < HAK_SC_COUNT; sc++) {
+        uint32_t own = heap->tag | sc << HAK_BIN_SHIFT, shared = HAK_TAG_SHARED | (own & 0xffff);
         bool own_lines = hak_sc_bytes[sc] % 64 == 0 || hak_sc_bytes[sc] > 128;
-        EXPECT_EQ(hak_cache_policy_keeps_remote_owner(heap, sc), own_lines) << sc;
-        hak_block_t other = {};
-        hak_tls.bin[sc].head = &other;
-        EXPECT_EQ(hak_cache_policy_keeps_remote_owner(heap, sc), hak_sc_bytes[sc] > 1024) << sc;
-        hak_tls.bin[sc].head = nullptr;
+        EXPECT_EQ(hak_tls.bin[sc].tag, own) << "it has none of its own";
+        hak_cache_policy_wants_owner(heap, sc);
+        bool expected = sc <= HAK_SC_FIXED && own_lines;
+        EXPECT_EQ(hak_tls.bin[sc].tag, expected ? shared : own) << sc;
+        EXPECT_EQ(hak_heap_slab_tag(heap, sc), expected ? shared : own) << sc;
+        hak_tls.bin[sc].tag = 0;
     }
-    int32_t room = hak_tls.bin[kClass].room;
-    EXPECT_EQ(heap->overflowed[0] >> kClass & 1u, 0u);
-    hak_tls.bin[kClass].room = 0;
-    EXPECT_FALSE(hak_cache_policy_keeps_remote_owner(heap, kClass));
-    EXPECT_EQ(heap->overflowed[0] >> kClass & 1u, 1u) << "the bin may grow once it runs dry";
-    hak_tls.bin[kClass].room = room;
+    hak_cache_policy_share_owner(heap);
+    EXPECT_EQ(hak_tls.bin[kClass].tag, HAK_TAG_SHARED | kClass << HAK_BIN_SHIFT);
+    EXPECT_EQ(hak_tls.bin[1].tag, 0u) << "not of a class whose blocks share lines";
+    heap->shares[0] = heap->shares[1] = 0;
+}
+
+/* What a full bin of such a class has too much goes to the next thread, and to the slabs only if
+ * that has not come for the lists before. */
+TEST_F(CacheBounded, FullBinOfASharedClassIsPassedOn) {
+    hak_heap_t *other = hak_heap_acquire_mt();
+    hak_slab_t *slab = NewSlab(other, kClass);
+    std::vector<hak_block_t *> blocks = CarveAll(other, slab);
+    auto mine = std::make_unique<hak_testing::OwnHeap>();
+    hak_heap_t *heap = mine->get();
+    hak_cache_policy_wants_owner(heap, kClass);
+    uint64_t before = Flushed(heap);
+    uint32_t cap = heap->bin_cap[kClass], half = cap / 2, passed = 0;
+    ASSERT_GE(blocks.size(), (size_t)cap + half + 1);
+    for (hak_block_t *block : blocks) {
+        if (!hak_tls_sll_push_class(kClass, block)) {
+            hak_cache_policy_overflow_owner(heap, block, kClass);
+            passed += half;
+            EXPECT_EQ(hak_tls.bin[kClass].room, (int32_t)half - 1);
+            EXPECT_EQ(Blocks(hak_tls.bin[kClass].head).size(), (size_t)(cap - half + 1));
+        }
+    }
+    ASSERT_LT(passed, half * HAK_TRANSFER_PLACES);
+    EXPECT_EQ(hak_transfer_count(kClass), passed);
+    EXPECT_EQ(Flushed(heap), before) << "none has gone to its slab";
+    EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap);
+
+    std::vector<hak_block_t *> taken;
+    for (uint32_t i = 0; i < passed / half; i++) {
+        while (hak_block_t *block = hak_tls_sll_pop_class(kClass)) {
+            taken.push_back(block);
+        }
+        taken.push_back(hak_refill_owner(heap, kClass));
+        EXPECT_EQ(hak_transfer_count(kClass), passed - (i + 1) * half) << "a refill takes a list";
+    }
+    while (hak_block_t *block = hak_tls_sll_pop_class(kClass)) {
+        taken.push_back(block);
+    }
+    EXPECT_EQ(std::set<hak_block_t *>(taken.begin(), taken.end()),
+              std::set<hak_block_t *>(blocks.begin(), blocks.end()));
+    EXPECT_EQ(taken.size(), blocks.size());
+
+    hak_block_t last = {};
+    for (unsigned i = 0; i < HAK_TRANSFER_PLACES; i++) {
+        ASSERT_TRUE(hak_transfer_put_mt(kClass, &last, 1));
+    }
+    for (hak_block_t *block : taken) {
+        if (!hak_tls_sll_push_class(kClass, block)) {
+            hak_cache_policy_overflow_owner(heap, block, kClass);
+        }
+    }
+    EXPECT_GT(Flushed(heap), before) << "no place is free";
+    uint32_t count;
+    while (hak_transfer_take_mt(kClass, &count) != nullptr) {
+    }
+    heap->shares[0] = heap->shares[1] = 0;
+    mine.reset();
+    hak_testing::Settle(other);
+    EXPECT_EQ(hak_testing::SlabsOf(other, kClass), 0u) << "all came home";
+    hak_heap_release_mt(other);
 }
 
 /* One refill: the block and then the bin's. */
@@ -214,7 +277,7 @@ TEST_F(CacheBounded, ASpareClassOfAnotherSizeBeginsAnew) {
             uint32_t first = hak_tls_sll_first_cap(bytes);
             ASSERT_EQ(heap->bin_cap[kSpare], first);
             EXPECT_EQ(hak_tls.bin[kSpare].room, (int32_t)first);
-            EXPECT_EQ(hak_tls.bin[kSpare].divisor, hak_sc_divisor_of(bytes));
+            EXPECT_EQ(hak_tls.bin[kSpare].tag, heap->tag | kSpare << HAK_BIN_SHIFT) << "not shared";
             ASSERT_EQ(heap->cap_growth_bytes, 0u);
             for (int i = 0; i < 20; i++) {
                 heap->overflowed[kSpare >> 6] |= 1ull << (kSpare & 63);

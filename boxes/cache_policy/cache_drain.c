@@ -82,10 +82,11 @@ void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
 }
 
 /* Nothing: a drain is due after so many frees of own blocks. */
-void hak_cache_policy_has_slabs_owner(hak_heap_t *mine, unsigned sc) {
+void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc) {
     (void)mine;
     (void)sc;
 }
+void hak_cache_policy_share_owner(const hak_heap_t *mine) { (void)mine; }
 
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     hak_bin_t *bin = &hak_tls.bin[sc];

@@ -11,7 +11,7 @@
  * there: with a policy that never gives them back nothing would ever be empty. With
  * HAKMEM_TINY_TLS_SLL=0 bins hold nothing: each free goes to its slab, under either policy.
  *
- * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflowed, keeps_remote, cap_growth_bytes;
+ * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflowed, shares, cap_growth_bytes;
  *            the rooms of bins.
  * Threads    *_owner: the thread that has `mine`.
  * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, core/options.
@@ -46,9 +46,11 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc);
 /* The same for a block whose backend takes it back itself: puts the bin's room right. */
 void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc);
-/* The heap has opened a slab of the class: its thread allocates such blocks, so it may keep those
- * of other heaps that it frees instead of sending them home (cache_policy_inl.h). */
-void hak_cache_policy_has_slabs_owner(hak_heap_t *mine, unsigned sc);
+/* The thread allocates blocks of the class: it may keep those of other heaps that it frees instead
+ * of sending them home, if threads share them (hak_heap_is_shared). */
+void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc);
+/* The bins of a thread that has just got `mine` are as that says. */
+void hak_cache_policy_share_owner(const hak_heap_t *mine);
 
 #ifdef __cplusplus
 }

@@ -46,7 +46,7 @@ class Drain : public ::testing::Test {
         if (listed) {
             hak_heap_unlist_owner(from, slab);
         }
-        hak_slab_set_heap_owner(slab, to, to->tag | kClass << HAK_BIN_SHIFT);
+        hak_slab_set_heap_owner(slab, to, hak_heap_slab_tag(to, kClass));
         hak_owner_lock_drop_guest(&from->lock);
         if (listed) {
             hak_heap_list_owner(to, slab, true);
@@ -192,7 +192,7 @@ TEST_F(Drain, SlabsMoveWhileOthersFree) {
                 hak_slab_t *slab = other->partial[kClass];
                 if (slab != nullptr && random.Below(2) == 0) {
                     hak_heap_unlist_owner(other, slab);
-                    hak_slab_set_heap_owner(slab, mine, mine->tag | kClass << HAK_BIN_SHIFT);
+                    hak_slab_set_heap_owner(slab, mine, hak_heap_slab_tag(mine, kClass));
                     hak_heap_list_owner(mine, slab, true);
                 }
                 hak_owner_lock_drop_guest(&other->lock);

@@ -87,6 +87,14 @@ void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list) {
     }
 }
 
+void hak_flush_list_mt(hak_block_t *list) {
+    while (list != NULL) {
+        hak_run_t run = hak_front_run(list, UINT32_MAX);
+        list = hak_block_next(run.tail);
+        hak_free_remote_push_mt(hak_slab_of_block(run.head), run.head, run.tail, run.count);
+    }
+}
+
 /* Owner lock held. */
 static void hak_flush_bin(hak_heap_t *mine, unsigned sc) {
     hak_block_t *list = hak_tls_sll_take_all(sc, mine->bin_cap[sc]);

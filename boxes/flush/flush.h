@@ -24,6 +24,8 @@ uint32_t hak_flush_list_locked(hak_heap_t *mine, unsigned sc, hak_block_t **list
 /* Sends all of a list that a thread which is gone has left in `heap`; each block to its slab, or to
  * the heap that has the slab now. Owner lock of `heap` held, by a guest. */
 void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list);
+/* Sends all of a list that is no one's to the slabs, as remote frees. No lock. */
+void hak_flush_list_mt(hak_block_t *list);
 /* Empties every bin that holds blocks of slabs and sends every open batch. An emptied bin has room
  * for bin_cap blocks. */
 void hak_flush_all_owner(hak_heap_t *mine);

@@ -77,7 +77,7 @@ TEST_F(FreeLocal, EmptySlabGoesBackUnlessItIsTheLastOfItsClass) {
     PushAll(first, one);
     EXPECT_EQ(SlabsOf(heap_, kClass), 1u) << "the first may go, the second is kept";
     EXPECT_EQ(hak_load_rlx(&heap_->counters.slabs_retired), retired + 1);
-    EXPECT_EQ(hak_registry_tag((uintptr_t)two[0]), heap_->tag | kClass << HAK_BIN_SHIFT);
+    EXPECT_EQ(hak_registry_tag((uintptr_t)two[0]), hak_heap_slab_tag(heap_, kClass));
     EXPECT_EQ(hak_registry_tag((uintptr_t)one[0]), HAK_TAG_NONE);
 }
 

@@ -19,7 +19,9 @@
 #include "base/attr.h"
 #include "base/size_class.h"
 #include "boxes/slab/slab.h"
+#include "config/hak_config.h"
 #include "core/owner_lock/owner_lock.h"
+#include "registry/registry.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -78,8 +80,8 @@ typedef struct hak_heap {
     uint32_t spare_bytes[HAK_SC_SPARE];
     /* cache_policy: bit per class: its bin was full since its last refill */
     uint64_t overflowed[2];
-    /* cache_policy: bit per class: blocks of other heaps that the thread frees may go to the bin */
-    uint64_t keeps_remote[2];
+    /* cache_policy: bit per class: its bin takes blocks of other heaps too */
+    uint64_t shares[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */
     uint32_t cap_growth_bytes;
     /* thread: hak_tls_t of the thread that has the heap, 0: none or a guest */
@@ -138,6 +140,20 @@ hak_heap_t *hak_heap_first(void);
  * first. So that those who look at a few heaps at a time look at all of them in turn. NULL if there
  * is none. Any thread; a cursor begins as 0, and any heap is a right value. */
 hak_heap_t *hak_heap_step_mt(hak_aptr_t *cursor);
+
+/* True if threads may keep blocks of the class that come from others' slabs. Neighbours of a
+ * smaller block may share its cache line with the thread that it came from; and where interior
+ * pointers are checked, or frees of own blocks counted, each block goes home. Never of an exact
+ * size: the bin's may be another one. */
+static inline bool hak_heap_is_shared(unsigned sc) {
+    uint32_t bytes = hak_sc_bytes[sc];
+    return !hak_cfg_check_interior && !hak_cfg_cache_drain && sc <= HAK_SC_FIXED &&
+           (bytes >= 2 * HAK_CACHE_LINE || bytes % HAK_CACHE_LINE == 0);
+}
+/* The registry's tag for a slab of the class that the heap has. */
+static inline uint32_t hak_heap_slab_tag(const hak_heap_t *heap, unsigned sc) {
+    return (hak_heap_is_shared(sc) ? HAK_TAG_SHARED : heap->tag) | sc << HAK_BIN_SHIFT;
+}
 
 void hak_heap_counts(uint64_t *made, uint64_t *idle);
 

@@ -9,6 +9,7 @@
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
 #include "boxes/slot_pool/slot_pool.h"
+#include "boxes/transfer/transfer.h"
 #include "config/hak_config.h"
 #include "core/errors/errors.h"
 #include "core/owner_lock/owner_lock_inl.h"
@@ -42,14 +43,14 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
             return NULL;
         }
         hak_slab_open(slab, sc);
-        hak_slab_set_heap_owner(slab, mine, mine->tag | sc << HAK_BIN_SHIFT);
+        hak_slab_set_heap_owner(slab, mine, hak_heap_slab_tag(mine, sc));
         hak_count_add(&mine->counters.slabs_made, 1);
     }
     if (hak_unlikely(sc > HAK_SC_FIXED) &&
         hak_cache_policy_resize_owner(mine, sc, hak_slab_block_bytes(slab))) {
         mine->carve_step[sc] = 1;
     }
-    hak_cache_policy_has_slabs_owner(mine, sc);
+    hak_cache_policy_wants_owner(mine, sc);
     hak_heap_list_owner(mine, slab, true);
     return slab;
 }
@@ -127,9 +128,28 @@ static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
     return list;
 }
 
+/* What another thread had no room for. */
+static hak_block_t *hak_take_passed_on(hak_heap_t *mine, unsigned sc) {
+    hak_list_t list;
+    list.head = hak_transfer_take_mt(sc, &list.count);
+    if (list.head != NULL) {
+        hak_cache_policy_wants_owner(mine, sc);
+        hak_count_add(&mine->counters.refills, 1);
+        hak_count_add(&mine->counters.refill_blocks, list.count);
+        hak_cache_policy_fill_owner(mine, sc, hak_block_next(list.head), list.count - 1);
+    }
+    return list.head;
+}
+
 hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
     if (hak_unlikely(!hak_cache_policy_keeps())) {
         return hak_refill_one_owner(mine, sc);
+    }
+    if (hak_transfer_has_any(sc)) {
+        hak_block_t *block = hak_take_passed_on(mine, sc);
+        if (block != NULL) {
+            return block;
+        }
     }
     hak_owner_lock_take_owner(&mine->lock);
     if (hak_pending_has_any(mine)) {

@@ -36,6 +36,7 @@ OwnHeap::OwnHeap() : heap_(hak_heap_acquire_mt()) {
     }
     hak_cache_policy_start_owner(heap_);
     hak_tls_sll_attach(heap_, heap_->tag, heap_->bin_cap, heap_->spare_bytes);
+    hak_cache_policy_share_owner(heap_);
 }
 
 OwnHeap::~OwnHeap() {
@@ -55,7 +56,7 @@ hak_slab_t *NewSlab(hak_heap_t *heap, unsigned sc) {
         abort();
     }
     hak_slab_open(slab, sc);
-    hak_slab_set_heap_owner(slab, heap, heap->tag | sc << HAK_BIN_SHIFT);
+    hak_slab_set_heap_owner(slab, heap, hak_heap_slab_tag(heap, sc));
     hak_heap_list_owner(heap, slab, true);
     return slab;
 }
@@ -143,7 +144,7 @@ void CheckSlab(const hak_slab_t *slab, size_t *faults) {
     Fault(faults, (slab->listed != 0) != IsOnItsList(slab), slab, "`listed` lies");
     for (unsigned i = 0; i < hak_sc_units(sc); i++) {
         uint32_t tag = hak_registry_tag(hak_slab_base(slab) + ((uintptr_t)i << HAK_UNIT_SHIFT));
-        Fault(faults, tag != (hak_slab_heap(slab)->tag | sc << HAK_BIN_SHIFT), slab, "wrong tag");
+        Fault(faults, tag != hak_heap_slab_tag(hak_slab_heap(slab), sc), slab, "wrong tag");
     }
 }
 

@@ -30,8 +30,11 @@ extern "C" {
 typedef struct {
     hak_block_t *head;
     int32_t room;
-    /* hak_sc_divisor_of its blocks, here because the hit path has this line at hand */
-    uint32_t divisor;
+    /* What the hit path of free compares, here because it has this line at hand. */
+    union {
+        uint32_t tag;     /* the registry's tag of the blocks that may be pushed unseen */
+        uint32_t divisor; /* where interior pointers are checked: hak_sc_divisor_of its blocks */
+    };
 } hak_bin_t;
 
 typedef struct {
@@ -54,9 +57,12 @@ extern hak_local __thread hak_tls_t hak_tls __attribute__((tls_model("initial-ex
 uint32_t hak_tls_sll_first_cap(uint32_t bytes);
 
 /* The thread gets `heap`, whose tag is `tag` and whose bins may hold cap[sc] blocks; all bins
- * become empty. Those of the spare classes are for blocks of these sizes, 0: none yet. */
+ * become empty and are for blocks of the heap's own slabs. Those of the spare classes are for
+ * blocks of these sizes, 0: none yet. */
 void hak_tls_sll_attach(struct hak_heap *heap, uint32_t tag, const uint32_t *cap,
                         const uint32_t *spare_bytes);
+/* The bin takes all blocks of the class whose tag is HAK_TAG_SHARED from now on. */
+void hak_tls_sll_share(unsigned sc);
 /* The bin of a spare class, which is empty, is for up to `cap` blocks of this size. */
 void hak_tls_sll_resize(unsigned sc, uint32_t bytes, uint32_t cap);
 /* Back to the initial image; the bins must be empty. */

@@ -41,6 +41,7 @@ TEST_F(TlsSll, FreshThreadHasEmptyBinsAndATagThatNoHeapHas) {
         EXPECT_EQ(hak_tls.heap, nullptr);
         EXPECT_EQ(hak_tls.ended, 0u);
         EXPECT_EQ(hak_tls_sll_tag(hak_tls_sll_self()), HAK_TAG_NOBODY);
+        EXPECT_NE(hak_tls.bin[0].tag, HAK_TAG_NONE) << "free(NULL) would push";
         hak_block_t block;
         for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
             EXPECT_EQ(hak_tls_sll_pop_class(sc), nullptr);
@@ -105,9 +106,19 @@ TEST_F(TlsSll, AttachAndDetach) {
         EXPECT_EQ(hak_tls.bin[sc].head, nullptr);
         EXPECT_EQ((uint32_t)Room(sc), cap_[sc]);
         uint32_t divisor = sc == HAK_SC_FIXED + 2 ? hak_sc_divisor_of(528) : hak_sc_divisor[sc];
-        EXPECT_EQ(hak_tls.bin[sc].divisor, divisor) << sc;
+        EXPECT_EQ(hak_tls.bin[sc].divisor,
+                  hak_cfg_check_interior ? divisor : kTag | sc << HAK_BIN_SHIFT)
+            << sc;
     }
+    hak_tls_sll_share(9);
+    EXPECT_EQ(hak_tls.bin[9].divisor,
+              hak_cfg_check_interior ? hak_sc_divisor[9] : HAK_TAG_SHARED | 9 << HAK_BIN_SHIFT);
     hak_tls_sll_detach();
+    for (unsigned sc = 0; sc < HAK_SC_COUNT && !hak_cfg_check_interior; sc++) {
+        uint32_t foreign = HAK_TAG_NONE; /* NULL and other allocators' blocks */
+        EXPECT_NE(hak_tls.bin[foreign].tag, foreign);
+        EXPECT_NE(hak_tls.bin[sc].tag, kTag | sc << HAK_BIN_SHIFT);
+    }
     EXPECT_EQ(hak_tls.heap, nullptr);
     EXPECT_EQ(hak_tls_sll_tag(hak_tls_sll_self()), HAK_TAG_NOBODY);
     EXPECT_FALSE(hak_tls_sll_push_class(1, &blocks_[0]));

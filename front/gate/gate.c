@@ -6,7 +6,6 @@
 
 #include "backends/large/large.h"
 #include "backends/os/os.h"
-#include "boxes/cache_policy/cache_policy_inl.h"
 #include "boxes/exact_sizes/exact_sizes.h"
 #include "boxes/learn/learn.h"
 #include "core/dyn_class/dyn_class.h"
@@ -263,6 +262,13 @@ hak_noinline void hak_gate_take_back(hak_block_t *block, unsigned sc) {
     hak_decay_tick_seldom(mine);
 }
 
+static bool hak_is_own(uint32_t tag) { return tag - hak_tls.tag < HAK_TAG_CLASSES; }
+
+/* True if the thread's bin takes blocks of this tag. */
+static bool hak_is_kept(uint32_t tag, unsigned sc) {
+    return hak_cfg_check_interior ? hak_is_own(tag) : hak_tls.bin[sc].tag == tag;
+}
+
 /* A live block of a size class, in any thread's slab. False if it turns out that it was never
  * handed out. */
 static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
@@ -271,7 +277,7 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     }
     hak_poison(block, hak_dyn_class_bytes(sc));
     hak_heap_t *mine = hak_thread_heap();
-    if (mine != NULL && tag >> HAK_TAG_OWNER_SHIFT == mine->tag >> HAK_TAG_OWNER_SHIFT) {
+    if (mine != NULL && hak_is_kept(tag, sc)) {
         if (!hak_tls_sll_push_class(sc, block)) {
             hak_gate_take_back(block, sc);
         }
@@ -300,8 +306,6 @@ static uint32_t hak_tag(uintptr_t address) {
     return hak_registry_look_up(address, &tag) ? tag : hak_registry_find_tag(address);
 }
 
-static bool hak_is_own(uint32_t tag) { return tag - hak_tls.tag < HAK_TAG_CLASSES; }
-
 /* True if a block starts at `address`, which has this tag. In a slab of one unit the divisor tells;
  * it is 0 for other classes. False: look closer. */
 hak_inline bool hak_starts(uintptr_t address, unsigned sc) {
@@ -311,32 +315,6 @@ hak_inline bool hak_starts(uintptr_t address, unsigned sc) {
     }
     const hak_backend_t *backend = hak_route[sc];
     return divisor == 0 && backend->starts != NULL && backend->starts(address, sc);
-}
-
-/* A block of another heap that the thread keeps, because it will soon want one: into its bin as if
- * it were its own. What programs do whose threads come and go, or replace each other's blocks, so
- * it is short: no list of another thread is touched, and the processor can look ahead to the next
- * block. Where blocks are checked for interior pointers there is no flat map to look in. */
-hak_inline bool hak_keep(hak_block_t *block) {
-    hak_heap_t *mine = hak_tls.heap;
-    uint32_t tag;
-    if (mine == NULL || !hak_registry_look_up((uintptr_t)block, &tag) ||
-        tag >> HAK_TAG_OWNER_SHIFT == 0 || hak_is_own(tag)) {
-        return false;
-    }
-    unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
-    if (!hak_cache_policy_keeps_remote_owner(mine, sc) || !hak_starts((uintptr_t)block, sc)) {
-        return false;
-    }
-    if (hak_cfg_check_double_free) {
-        uintptr_t mark = hak_registry_mark((uintptr_t)block);
-        if (hak_block_mark(block) == mark) {
-            return false;
-        }
-        hak_block_set_mark(block, mark);
-    }
-    hak_poison(block, hak_dyn_class_bytes(sc));
-    return hak_tls_sll_push_class(sc, block);
 }
 
 /* The common cases of the slow side, without the full classification: a large block, which its own
@@ -349,7 +327,7 @@ static bool hak_free_fast(hak_block_t *block) {
     }
     unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
     if (tag >> HAK_TAG_OWNER_SHIFT == 0 ||
-        (hak_is_own(tag) && (hak_check_all || hak_sc_divisor[sc] == 0))) {
+        (hak_is_kept(tag, sc) && (hak_check_all || hak_sc_divisor[sc] == 0))) {
         return false;
     }
     if (!hak_starts((uintptr_t)block, sc)) {
@@ -361,7 +339,7 @@ static bool hak_free_fast(hak_block_t *block) {
     return hak_free_block(block, tag, sc);
 }
 
-static hak_noinline void hak_free_other(void *address, const char *call) {
+hak_noinline void hak_gate_free_slow(void *address, const char *call) {
     if (address == NULL) {
         return;
     }
@@ -389,12 +367,4 @@ static hak_noinline void hak_free_other(void *address, const char *call) {
         hak_gate_count_call(HAK_CALL_FREE);
     }
     errno = saved;
-}
-
-hak_noinline void hak_gate_free_slow(void *address, const char *call) {
-    if (!hak_keep(address)) {
-        hak_free_other(address, call);
-    } else if (hak_cfg_stats) {
-        hak_gate_count_call(HAK_CALL_FREE);
-    }
 }

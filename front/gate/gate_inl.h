@@ -54,18 +54,23 @@ hak_inline void *hak_gate_aligned_cached(size_t align, size_t size) {
     return hak_gate_take_cached((size_t)hak_sc_of_aligned(size, align) << HAK_BIN_SHIFT);
 }
 
-/* True if the block is of a slab of the thread's own heap; `*bin` is then the bin of its class. The
- * registry's tag minus the thread's own is the offset of the bin, or out of range for everything
- * else: NULL, foreign, large, another thread's. */
+/* True if the bin of its class takes the block, which is then `*bin`: it is of a slab of the
+ * thread's own heap, or of a class whose blocks threads share. The registry's tag says which bin
+ * that is, and the bin which tag it takes. All others fail: NULL, foreign, large, another thread's.
+ */
 hak_inline bool hak_gate_find_bin(const void *address, hak_own_bin_t **bin) {
     uint32_t tag;
     if (hak_unlikely(!hak_registry_look_up((uintptr_t)address, &tag))) {
         return false;
     }
     uintptr_t self = hak_tls_sll_self();
-    uintptr_t offset = (uint32_t)(tag - hak_tls_sll_tag(self));
-    *bin = hak_tls_sll_bin(self, offset);
-    return hak_likely(offset < HAK_SC_COUNT << HAK_BIN_SHIFT);
+    if (hak_cfg_check_interior) { /* nothing is shared, and bins hold divisors */
+        uintptr_t offset = (uint32_t)(tag - hak_tls_sll_tag(self));
+        *bin = hak_tls_sll_bin(self, offset);
+        return hak_likely(offset < HAK_SC_COUNT << HAK_BIN_SHIFT);
+    }
+    *bin = hak_tls_sll_bin(self, (uint16_t)tag);
+    return hak_likely((*bin)->tag == tag);
 }
 
 /* The checks that the variant has chosen; marks the block as free. False: look closer. */

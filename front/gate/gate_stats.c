@@ -5,6 +5,7 @@
 #include "backends/large/large.h"
 #include "backends/os/os.h"
 #include "boxes/slot_pool/slot_pool.h"
+#include "boxes/transfer/transfer.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/meta/meta.h"
 #include "front/decay/decay.h"
@@ -155,6 +156,9 @@ void hak_gate_stats(hak_stats_t *stats) {
     stats->pid = hak_os_pid();
     for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
         hak_add_heap(heap, stats);
+    }
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        stats->cached_max_bytes += hak_transfer_count(sc) * hak_sc_bytes[sc];
     }
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
     hak_add_blocks(stats);

@@ -81,6 +81,7 @@ static void hak_fill_bins(hak_heap_t *heap) {
         }
     }
     hak_tls_sll_attach(heap, heap->tag, heap->bin_cap, heap->spare_bytes);
+    hak_cache_policy_share_owner(heap);
     hak_left_bins_take_locked(heap);
     hak_owner_lock_drop_owner(&heap->lock);
 }

@@ -48,8 +48,7 @@ hak_sched::Add two_push({"two_push", 3, {3, 1}, 2000, BuildWorld, TwoPush, SixIn
 void BuildTwoSlabs() {
     BuildWorld();
     hak_heap_unlist_owner(world.heap[1], world.slab[1]);
-    hak_slab_set_heap_owner(world.slab[1], world.heap[0],
-                            world.heap[0]->tag | kClass << HAK_BIN_SHIFT);
+    hak_slab_set_heap_owner(world.slab[1], world.heap[0], hak_heap_slab_tag(world.heap[0], kClass));
     hak_heap_list_owner(world.heap[0], world.slab[1], true);
 }
 void PushToTwo(int self) {

@@ -1,0 +1,93 @@
+#include "boxes/transfer/transfer.h"
+
+#define HAK_HEAD_MASK 0x0000ffffffffffffull
+enum { HAK_COUNT_SHIFT = 48 };
+
+hak_transfer_t hak_transfer[HAK_SC_FIXED + 1];
+/* What a purge saw, and when it looked. Not an invariant: whatever stands there, a list goes home
+ * sooner or later. */
+static hak_a64_t hak_seen[HAK_SC_FIXED + 1][HAK_TRANSFER_PLACES];
+static hak_a64_t hak_seen_ms;
+static hak_a32_t hak_used; /* 1 once there was a list: until then nobody looks */
+
+static hak_block_t *hak_head(uint64_t word) {
+    return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK);
+}
+
+bool hak_transfer_put_mt(unsigned sc, hak_block_t *list, uint32_t count) {
+    uint64_t word = (uint64_t)count << HAK_COUNT_SHIFT | (uintptr_t)list;
+    for (unsigned i = 0; i < HAK_TRANSFER_PLACES; i++) {
+        hak_a64_t *place = &hak_transfer[sc].place[i];
+        uint64_t free = 0;
+        /* relaxed: a guess, the CAS checks it. release: publishes the links and marks; pairs with
+         * the acquire in take and purge. */
+        if (hak_load_rlx(place) == 0 && hak_cas_rel(place, &free, word)) {
+            if (hak_unlikely(hak_load_rlx(&hak_used) == 0)) {
+                hak_store_rlx(&hak_used, 1); /* relaxed: a hint */
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+hak_block_t *hak_transfer_take_mt(unsigned sc, uint32_t *count) {
+    for (unsigned i = HAK_TRANSFER_PLACES; i-- > 0;) {
+        hak_a64_t *place = &hak_transfer[sc].place[i];
+        if (hak_load_rlx(place) != 0) {                 /* relaxed: a guess */
+            uint64_t word = hak_swap_acq_rel(place, 0); /* acquire: pairs with the release in put */
+            if (word != 0) {
+                *count = (uint32_t)(word >> HAK_COUNT_SHIFT);
+                return hak_head(word);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* A list that is not the one which was seen, but has the same head and length, may go too. */
+static unsigned hak_purge_place(unsigned sc, unsigned i, bool all, hak_transfer_send_fn *send,
+                                void *context) {
+    hak_a64_t *place = &hak_transfer[sc].place[i];
+    uint64_t word = hak_load_rlx(place); /* relaxed, all here: the CAS checks it; hints */
+    uint64_t seen = hak_load_rlx(&hak_seen[sc][i]);
+    if (word != 0 && (all || word == seen)) {
+        uint64_t expected = word;
+        if (hak_cas_acq(place, &expected, 0)) { /* acquire: pairs with the release in put */
+            send(hak_head(word), sc, context);
+            return 1;
+        }
+    }
+    if (word != seen) {
+        hak_store_rlx(&hak_seen[sc][i], word);
+    }
+    return 0;
+}
+
+unsigned hak_transfer_purge_mt(uint64_t now_ms, uint64_t delay_ms, hak_transfer_send_fn *send,
+                               void *context) {
+    uint64_t seen_ms = hak_load_rlx(&hak_seen_ms); /* relaxed, both: hints */
+    if (hak_load_rlx(&hak_used) == 0 || now_ms - seen_ms < delay_ms) {
+        return 0;
+    }
+    hak_store_rlx(&hak_seen_ms, now_ms);
+    unsigned sent = 0;
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        for (unsigned i = HAK_TRANSFER_PLACES; i-- > 0;) {
+            sent += hak_purge_place(sc, i, delay_ms == 0, send, context);
+        }
+    }
+    return sent;
+}
+
+uint64_t hak_transfer_count(unsigned sc) {
+    uint64_t count = 0;
+    for (unsigned i = 0; i < HAK_TRANSFER_PLACES; i++) {
+        count += hak_load_rlx(&hak_transfer[sc].place[i]) >> HAK_COUNT_SHIFT; /* a statistic */
+    }
+    return count;
+}
+
+const hak_block_t *hak_transfer_list(unsigned sc, unsigned place) {
+    return hak_head(hak_load_acq(&hak_transfer[sc].place[place])); /* pairs with put */
+}

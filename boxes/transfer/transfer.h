@@ -1,0 +1,77 @@
+/* transfer: lists of free blocks on their way from one thread cache to another.
+ *
+ * Threads that free each other's blocks would else send each block home, to a list of its slab, for
+ * the owner to find it there. Here a thread whose bin is full leaves a list of blocks, of any
+ * heaps' slabs, and the next thread whose bin of that class is empty takes it as it is: one
+ * compare-and-swap and one swap for a whole list, and no block is touched. What nobody takes for a
+ * purge delay goes home. gperftools' tcmalloc has the same between its thread caches and its
+ * central lists (its central_freelist.h, "transfer cache"), behind a lock.
+ *
+ * Each class has a few places in one cache line. A list is taken whole, so there is no ABA, and
+ * there is no intermediate state that a fork could freeze.
+ *
+ * Owns       the places.
+ * Threads    *_mt: any.
+ * Invariant  a list here ends in NULL, is of one class and not empty; its blocks count as used in
+ *            their slabs.
+ * Layer      4 (boxes). Uses base, boxes/block.
+ */
+#ifndef HAK_BOXES_TRANSFER_TRANSFER_H_
+#define HAK_BOXES_TRANSFER_TRANSFER_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "base/attr.h"
+#include "base/size_class.h"
+#include "boxes/block/block.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    HAK_TRANSFER_PLACES = HAK_CACHE_LINE / sizeof(hak_a64_t),
+    HAK_TRANSFER_MOST = UINT16_MAX, /* blocks in a list */
+};
+
+/* Of a class: { count : 16 | head : 48 }, 0 if free. Filled from the front. */
+typedef struct {
+    __attribute__((aligned(HAK_CACHE_LINE))) hak_a64_t place[HAK_TRANSFER_PLACES];
+} hak_transfer_t;
+
+extern hak_local hak_transfer_t hak_transfer[HAK_SC_FIXED + 1];
+
+/* Hints, without synchronisation: whether put or take is worth a call. */
+static inline bool hak_transfer_has_room(unsigned sc) {
+    return sc <= HAK_SC_FIXED &&
+           hak_load_rlx(&hak_transfer[sc].place[HAK_TRANSFER_PLACES - 1]) == 0;
+}
+static inline bool hak_transfer_has_any(unsigned sc) {
+    return sc <= HAK_SC_FIXED && hak_load_rlx(&hak_transfer[sc].place[0]) != 0;
+}
+
+/* Leaves a list of `count` blocks of class `sc`, 1 to HAK_TRANSFER_MOST. False if there is no
+ * place: the list is still the caller's. */
+bool hak_transfer_put_mt(unsigned sc, hak_block_t *list, uint32_t count);
+/* Takes the list that came last, or so; NULL if there is none. */
+hak_block_t *hak_transfer_take_mt(unsigned sc, uint32_t *count);
+
+/* Remembers what is there, and gives each list that was there at the time before to `send`, with
+ * its class and `context`. Does nothing if that is less than `delay_ms` ago; 0: gives all. Returns
+ * the number of lists. */
+typedef void hak_transfer_send_fn(hak_block_t *list, unsigned sc, void *context);
+unsigned hak_transfer_purge_mt(uint64_t now_ms, uint64_t delay_ms, hak_transfer_send_fn *send,
+                               void *context);
+
+/* How many blocks of the class are here. */
+uint64_t hak_transfer_count(unsigned sc);
+/* The first of the list at a place of the class, or NULL: for those who count all blocks while
+ * everything stands still. */
+const hak_block_t *hak_transfer_list(unsigned sc, unsigned place);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BOXES_TRANSFER_TRANSFER_H_ */
