@@ -34,8 +34,8 @@ bool hak_transfer_put_mt(unsigned sc, hak_block_t *list, uint32_t count) {
 hak_block_t *hak_transfer_take_mt(unsigned sc, uint32_t *count) {
     for (unsigned i = HAK_TRANSFER_PLACES; i-- > 0;) {
         hak_a64_t *place = &hak_transfer[sc].place[i];
-        if (hak_load_rlx(place) != 0) {                 /* relaxed: a guess */
-            uint64_t word = hak_swap_acq_rel(place, 0); /* acquire: pairs with the release in put */
+        if (hak_load_rlx(place) != 0) {             /* relaxed: a guess */
+            uint64_t word = hak_swap_acq(place, 0); /* pairs with the release in put */
             if (word != 0) {
                 *count = (uint32_t)(word >> HAK_COUNT_SHIFT);
                 return hak_head(word);
@@ -89,5 +89,5 @@ uint64_t hak_transfer_count(unsigned sc) {
 }
 
 const hak_block_t *hak_transfer_list(unsigned sc, unsigned place) {
-    return hak_head(hak_load_acq(&hak_transfer[sc].place[place])); /* pairs with put */
+    return hak_head(hak_load_rlx(&hak_transfer[sc].place[place])); /* relaxed: all stand still */
 }
