@@ -25,7 +25,11 @@ enum {
 static bool hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
     hak_slab_t *slab = hak_slab_of((uintptr_t)block);
     if (mine != NULL) {
-        return hak_free_remote_add(mine, slab, block, sc);
+        bool added = hak_free_remote_add(mine, slab, block, sc);
+        if (hak_unlikely(hak_free_remote_was_crowded(mine))) {
+            hak_cache_policy_wants_owner(mine, sc);
+        }
+        return added;
     }
     /* relaxed: only grows */
     if (hak_slab_block_index(slab, (uintptr_t)block) >= hak_load_rlx(&slab->carved)) {

@@ -9,6 +9,7 @@
 #include "boxes/pending/pending.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
+#include "boxes/transfer/transfer.h"
 extern "C" {
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
@@ -83,6 +84,39 @@ TEST_F(Slabs, EveryClassGoesThereAndBack) {
     EXPECT_EQ(Stats().blocks, 0u);
     slabs.thread_exit(own.get());
     EXPECT_EQ(Stats().slabs, 0u) << "a thread that leaves keeps no empty slab";
+}
+
+/* A thread that only frees what others allocate sends it home, but not one by one. */
+TEST_F(Slabs, FreesOfManySlabsStayWithTheThread) {
+    hak_testing::OwnHeap own;
+    uint32_t shared = HAK_TAG_SHARED | kClass << HAK_BIN_SHIFT;
+    own.get()->shares[0] = own.get()->shares[1] = 0;
+    hak_tls.bin[kClass].tag = own.get()->tag | kClass << HAK_BIN_SHIFT;
+    std::vector<std::vector<hak_block_t *>> blocks;
+    for (int i = 0; i < 3 * HAK_BATCH_SLOTS; i++) {
+        blocks.push_back(hak_testing::CarveAll(other_, NewSlab(other_, kClass)));
+    }
+    for (hak_block_t *block : blocks[0]) {
+        ASSERT_TRUE(slabs.take_back_remote(own.get(), block, kClass));
+        ASSERT_NE(hak_tls.bin[kClass].tag, shared) << "full batches cost little";
+    }
+    size_t frees = 0;
+    for (size_t i = 0; i < blocks[1].size(); i++) {
+        for (size_t slab = 1; slab < blocks.size(); slab++) {
+            if (hak_tls.bin[kClass].tag != shared) {
+                ASSERT_TRUE(slabs.take_back_remote(own.get(), blocks[slab][i], kClass));
+                frees++;
+            } else {
+                Give(own.get(), blocks[slab][i], kClass);
+            }
+        }
+    }
+    EXPECT_LT(frees, 200u);
+    EXPECT_NE(hak_transfer_count(kClass), 0u) << "what there is no room for is passed on";
+    EXPECT_EQ(Check(), 0u);
+    hak_purge_order_t order = {hak_os_now_ms(), 0, UINT32_MAX, 0};
+    (void)slabs.purge(own.get(), &order);
+    EXPECT_EQ(hak_transfer_count(kClass), 0u) << "a trim sends it home";
 }
 
 TEST_F(Slabs, DescribesEveryAddressOfASlab) {

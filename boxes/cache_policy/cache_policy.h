@@ -46,8 +46,8 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc);
 /* The same for a block whose backend takes it back itself: puts the bin's room right. */
 void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc);
-/* The thread allocates blocks of the class: it may keep those of other heaps that it frees instead
- * of sending them home, if threads share them (hak_heap_is_shared). */
+/* The thread allocates blocks of the class, or had better pass them on than send them home: it may
+ * keep those of other heaps that it frees, if threads share them (hak_heap_is_shared). */
 void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc);
 /* The bins of a thread that has just got `mine` are as that says. */
 void hak_cache_policy_share_owner(const hak_heap_t *mine);

@@ -8,6 +8,8 @@
 #define HAK_QUEUED 1ull
 #define HAK_HEAD_MASK 0x0000fffffffffff0ull
 enum { HAK_COUNT_SHIFT = 48 };
+/* A batch of fewer blocks is short; and so many of them do not come by chance. */
+enum { HAK_SHORT = 8, HAK_CROWDED = 64 };
 
 static hak_block_t *hak_head(uint64_t word) {
     return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK);
@@ -82,6 +84,7 @@ static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak
         return false;
     }
     if (batch->slab != NULL) {
+        mine->short_batches += batch->count < HAK_SHORT;
         hak_send(mine, batch);
     }
     hak_block_link(block, NULL);
@@ -116,6 +119,14 @@ bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block,
     } else if (hak_unlikely(hak_load_rlx(&mine->batched_bytes) >= HAK_BATCH_MAX_BYTES)) {
         hak_free_remote_flush(mine);
     }
+    return true;
+}
+
+bool hak_free_remote_was_crowded(hak_heap_t *mine) {
+    if (hak_likely(mine->short_batches < HAK_CROWDED)) {
+        return false;
+    }
+    mine->short_batches = 0;
     return true;
 }
 

@@ -29,6 +29,10 @@ extern "C" {
  * ever carved there: nothing changed. The slab is looked at once a batch for this, because its
  * owner writes that line all the time. */
 bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc);
+/* True once for every 64 batches that were sent with fewer than 8 blocks because another slab was
+ * in the way: the thread frees blocks of more slabs than it has batches, and most of what a free
+ * costs is sending. */
+bool hak_free_remote_was_crowded(hak_heap_t *mine);
 /* Sends all open batches. */
 void hak_free_remote_flush(hak_heap_t *mine);
 

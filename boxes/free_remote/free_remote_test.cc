@@ -30,6 +30,7 @@ class FreeRemote : public ::testing::Test {
         owner_ = hak_heap_acquire_mt();
         mine_ = hak_heap_acquire_mt();
         slab_ = NewSlab(owner_, kClass);
+        mine_->short_batches = 0;
     }
     void TearDown() override {
         hak_free_remote_flush(mine_);
@@ -142,6 +143,30 @@ TEST_F(FreeRemote, MoreSlabsThanBatchesPushEachOtherOutAndLoseNothing) {
     for (hak_slab_t *slab : slabs) {
         EXPECT_EQ(OnList(slab), 20u);
     }
+}
+
+/* Asked after each free, as the backend does. */
+TEST_F(FreeRemote, ManyShortBatchesAreNoticed) {
+    std::vector<std::vector<hak_block_t *>> blocks = {CarveAll(owner_, slab_)};
+    for (int i = 0; i < 2 * HAK_BATCH_SLOTS; i++) {
+        blocks.push_back(CarveAll(owner_, NewSlab(owner_, kClass)));
+    }
+    for (hak_block_t *block : blocks[0]) { /* one slab: batches are full */
+        ASSERT_TRUE(Add(block));
+        EXPECT_FALSE(hak_free_remote_was_crowded(mine_));
+    }
+    uint64_t before = Sent();
+    int noticed = 0;
+    for (size_t i = 0; i < blocks[1].size(); i++) {
+        for (size_t slab = 1; slab < blocks.size(); slab++) {
+            ASSERT_TRUE(Add(blocks[slab][i]));
+            noticed += hak_free_remote_was_crowded(mine_);
+        }
+    }
+    uint64_t sent = Sent() - before;
+    EXPECT_GT(sent, 1000u) << "slabs are in each other's way";
+    EXPECT_NEAR(noticed, (double)sent / 64, 2);
+    EXPECT_FALSE(hak_free_remote_was_crowded(mine_)) << "once";
 }
 
 TEST_F(FreeRemote, OpenBatchesHoldABoundedNumberOfBytes) {
