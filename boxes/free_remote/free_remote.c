@@ -1,5 +1,6 @@
 #include "boxes/free_remote/free_remote.h"
 
+#include "boxes/free_remote/free_remote_inl.h"
 #include "boxes/pending/pending.h"
 #include "config/hak_config.h"
 #include "core/dyn_class/dyn_class.h"
@@ -67,6 +68,7 @@ static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
     hak_count_add(&mine->counters.remote_batches, 1);
     hak_count_add(&mine->batched_bytes, -bytes);
     batch->slab = NULL;
+    batch->unit = 0;
 }
 
 /* Where carving has come to. */
@@ -88,7 +90,8 @@ static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak
         hak_send(mine, batch);
     }
     hak_block_link(block, NULL);
-    *batch = (hak_batch_t){slab, block, block, limit, 1, bytes};
+    uintptr_t unit = (uintptr_t)block >> HAK_UNIT_SHIFT;
+    *batch = (hak_batch_t){slab, block, block, unit, limit, 1, bytes, hak_sc_divisor[sc]};
     return true;
 }
 
@@ -106,7 +109,7 @@ static bool hak_extend(hak_batch_t *batch, hak_block_t *block) {
 }
 
 bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
-    hak_batch_t *batch = &mine->batch[((uintptr_t)slab / sizeof *slab) % HAK_BATCH_SLOTS];
+    hak_batch_t *batch = hak_free_remote_batch(mine, block);
     bool added = hak_likely(batch->slab == slab) ? hak_extend(batch, block)
                                                  : hak_open(mine, batch, slab, block, sc);
     if (hak_unlikely(!added)) {

@@ -10,6 +10,7 @@
 #include "boxes/pending/pending.h"
 #include "boxes/testing/engine.h"
 extern "C" {
+#include "boxes/free_remote/free_remote_inl.h"
 #include "core/owner_lock/owner_lock_inl.h"
 }
 
@@ -143,6 +144,58 @@ TEST_F(FreeRemote, MoreSlabsThanBatchesPushEachOtherOutAndLoseNothing) {
     for (hak_slab_t *slab : slabs) {
         EXPECT_EQ(OnList(slab), 20u);
     }
+}
+
+/* The short way, which looks at nothing but the batch and the block. */
+TEST_F(FreeRemote, OpenBatchTakesMoreBlocksOfItsSlab) {
+    std::vector<hak_block_t *> blocks = Carve(owner_, slab_, HAK_BATCH_MAX_BLOCKS + 2);
+    for (hak_block_t *block : blocks) {
+        hak_block_set_mark(block, 0); /* as malloc leaves it */
+    }
+    EXPECT_FALSE(hak_free_remote_extend(mine_, blocks[0])) << "no batch is open";
+    ASSERT_TRUE(Add(blocks[0]));
+    EXPECT_FALSE(hak_free_remote_extend(mine_, nullptr));
+    EXPECT_FALSE(hak_free_remote_extend(mine_, reinterpret_cast<char *>(blocks[1]) + 16));
+    EXPECT_TRUE(hak_free_remote_extend(mine_, blocks[1]));
+    EXPECT_EQ(hak_load_rlx(&mine_->batched_bytes), 2 * kBytes);
+    EXPECT_EQ(hak_block_mark(blocks[1]) == hak_registry_mark((uintptr_t)blocks[1]),
+              hak_cfg_check_double_free != 0);
+    EXPECT_EQ(hak_free_remote_extend(mine_, blocks[1]), !hak_cfg_check_double_free) << "twice";
+    for (size_t i = 2; i < HAK_BATCH_MAX_BLOCKS - 1; i++) {
+        ASSERT_TRUE(hak_free_remote_extend(mine_, blocks[i]));
+    }
+    EXPECT_FALSE(hak_free_remote_extend(mine_, blocks[HAK_BATCH_MAX_BLOCKS - 1]))
+        << "the last one sends the batch";
+    uint64_t before = Sent();
+    ASSERT_TRUE(Add(blocks[HAK_BATCH_MAX_BLOCKS - 1]));
+    EXPECT_EQ(Sent(), before + 1);
+    EXPECT_EQ(OnList(slab_), (uint64_t)HAK_BATCH_MAX_BLOCKS);
+    EXPECT_FALSE(hak_free_remote_extend(mine_, blocks[HAK_BATCH_MAX_BLOCKS])) << "it is gone";
+    ASSERT_TRUE(Add(blocks[HAK_BATCH_MAX_BLOCKS]));
+    ASSERT_TRUE(hak_free_remote_extend(mine_, blocks[HAK_BATCH_MAX_BLOCKS + 1]));
+}
+
+TEST_F(FreeRemote, OpenBatchTakesNothingBeyondItsBounds) {
+    std::vector<hak_block_t *> blocks = Carve(owner_, slab_, 3);
+    ASSERT_TRUE(Add(blocks[0]));
+    hak_block_t *uncarved = reinterpret_cast<hak_block_t *>((uintptr_t)blocks[2] + kBytes);
+    EXPECT_FALSE(hak_free_remote_extend(mine_, uncarved));
+    uint64_t bytes = hak_load_rlx(&mine_->batched_bytes);
+    hak_store_rlx(&mine_->batched_bytes, (uint64_t)HAK_BATCH_MAX_BYTES - kBytes);
+    EXPECT_FALSE(hak_free_remote_extend(mine_, blocks[1])) << "all batches are to be sent";
+    hak_store_rlx(&mine_->batched_bytes, bytes);
+    hak_slab_t *other = NewSlab(owner_, kClass);
+    std::vector<hak_block_t *> others = Carve(owner_, other, 1);
+    EXPECT_FALSE(hak_free_remote_extend(mine_, others[0])) << "of another slab";
+    ASSERT_TRUE(Add(others[0]));
+    constexpr unsigned kTwoUnits = 65;
+    ASSERT_EQ(hak_sc_units(kTwoUnits), 2u);
+    std::vector<hak_block_t *> large = Carve(owner_, NewSlab(owner_, kTwoUnits), 2);
+    ASSERT_TRUE(hak_free_remote_add(mine_, hak_slab_of((uintptr_t)large[0]), large[0], kTwoUnits));
+    EXPECT_FALSE(hak_free_remote_extend(mine_, large[1])) << "the slow side knows more";
+    ASSERT_TRUE(hak_free_remote_add(mine_, hak_slab_of((uintptr_t)large[1]), large[1], kTwoUnits));
+    ASSERT_TRUE(Add(blocks[1]));
+    ASSERT_TRUE(Add(blocks[2]));
 }
 
 /* Asked after each free, as the backend does. */

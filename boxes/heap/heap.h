@@ -42,9 +42,11 @@ enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 
 typedef struct {
     hak_slab_t *slab;
     hak_block_t *head, *tail;
+    uintptr_t unit;  /* address >> HAK_UNIT_SHIFT of the first block; 0: the batch is not open */
     uintptr_t limit; /* below it all blocks of the slab have been carved, as far as was seen */
     uint32_t count;
     uint32_t block_bytes;
+    uint32_t divisor; /* hak_sc_divisor of the class */
 } hak_batch_t;
 
 /* left_bins: a bin whose thread is gone. */

@@ -7,6 +7,7 @@
 #include "backends/large/large.h"
 #include "backends/os/os.h"
 #include "boxes/exact_sizes/exact_sizes.h"
+#include "boxes/free_remote/free_remote_inl.h"
 #include "boxes/learn/learn.h"
 #include "core/dyn_class/dyn_class.h"
 #include "core/lock/lock.h"
@@ -339,7 +340,9 @@ static bool hak_free_fast(hak_block_t *block) {
     return hak_free_block(block, tag, sc);
 }
 
-hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+/* Everything that a hit is not, but for the commonest: a block of another thread that joins others
+ * of its slab. */
+static hak_noinline void hak_free_other(void *address, const char *call) {
     if (address == NULL) {
         return;
     }
@@ -367,4 +370,16 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
         hak_gate_count_call(HAK_CALL_FREE);
     }
     errno = saved;
+}
+
+hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+    hak_heap_t *mine = hak_tls.heap;
+    if (mine == NULL || !hak_free_remote_extend(mine, address)) {
+        hak_free_other(address, call);
+        return;
+    }
+    hak_step(mine, 0, 0);
+    if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_FREE);
+    }
 }

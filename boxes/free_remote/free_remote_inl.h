@@ -1,0 +1,55 @@
+/* free_remote_inl: one more block into a batch that is open, which is most of what a thread does
+ * that frees the blocks of others. */
+#ifndef HAK_BOXES_FREE_REMOTE_FREE_REMOTE_INL_H_
+#define HAK_BOXES_FREE_REMOTE_FREE_REMOTE_INL_H_
+
+#include "base/attr.h"
+#include "boxes/free_remote/free_remote.h"
+#include "config/hak_config.h"
+#include "registry/registry_inl.h"
+
+/* The batch for blocks of this unit, open or not. */
+hak_inline hak_batch_t *hak_free_remote_batch(hak_heap_t *mine, const void *block) {
+    return &mine->batch[((uintptr_t)block >> HAK_UNIT_SHIFT) % HAK_BATCH_SLOTS];
+}
+
+/* True if a block of the batch's slab that has been carved starts there, and the batch need not be
+ * sent with it. `bytes`: in all batches with it. */
+hak_inline bool hak_free_remote_fits(const hak_batch_t *batch, uintptr_t address, uint64_t bytes) {
+    return batch->unit == address >> HAK_UNIT_SHIFT && address < batch->limit &&
+           (uint16_t)address * batch->divisor < batch->divisor &&
+           batch->count < HAK_BATCH_MAX_BLOCKS - 1 && bytes < HAK_BATCH_MAX_BYTES;
+}
+
+/* Marks a live block as free; false if it is marked already. */
+hak_inline bool hak_free_remote_mark(hak_block_t *block) {
+    uintptr_t mark = hak_registry_mark((uintptr_t)block);
+    if (hak_cfg_check_double_free && hak_unlikely(hak_block_mark(block) == mark)) {
+        return false;
+    }
+    if (hak_cfg_check_double_free) {
+        hak_block_set_mark(block, mark);
+    }
+    return true;
+}
+
+/* Frees any pointer of the program's into the open batch of its unit. False if there is none, if
+ * that has to be sent then, or if no live block starts there: look closer, nothing has changed.
+ * Where a slab has several units only the slow side can tell. */
+hak_inline bool hak_free_remote_extend(hak_heap_t *mine, void *pointer) {
+    hak_block_t *block = (hak_block_t *)pointer;
+    hak_batch_t *batch = hak_free_remote_batch(mine, pointer);
+    /* relaxed: our own */
+    uint64_t bytes = hak_load_rlx(&mine->batched_bytes) + batch->block_bytes;
+    if (!hak_free_remote_fits(batch, (uintptr_t)pointer, bytes) || !hak_free_remote_mark(block)) {
+        return false;
+    }
+    hak_poison(block, batch->block_bytes);
+    hak_block_link(block, batch->head);
+    batch->head = block;
+    batch->count++;
+    hak_store_rlx(&mine->batched_bytes, bytes);
+    return true;
+}
+
+#endif /* HAK_BOXES_FREE_REMOTE_FREE_REMOTE_INL_H_ */
