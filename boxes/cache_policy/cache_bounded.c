@@ -8,7 +8,6 @@
 #include "base/bits.h"
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush.h"
-#include "boxes/slab/slab_inl.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "boxes/transfer/transfer.h"
 #include "core/dyn_class/dyn_class.h"
@@ -153,38 +152,38 @@ static uint32_t hak_pass_batch(const hak_heap_t *mine, unsigned sc) {
     return batch < 1 ? 1 : batch > HAK_BATCH_MOST ? HAK_BATCH_MOST : batch;
 }
 
-/* True if there are others to pass blocks of a bin on to, and a place. */
-static bool hak_may_pass_on(const hak_heap_t *mine, unsigned sc) {
-    uint64_t made, idle;
-    hak_heap_counts(&made, &idle);
+/* The first blocks of a bin, of which one at least is another thread's, go to whichever thread
+ * wants them next: to send each home, for its owner to hand it out again, would take longer.
+ * Returns how many; 0: there is no place. */
+static uint32_t hak_pass_on(const hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
     bool shares = (mine->shares[sc >> 6] >> (sc & 63) & 1u) != 0;
-    return shares && made - idle > 1 && mine->bin_cap[sc] != 0 && hak_transfer_has_room(sc);
-}
-
-/* The first blocks of a full bin go to whichever thread wants them next, if there are others'
- * among them: to send each home, for its owner to hand it out again, would take longer. Whose a
- * slab is may change meanwhile, and does not matter much. */
-static bool hak_pass_on(const hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
-    uint32_t most = hak_pass_batch(mine, sc), count = 0;
-    hak_block_t *list = bin->head, *tail = NULL, *rest = list;
-    bool mixed = false;
+    if (!shares || mine->bin_cap[sc] == 0 || !hak_transfer_has_room(sc)) {
+        return 0;
+    }
+    uint32_t count = 1, most = hak_pass_batch(mine, sc);
+    hak_block_t *list = bin->head, *tail = list, *rest = hak_block_next(list);
     for (; count < most && rest != NULL; count++) {
-        bool same_unit = tail != NULL && ((uintptr_t)tail ^ (uintptr_t)rest) >> HAK_UNIT_SHIFT == 0;
-        mixed = mixed || (!same_unit && hak_slab_heap(hak_slab_of_block(rest)) != mine);
         tail = rest;
         rest = hak_block_next(rest);
-    }
-    if (!mixed) {
-        return false;
     }
     hak_block_link(tail, NULL);
     if (!hak_transfer_put_mt(sc, list, count)) {
         hak_block_link(tail, rest);
-        return false;
+        return 0;
     }
     bin->head = rest;
-    bin->room += (int32_t)count;
-    return true;
+    return count;
+}
+
+/* A part of a full bin leaves it. Owner lock held. */
+static uint32_t hak_shorten_locked(hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
+    uint32_t batch = hak_overflow_batch(mine, sc);
+    uint32_t gone = hak_flush_own_locked(mine, &bin->head, batch);
+    if (gone < batch && bin->head != NULL) { /* another thread's */
+        uint32_t passed = hak_pass_on(mine, bin, sc);
+        gone += passed != 0 ? passed : hak_flush_list_locked(mine, sc, &bin->head, batch - gone);
+    }
+    return gone;
 }
 
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
@@ -192,11 +191,7 @@ void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsig
     hak_cache_policy_note_overflow_owner(mine, sc);
     hak_block_link(block, bin->head);
     bin->head = block;
-    bin->room--;
-    if (!hak_may_pass_on(mine, sc) || !hak_pass_on(mine, bin, sc)) {
-        hak_owner_lock_take_owner(&mine->lock);
-        bin->room +=
-            (int32_t)hak_flush_list_locked(mine, sc, &bin->head, hak_overflow_batch(mine, sc));
-        hak_owner_lock_drop_owner(&mine->lock);
-    }
+    hak_owner_lock_take_owner(&mine->lock);
+    bin->room += (int32_t)hak_shorten_locked(mine, bin, sc) - 1;
+    hak_owner_lock_drop_owner(&mine->lock);
 }

@@ -21,6 +21,9 @@ extern "C" {
  * a burst of frees costs a few instructions for each block. Owner lock of `mine` held: whose a slab
  * is cannot change if it is ours, and does not matter if it is not. */
 uint32_t hak_flush_list_locked(hak_heap_t *mine, unsigned sc, hak_block_t **list, uint32_t most);
+/* The same, as far as the blocks are of slabs of `mine`: what is in front of `*list` then is not,
+ * or it is empty, or `most` went. */
+uint32_t hak_flush_own_locked(hak_heap_t *mine, hak_block_t **list, uint32_t most);
 /* Sends all of a list that a thread which is gone has left in `heap`; each block to its slab, or to
  * the heap that has the slab now. Owner lock of `heap` held, by a guest. */
 void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list);
