@@ -208,6 +208,8 @@ typedef struct hak_stats {
     uint64_t learn_w_max_percent, learn_cap_two_kib, learn_cap_four_kib, learn_cap_eight_kib;
     uint64_t learn_cap_sixteen_kib, learn_cap_thirtytwo_kib, learn_sampled, ace_l1_fallbacks;
     uint64_t ace_waste_bytes, ace_large_hits, ace_large_misses;
+    /* Blocks that left a full bin of one thread for an empty one of another. */
+    uint64_t passed_blocks;
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

@@ -235,6 +235,7 @@ static void put_hakmem(const hak_bench_options_t *options) {
         FIELD(remote_batches),
         FIELD(drained_blocks),
         FIELD(adopted_slabs),
+        FIELD(passed_blocks),
         FIELD(heaps),
         FIELD(purged_bytes),
         FIELD(mmap_calls),

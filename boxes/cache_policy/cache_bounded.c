@@ -155,7 +155,7 @@ static uint32_t hak_pass_batch(const hak_heap_t *mine, unsigned sc) {
 /* The first blocks of a bin, of which one at least is another thread's, go to whichever thread
  * wants them next: to send each home, for its owner to hand it out again, would take longer.
  * Returns how many; 0: there is no place. */
-static uint32_t hak_pass_on(const hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
+static uint32_t hak_pass_on(hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
     bool shares = (mine->shares[sc >> 6] >> (sc & 63) & 1u) != 0;
     if (!shares || mine->bin_cap[sc] == 0 || !hak_transfer_has_room(sc)) {
         return 0;
@@ -172,6 +172,7 @@ static uint32_t hak_pass_on(const hak_heap_t *mine, hak_bin_t *bin, unsigned sc)
         return 0;
     }
     bin->head = rest;
+    hak_count_add(&mine->counters.passed_blocks, count);
     return count;
 }
 

@@ -68,7 +68,7 @@ static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
     hak_count_add(&mine->counters.remote_batches, 1);
     hak_count_add(&mine->batched_bytes, -bytes);
     batch->slab = NULL;
-    batch->unit = 0;
+    batch->limit = 0;
 }
 
 /* Where carving has come to. */

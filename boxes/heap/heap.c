@@ -166,7 +166,7 @@ void hak_heap_fork_drop_child(hak_heap_t *mine) {
         }
         for (unsigned i = 0; i < HAK_BATCH_SLOTS; i++) {
             heap->batch[i].slab = NULL;
-            heap->batch[i].unit = 0;
+            heap->batch[i].limit = 0;
         }
         hak_store_rlx(&heap->batched_bytes, 0); /* relaxed: one thread left */
         hak_store_rlx(&heap->thread, 0);

@@ -42,8 +42,10 @@ enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 
 typedef struct {
     hak_slab_t *slab;
     hak_block_t *head, *tail;
-    uintptr_t unit;  /* address >> HAK_UNIT_SHIFT of the first block; 0: the batch is not open */
-    uintptr_t limit; /* below it all blocks of the slab have been carved, as far as was seen */
+    uintptr_t unit; /* address >> HAK_UNIT_SHIFT of the first block */
+    /* Below it all blocks of the slab have been carved, as far as was seen; 0: the batch is not
+     * open, and no block, nor NULL, belongs to it. */
+    uintptr_t limit;
     uint32_t count;
     uint32_t block_bytes;
     uint32_t divisor; /* hak_sc_divisor of the class */
@@ -58,7 +60,7 @@ typedef struct {
 /* Counters written by the owner (or a guest inside the lock), read by anyone. */
 typedef struct {
     hak_a64_t refills, refill_blocks, flushed_blocks, cache_drains;
-    hak_a64_t remote_blocks, remote_batches, drained_blocks, adopted_slabs;
+    hak_a64_t remote_blocks, remote_batches, drained_blocks, adopted_slabs, passed_blocks;
     hak_a64_t slabs_made, slabs_retired;
 } hak_heap_counters_t;
 

@@ -186,6 +186,8 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(ace_large_hits, COUNTER,
             "Blocks above 64 KiB that got memory which was used before, while the learner runs."),
     HAK_ROW(ace_large_misses, COUNTER, "And those that got new memory."),
+    HAK_ROW(passed_blocks, COUNTER,
+            "Blocks that left a full bin of one thread for an empty one of another."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {

@@ -33,6 +33,7 @@ bool Keeps(size_t size, bool in_bin) {
     Free(next);
     Free(own);
     hak_gate_thread_flush();
+    Free(nullptr); /* a batch of remote frees that is closed does not take it for a block */
     return kept;
 }
 
