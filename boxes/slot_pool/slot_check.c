@@ -54,6 +54,18 @@ static size_t hak_check_listed(const hak_superslab_t *ss, unsigned room, bool wa
     return room != hak_pool_room(ss) || warm != (ss->dirty_mask != 0);
 }
 
+/* Whole superslabs that are mapped and no one's: no descriptor may lie there. */
+static size_t hak_check_stock_locked(void) {
+    uintptr_t begin = hak_pool.stock, end = hak_pool.stock_end;
+    size_t faults = begin > end || begin % HAK_SUPERSLAB_BYTES != 0 ||
+                    end % HAK_SUPERSLAB_BYTES != 0 ||
+                    (end - begin) / HAK_SUPERSLAB_BYTES > HAK_STOCK_MOST;
+    for (uintptr_t base = begin; faults == 0 && base < end; base += HAK_SUPERSLAB_BYTES) {
+        faults += hak_registry_region(base) != NULL;
+    }
+    return faults;
+}
+
 size_t hak_slot_pool_check_locked(void) {
     hak_census_t census = {0};
     /* relaxed: written under the lock */
@@ -74,5 +86,6 @@ size_t hak_slot_pool_check_locked(void) {
     }
     census.faults += listed != census.listed || hak_pool.lru.count != census.cached;
     census.faults += hak_ss_lru_check_locked(&hak_pool.lru);
+    census.faults += hak_check_stock_locked();
     return census.faults + hak_slot_policy_check_locked();
 }

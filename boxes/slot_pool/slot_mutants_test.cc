@@ -40,6 +40,26 @@ class SlotMutants : public ::testing::Test {
     std::vector<hak_slab_t *> slabs_;
 };
 
+TEST_F(SlotMutants, StockOverlapsNothingAndIsWhole) {
+    hak_superslab_t *ss = hak_slab_superslab(slabs_[0]);
+    uintptr_t base = hak_region_base(&ss->region);
+    uintptr_t stock = hak_pool.stock, end = hak_pool.stock_end;
+    const uintptr_t faulty[][2] = {
+        {base, base + HAK_SUPERSLAB_BYTES},                  /* it is in use */
+        {base + HAK_SUPERSLAB_BYTES, base},                  /* less than nothing */
+        {base + HAK_UNIT_BYTES, base + HAK_SUPERSLAB_BYTES}, /* not whole */
+        {base, base + (HAK_STOCK_MOST + 1) * HAK_SUPERSLAB_BYTES},
+    };
+    for (const uintptr_t *each : faulty) {
+        hak_pool.stock = each[0];
+        hak_pool.stock_end = each[1];
+        EXPECT_NE(Check(), 0u);
+    }
+    hak_pool.stock = stock;
+    hak_pool.stock_end = end;
+    EXPECT_EQ(Check(), 0u);
+}
+
 /* Tries one illegal transition of one slot of `ss` and takes it back. */
 void TryMutant(hak_superslab_t *ss, hak_slot_state_t from, hak_slot_state_t to) {
     /* PURGING without a purge, in the pool's books: a state to begin with. */

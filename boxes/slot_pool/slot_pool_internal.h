@@ -29,6 +29,8 @@ enum {
     HAK_KIND_LOOSE,                    /* on its way from one to another, or without memory */
 };
 
+enum { HAK_STOCK_MOST = 16 }; /* superslabs */
+
 typedef struct {
     hak_lock_t lock;
     hak_ss_bins_t bins[HAK_KINDS_IN_BINS]; /* by what the superslab can give: hak_pool_room */

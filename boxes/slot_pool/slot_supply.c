@@ -13,10 +13,9 @@
 
 enum {
     HAK_EVICT_AT_ONCE = 32, /* a limit that was lowered far is reached in steps */
-    /* Mapped at a time: as many superslabs as this part of those that there are, at most so many.
-     * A mapping keeps the page faults of all threads waiting. */
-    HAK_STOCK_PART = 8,
-    HAK_STOCK_MOST = 16,
+    /* Mapped at a time: as many superslabs as this part of those that there are. A
+     * mapping keeps the page faults of all threads waiting. */
+    HAK_STOCK_PART = 8, /* HAK_STOCK_MOST at most */
 };
 
 /* A descriptor: a spare one, or a new one on the list of all. */
