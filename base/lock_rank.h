@@ -16,6 +16,7 @@ typedef enum {
     HAK_RANK_HEAP,         /* a heap's slab lists: an owner lock */
     HAK_RANK_HUGE,         /* huge mappings and their cache */
     HAK_RANK_EXTENT,       /* tracts of large blocks */
+    HAK_RANK_TRANSFER,     /* lists between thread caches that go home */
     HAK_RANK_EXACT_SIZES,  /* who chooses sizes with a class of their own */
     HAK_RANK_POOL,         /* superslabs and slots */
     HAK_RANK_MID_SUPPLY,   /* spare chunks of Mid MT */

@@ -121,7 +121,8 @@ typedef struct hak_stats {
     /* blocks at users and in thread caches, rounded to their size class */
     uint64_t live_bytes;
     uint64_t live_blocks; /* number of those */
-    /* upper bound of what of live_bytes sits in thread caches and open remote batches */
+    /* upper bound of what of live_bytes sits in thread caches, between two of them, and in open
+     * remote batches */
     uint64_t cached_max_bytes;
     uint64_t slab_free_bytes; /* carved and free inside ACTIVE slabs */
     /* address space of ACTIVE slabs never carved; mostly not resident */
@@ -208,7 +209,7 @@ typedef struct hak_stats {
     uint64_t learn_w_max_percent, learn_cap_two_kib, learn_cap_four_kib, learn_cap_eight_kib;
     uint64_t learn_cap_sixteen_kib, learn_cap_thirtytwo_kib, learn_sampled, ace_l1_fallbacks;
     uint64_t ace_waste_bytes, ace_large_hits, ace_large_misses;
-    /* Blocks that left a full bin of one thread for an empty one of another. */
+    /* Blocks that full bins passed on to the bins of other threads. */
     uint64_t passed_blocks;
 } hak_stats_t;
 

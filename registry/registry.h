@@ -1,7 +1,7 @@
 /* registry: any address -> what hakmem has there. Read without locks, out of band.
  *
- * Two levels of answer. A tag of 32 bits for each 64 KiB unit says who owns the unit and the size
- * class: the hit path of free reads it. A region pointer for each 2 MiB window leads to the
+ * Two levels of answer. A tag of 32 bits for each 64 KiB unit says the size class and who owns the
+ * unit, or that threads share its blocks: the hit path of free reads it. A region pointer for each 2 MiB window leads to the
  * descriptor: only slow paths read it.
  *
  * Tags normally stand in one flat map, 4 bytes a unit for the whole user address space (8 GiB of
@@ -38,8 +38,9 @@ enum {
     HAK_WINDOW_SHIFT = 21,
     HAK_WINDOW_BYTES = 1 << HAK_WINDOW_SHIFT, /* 2 MiB */
     /* Tag: owner id in the upper 16 bits, offset of the class's bin (class * 16) in the lower 16,
-     * which one instruction extracts. More threads than ids are possible only where the limits of
-     * Linux on mappings (vm.max_map_count: a stack takes two) are raised; those borrow heaps. */
+     * which one instruction extracts. A thread beyond so many at one time gets no
+     * memory; the kernel's limits (vm.max_map_count: a stack and its guard are two mappings) allow
+     * half as many unless they are raised. */
     HAK_TAG_OWNER_SHIFT = 16,
     HAK_TAG_CLASSES = 1 << HAK_TAG_OWNER_SHIFT,
     HAK_OWNER_MAX = (1 << 16) - 3, /* ids 1..max; the last two are no one's */

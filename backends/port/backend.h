@@ -72,6 +72,8 @@ typedef struct hak_backend {
     bool (*take_back_remote)(hak_heap_t *mine, hak_block_t *block, unsigned sc);
     /* Empties the thread's bins and batches of all classes that are this backend's. */
     void (*thread_flush)(hak_heap_t *mine);
+    /* Sends home what is on its way from one thread to another. NULL: nothing ever is. */
+    void (*flush_shared)(void);
     /* The thread leaves: after thread_flush, gives back what the heap need not keep. */
     void (*thread_exit)(hak_heap_t *mine);
     /* Options were read, or one was set: called before anything else here, and again at any time.

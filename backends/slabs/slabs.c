@@ -63,6 +63,8 @@ static void hak_send_home(hak_block_t *list, unsigned sc, void *unused) {
     hak_flush_list_mt(list);
 }
 
+static void hak_flush_shared(void) { (void)hak_transfer_purge_mt(0, 0, hak_send_home, NULL); }
+
 static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     (void)hak_transfer_purge_mt(order->now_ms, order->delay_ms, hak_send_home, NULL);
     if (mine != NULL) {
@@ -193,10 +195,12 @@ static void hak_fork_drop(bool in_child) {
     }
     hak_slot_pool_fork_drop();
     hak_exact_sizes_fork_drop();
+    hak_transfer_fork_drop();
 }
 
 /* The lock of core/dyn_class is free then: it is taken under these two or a heap's alone. */
 static void hak_fork_take(void) {
+    hak_transfer_fork_take();
     hak_exact_sizes_fork_take();
     hak_slot_pool_fork_take();
 }
@@ -210,6 +214,7 @@ const hak_backend_t hak_backend_slabs = {
     .take_back = hak_cache_policy_overflow_owner,
     .take_back_remote = hak_take_back_remote,
     .thread_flush = hak_flush_all_owner,
+    .flush_shared = hak_flush_shared,
     .thread_exit = hak_thread_exit,
     .purge = hak_purge,
     .has_garbage = hak_slot_pool_has_dirty,

@@ -45,8 +45,9 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
         if (sc > HAK_SC_FIXED) {
             mine->spare_bytes[sc - HAK_SC_FIXED - 1] = bytes;
         }
-        /* the heap has slabs of the class: frees may fill the bin */
-        if (hak_load_rlx(&mine->cached_max[sc]) != 0) {
+        /* the heap has slabs of the class, or shares it: frees may fill the bin */
+        bool shares = (mine->shares[sc >> 6] >> (sc & 63) & 1u) != 0;
+        if (shares || hak_load_rlx(&mine->cached_max[sc]) != 0) {
             hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]); /* relaxed: a statistic */
         }
     }
@@ -113,10 +114,19 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
     }
 }
 
+/* Frees may fill the bin of the class. */
+static void hak_bin_may_fill(hak_heap_t *mine, unsigned sc) {
+    /* relaxed, both: a statistic */
+    if (hak_load_rlx(&mine->cached_max[sc]) < mine->bin_cap[sc]) {
+        hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]);
+    }
+}
+
 void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc) {
     uint64_t bit = 1ull << (sc & 63);
     if ((mine->shares[sc >> 6] & bit) == 0 && hak_heap_is_shared(sc)) {
         mine->shares[sc >> 6] |= bit;
+        hak_bin_may_fill(mine, sc);
         if (hak_tls.heap == mine) { /* else it is borrowed */
             hak_tls_sll_share(sc);
         }
@@ -136,7 +146,7 @@ void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
     mine->overflowed[sc >> 6] |= 1ull << (sc & 63);
 }
 
-enum { HAK_BATCH_MOST = 256 };
+enum { HAK_BATCH_MOST = 256, HAK_PASS_MOST_BYTES = 1 << 18 };
 
 /* How many blocks leave a full bin for their slabs at once: a part of it, so that the frees that
  * follow find room and the next malloc finds a block, and not so many that one free takes long. */
@@ -149,7 +159,9 @@ static uint32_t hak_overflow_batch(const hak_heap_t *mine, unsigned sc) {
 /* How many are passed on: for this they are only counted. */
 static uint32_t hak_pass_batch(const hak_heap_t *mine, unsigned sc) {
     uint32_t batch = mine->bin_cap[sc] / 2;
-    return batch < 1 ? 1 : batch > HAK_BATCH_MOST ? HAK_BATCH_MOST : batch;
+    uint32_t most = HAK_PASS_MOST_BYTES / hak_dyn_class_bytes(sc);
+    most = most < HAK_BATCH_MOST ? most : HAK_BATCH_MOST;
+    return batch < 1 ? 1 : batch > most ? most : batch;
 }
 
 /* The first blocks of a bin, of which one at least is another thread's, go to whichever thread

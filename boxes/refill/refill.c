@@ -133,6 +133,11 @@ static hak_block_t *hak_take_passed_on(hak_heap_t *mine, unsigned sc) {
     hak_list_t list;
     list.head = hak_transfer_take_mt(sc, &list.count);
     if (list.head != NULL) {
+        if (hak_pending_has_any(mine)) { /* nobody else does it while the thread is busy */
+            hak_owner_lock_take_owner(&mine->lock);
+            (void)hak_drain_pending_owner(mine, HAK_DRAIN_SLABS);
+            hak_owner_lock_drop_owner(&mine->lock);
+        }
         hak_cache_policy_wants_owner(mine, sc);
         hak_count_add(&mine->counters.refills, 1);
         hak_count_add(&mine->counters.refill_blocks, list.count);

@@ -1,6 +1,7 @@
 /* refill: gets blocks of a class out of slabs when the thread cache is empty.
  *
- * Order: remote frees that wait for this heap are taken in; then the first partial slab gives its
+ * Order: a list that another thread has passed on; else remote frees that wait for this heap are
+ * taken in (they are in either case), and then the first partial slab gives its
  * whole free list, or its remote list, or newly carved blocks in address order; a slab that has
  * nothing is unlisted; then a slab is adopted from an idle heap; then a new one is opened. Carving
  * starts with one block and doubles up to 4 KiB, so a small program touches little memory and a
@@ -10,7 +11,7 @@
  * Threads    the thread that has `mine`, outside its owner lock; takes it.
  * Errors     NULL with errno ENOMEM; nothing changed.
  * Layer      4 (boxes). Uses boxes/cache_policy, heap, slab, pending, free_remote, adoption,
- *            slot_pool.
+ *            slot_pool, transfer.
  */
 #ifndef HAK_BOXES_REFILL_REFILL_H_
 #define HAK_BOXES_REFILL_REFILL_H_

@@ -1,13 +1,15 @@
 #include "boxes/transfer/transfer.h"
 
+#include "core/lock/lock.h"
+
 #define HAK_HEAD_MASK 0x0000ffffffffffffull
 enum { HAK_COUNT_SHIFT = 48 };
 
 hak_transfer_t hak_transfer[HAK_SC_FIXED + 1];
-/* What a purge saw, and when it looked. Not an invariant: whatever stands there, a list goes home
- * sooner or later. */
-static hak_a64_t hak_seen[HAK_SC_FIXED + 1][HAK_TRANSFER_PLACES];
-static hak_a64_t hak_seen_ms;
+/* What a purge saw, and when it looked. */
+static hak_lock_t hak_purge_lock = HAK_LOCK_INIT(HAK_RANK_TRANSFER);
+static uint64_t hak_seen[HAK_SC_FIXED + 1][HAK_TRANSFER_PLACES];
+static uint64_t hak_seen_ms;
 static hak_a32_t hak_used; /* 1 once there was a list: until then nobody looks */
 
 static hak_block_t *hak_head(uint64_t word) {
@@ -49,36 +51,49 @@ hak_block_t *hak_transfer_take_mt(unsigned sc, uint32_t *count) {
 static unsigned hak_purge_place(unsigned sc, unsigned i, bool all, hak_transfer_send_fn *send,
                                 void *context) {
     hak_a64_t *place = &hak_transfer[sc].place[i];
-    uint64_t word = hak_load_rlx(place); /* relaxed, all here: the CAS checks it; hints */
-    uint64_t seen = hak_load_rlx(&hak_seen[sc][i]);
-    if (word != 0 && (all || word == seen)) {
-        uint64_t expected = word;
-        if (hak_cas_acq(place, &expected, 0)) { /* acquire: pairs with the release in put */
-            send(hak_head(word), sc, context);
-            return 1;
-        }
-    }
-    if (word != seen) {
-        hak_store_rlx(&hak_seen[sc][i], word);
+    uint64_t word = hak_load_rlx(place); /* relaxed: the CAS checks it */
+    uint64_t expected = word;
+    bool goes = word != 0 && (all || word == hak_seen[sc][i]);
+    hak_seen[sc][i] = word;
+    if (goes && hak_cas_acq(place, &expected, 0)) { /* acquire: pairs with the release in put */
+        send(hak_head(word), sc, context);
+        return 1;
     }
     return 0;
 }
 
-unsigned hak_transfer_purge_mt(uint64_t now_ms, uint64_t delay_ms, hak_transfer_send_fn *send,
-                               void *context) {
-    uint64_t seen_ms = hak_load_rlx(&hak_seen_ms); /* relaxed, both: hints */
-    if (hak_load_rlx(&hak_used) == 0 || now_ms - seen_ms < delay_ms) {
-        return 0;
-    }
-    hak_store_rlx(&hak_seen_ms, now_ms);
+static unsigned hak_purge_locked(bool all, hak_transfer_send_fn *send, void *context) {
     unsigned sent = 0;
     for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
         for (unsigned i = HAK_TRANSFER_PLACES; i-- > 0;) {
-            sent += hak_purge_place(sc, i, delay_ms == 0, send, context);
+            sent += hak_purge_place(sc, i, all, send, context);
         }
     }
     return sent;
 }
+
+unsigned hak_transfer_purge_mt(uint64_t now_ms, uint64_t delay_ms, hak_transfer_send_fn *send,
+                               void *context) {
+    bool all = delay_ms == 0;
+    if (hak_load_rlx(&hak_used) == 0) { /* relaxed: a hint */
+        return 0;
+    }
+    if (all) {
+        hak_lock_take(&hak_purge_lock);
+    } else if (!hak_lock_try(&hak_purge_lock)) {
+        return 0;
+    }
+    unsigned sent = 0;
+    if (all || now_ms >= hak_seen_ms + delay_ms) {
+        hak_seen_ms = now_ms;
+        sent = hak_purge_locked(all, send, context);
+    }
+    hak_lock_drop(&hak_purge_lock);
+    return sent;
+}
+
+void hak_transfer_fork_take(void) { hak_lock_take(&hak_purge_lock); }
+void hak_transfer_fork_drop(void) { hak_lock_drop(&hak_purge_lock); }
 
 uint64_t hak_transfer_count(unsigned sc) {
     uint64_t count = 0;

@@ -11,10 +11,10 @@
  * there is no intermediate state that a fork could freeze.
  *
  * Owns       the places.
- * Threads    *_mt: any.
+ * Threads    *_mt: any; put and take need no lock.
  * Invariant  a list here ends in NULL, is of one class and not empty; its blocks count as used in
  *            their slabs.
- * Layer      4 (boxes). Uses base, boxes/block.
+ * Layer      4 (boxes). Uses base, boxes/block, core/lock.
  */
 #ifndef HAK_BOXES_TRANSFER_TRANSFER_H_
 #define HAK_BOXES_TRANSFER_TRANSFER_H_
@@ -36,20 +36,28 @@ enum {
     HAK_TRANSFER_MOST = UINT16_MAX, /* blocks in a list */
 };
 
-/* Of a class: { count : 16 | head : 48 }, 0 if free. Filled from the front. */
+/* Of a class: { count : 16 | head : 48 }, 0 if free. */
 typedef struct {
     __attribute__((aligned(HAK_CACHE_LINE))) hak_a64_t place[HAK_TRANSFER_PLACES];
 } hak_transfer_t;
 
 extern hak_local hak_transfer_t hak_transfer[HAK_SC_FIXED + 1];
 
-/* Hints, without synchronisation: whether put or take is worth a call. */
+/* Hints, without synchronisation: whether put or take is worth a call. A purge leaves free places
+ * anywhere. */
 static inline bool hak_transfer_has_room(unsigned sc) {
-    return sc <= HAK_SC_FIXED &&
-           hak_load_rlx(&hak_transfer[sc].place[HAK_TRANSFER_PLACES - 1]) == 0;
+    bool room = false;
+    for (unsigned i = 0; sc <= HAK_SC_FIXED && i < HAK_TRANSFER_PLACES; i++) {
+        room |= hak_load_rlx(&hak_transfer[sc].place[i]) == 0;
+    }
+    return room;
 }
 static inline bool hak_transfer_has_any(unsigned sc) {
-    return sc <= HAK_SC_FIXED && hak_load_rlx(&hak_transfer[sc].place[0]) != 0;
+    uint64_t any = 0;
+    for (unsigned i = 0; sc <= HAK_SC_FIXED && i < HAK_TRANSFER_PLACES; i++) {
+        any |= hak_load_rlx(&hak_transfer[sc].place[i]);
+    }
+    return any != 0;
 }
 
 /* Leaves a list of `count` blocks of class `sc`, 1 to HAK_TRANSFER_MOST. False if there is no
@@ -59,8 +67,9 @@ bool hak_transfer_put_mt(unsigned sc, hak_block_t *list, uint32_t count);
 hak_block_t *hak_transfer_take_mt(unsigned sc, uint32_t *count);
 
 /* Remembers what is there, and gives each list that was there at the time before to `send`, with
- * its class and `context`. Does nothing if that is less than `delay_ms` ago; 0: gives all. Returns
- * the number of lists. */
+ * its class and `context`. Does nothing if that is less than `delay_ms` ago, or if another thread
+ * is about it; delay 0: gives all. Returns the number of lists. Under a lock, so that who stops all
+ * threads finds no list in between; `send` may take locks above HAK_RANK_TRANSFER. */
 typedef void hak_transfer_send_fn(hak_block_t *list, unsigned sc, void *context);
 unsigned hak_transfer_purge_mt(uint64_t now_ms, uint64_t delay_ms, hak_transfer_send_fn *send,
                                void *context);
@@ -70,6 +79,9 @@ uint64_t hak_transfer_count(unsigned sc);
 /* The first of the list at a place of the class, or NULL: for those who count all blocks while
  * everything stands still. */
 const hak_block_t *hak_transfer_list(unsigned sc, unsigned place);
+
+void hak_transfer_fork_take(void);
+void hak_transfer_fork_drop(void);
 
 #ifdef __cplusplus
 }

@@ -113,6 +113,32 @@ TEST_F(Transfer, WhatNobodyTakesForADelayGoesHome) {
     EXPECT_EQ(Purge(now += kDelayMs, kDelayMs), 0u);
 }
 
+/* What a purge leaves may be anywhere, and is of use there. */
+TEST_F(Transfer, HolesAreFoundAndFilled) {
+    uint64_t now = 2000000;
+    for (int i = 0; i < HAK_TRANSFER_PLACES; i++) {
+        ASSERT_TRUE(hak_transfer_put_mt(kClass, List(2), 2));
+    }
+    (void)Purge(now, kDelayMs);
+    uint32_t count = 0;
+    ASSERT_NE(hak_transfer_take_mt(kClass, &count), nullptr);
+    hak_block_t *young = List(3);
+    ASSERT_TRUE(hak_transfer_put_mt(kClass, young, 3));
+    EXPECT_EQ(Purge(now + kDelayMs, kDelayMs), HAK_TRANSFER_PLACES - 1u);
+    EXPECT_EQ(hak_transfer_count(kClass), 3u);
+    EXPECT_TRUE(hak_transfer_has_any(kClass));
+    EXPECT_TRUE(hak_transfer_has_room(kClass));
+    ASSERT_TRUE(hak_transfer_put_mt(kClass, List(1), 1));
+    EXPECT_EQ(hak_transfer_take_mt(kClass, &count), young);
+}
+
+TEST_F(Transfer, ClockThatWasReadBeforeAnotherPurgeSendsNothing) {
+    uint64_t now = 3000000;
+    ASSERT_TRUE(hak_transfer_put_mt(kClass, List(2), 2));
+    (void)Purge(now, kDelayMs);
+    EXPECT_EQ(Purge(now - 1, kDelayMs), 0u);
+}
+
 TEST_F(Transfer, TrimSendsAll) {
     ASSERT_TRUE(hak_transfer_put_mt(kClass, List(2), 2));
     ASSERT_TRUE(hak_transfer_put_mt(kClass, List(2), 2));

@@ -187,7 +187,7 @@ const hak_stat_row_t hak_stat_rows[] = {
             "Blocks above 64 KiB that got memory which was used before, while the learner runs."),
     HAK_ROW(ace_large_misses, COUNTER, "And those that got new memory."),
     HAK_ROW(passed_blocks, COUNTER,
-            "Blocks that left a full bin of one thread for an empty one of another."),
+            "Blocks that full bins passed on to the bins of other threads."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {

@@ -327,7 +327,7 @@ static bool hak_free_fast(hak_block_t *block) {
         return hak_free_large(block);
     }
     unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
-    if (tag >> HAK_TAG_OWNER_SHIFT == 0 ||
+    if (tag >> HAK_TAG_OWNER_SHIFT == 0 || (hak_check_all && hak_tls.heap == NULL) ||
         (hak_is_kept(tag, sc) && (hak_check_all || hak_sc_divisor[sc] == 0))) {
         return false;
     }

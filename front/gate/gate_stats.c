@@ -141,8 +141,9 @@ static void hak_add_supply(hak_stats_t *stats) {
  * all HAK_STAT_DISABLED. */
 static void hak_add_counters(hak_stats_t *stats) {
     memset(&stats->mid_mt_allocs, 0xff, sizeof *stats - offsetof(hak_stats_t, mid_mt_allocs));
-    stats->passed_blocks = 0;
-    for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+    bool shares = !hak_cfg_cache_drain && !hak_cfg_check_interior;
+    stats->passed_blocks = shares ? 0 : HAK_STAT_DISABLED;
+    for (const hak_heap_t *heap = hak_heap_first(); shares && heap != NULL; heap = heap->next_all) {
         stats->passed_blocks += hak_load_rlx(&heap->counters.passed_blocks); /* a statistic */
     }
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {

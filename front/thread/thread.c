@@ -116,6 +116,9 @@ void hak_thread_flush_all(void) {
     hak_heap_t *heap = hak_tls.heap;
     for (const hak_backend_t *const *b = hak_route_backends; heap != NULL && *b != NULL; b++) {
         (*b)->thread_flush(heap);
+        if ((*b)->flush_shared != NULL) {
+            (*b)->flush_shared();
+        }
     }
 }
 
