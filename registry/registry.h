@@ -1,7 +1,8 @@
 /* registry: any address -> what hakmem has there. Read without locks, out of band.
  *
- * Two levels of answer. A tag of 32 bits for each 64 KiB unit says the size class and who owns the
- * unit, or that threads share its blocks: the hit path of free reads it. A region pointer for each 2 MiB window leads to the
+ * Two levels of answer. A tag of 32 bits for each 64 KiB unit says the size class, and who owns the
+ * unit or that threads share its blocks: the hit path of free reads it. A region pointer for each
+ * 2 MiB window leads to the
  * descriptor: only slow paths read it.
  *
  * Tags normally stand in one flat map, 4 bytes a unit for the whole user address space (8 GiB of

@@ -10,7 +10,7 @@ hak_transfer_t hak_transfer[HAK_SC_FIXED + 1];
 static hak_lock_t hak_purge_lock = HAK_LOCK_INIT(HAK_RANK_TRANSFER);
 static uint64_t hak_seen[HAK_SC_FIXED + 1][HAK_TRANSFER_PLACES];
 static uint64_t hak_seen_ms;
-static hak_a32_t hak_used; /* 1 once there was a list: until then nobody looks */
+hak_a32_t hak_transfer_used;
 
 static hak_block_t *hak_head(uint64_t word) {
     return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK);
@@ -24,8 +24,8 @@ bool hak_transfer_put_mt(unsigned sc, hak_block_t *list, uint32_t count) {
         /* relaxed: a guess, the CAS checks it. release: publishes the links and marks; pairs with
          * the acquire in take and purge. */
         if (hak_load_rlx(place) == 0 && hak_cas_rel(place, &free, word)) {
-            if (hak_unlikely(hak_load_rlx(&hak_used) == 0)) {
-                hak_store_rlx(&hak_used, 1); /* relaxed: a hint */
+            if (hak_unlikely(hak_load_rlx(&hak_transfer_used) == 0)) {
+                hak_store_rlx(&hak_transfer_used, 1); /* relaxed: a hint */
             }
             return true;
         }
@@ -75,7 +75,7 @@ static unsigned hak_purge_locked(bool all, hak_transfer_send_fn *send, void *con
 unsigned hak_transfer_purge_mt(uint64_t now_ms, uint64_t delay_ms, hak_transfer_send_fn *send,
                                void *context) {
     bool all = delay_ms == 0;
-    if (hak_load_rlx(&hak_used) == 0) { /* relaxed: a hint */
+    if (hak_load_rlx(&hak_transfer_used) == 0) { /* relaxed: a hint */
         return 0;
     }
     if (all) {

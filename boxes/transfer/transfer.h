@@ -42,6 +42,8 @@ typedef struct {
 } hak_transfer_t;
 
 extern hak_local hak_transfer_t hak_transfer[HAK_SC_FIXED + 1];
+/* 1 once there was a list: until then nobody need look. */
+extern hak_local hak_a32_t hak_transfer_used;
 
 /* Hints, without synchronisation: whether put or take is worth a call. A purge leaves free places
  * anywhere. */
@@ -54,7 +56,10 @@ static inline bool hak_transfer_has_room(unsigned sc) {
 }
 static inline bool hak_transfer_has_any(unsigned sc) {
     uint64_t any = 0;
-    for (unsigned i = 0; sc <= HAK_SC_FIXED && i < HAK_TRANSFER_PLACES; i++) {
+    if (hak_likely(hak_load_rlx(&hak_transfer_used) == 0) || sc > HAK_SC_FIXED) {
+        return false;
+    }
+    for (unsigned i = 0; i < HAK_TRANSFER_PLACES; i++) {
         any |= hak_load_rlx(&hak_transfer[sc].place[i]);
     }
     return any != 0;
