@@ -51,7 +51,8 @@ for script in run test install setup tidy aarch64 race; do
     "$root/tools/$script.sh" --help >"$work/help" || fail "$script.sh --help fails"
     grep -q "^usage: tools/$script.sh" "$work/help" || fail "$script.sh --help does not say usage"
 done
-"$root/tools/setup.sh" --list | grep -qx bazel-bootstrap || fail "setup.sh --list lacks bazel"
+"$root/tools/setup.sh" --list >"$work/list" || fail "setup.sh --list fails"
+grep -qx bazel-bootstrap "$work/list" || fail "setup.sh --list lacks bazel"
 expect_run "setup.sh: nothing to do the second time" 0 "" "$root/tools/setup.sh" all
 expect_same "setup.sh: and nothing said" "" "$(cat "$work/stderr")"
 expect_run "setup.sh: unknown argument" 1 "" "$root/tools/setup.sh" nonsense
