@@ -87,7 +87,7 @@ typedef struct hak_audit {
     /* found in use by looking at each; HAK_STAT_DISABLED in a build without the check for double
      * frees */
     uint64_t live_blocks;
-    uint64_t cached_blocks; /* in the caches of all threads */
+    uint64_t cached_blocks; /* in the caches of all threads, and between two of them */
     /* on their way to, and waiting for, another thread */
     uint64_t batched_blocks, remote_blocks;
     uint64_t misplaced_blocks; /* on a list to which they do not belong */

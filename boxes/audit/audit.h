@@ -10,7 +10,8 @@
  * Owns       nothing.
  * Threads    *_locked: between hak_thread_stop_all and hak_thread_go_on, while no thread is inside
  *            a hit of malloc or free: then all bins and batches stand still.
- * Layer      4 (boxes). Uses boxes/heap, boxes/slab, boxes/slot_pool, boxes/tls_sll, registry.
+ * Layer      4 (boxes). Uses boxes/heap, boxes/slab, boxes/slot_pool, boxes/tls_sll,
+ *            boxes/transfer, registry.
  */
 #ifndef HAK_BOXES_AUDIT_AUDIT_H_
 #define HAK_BOXES_AUDIT_AUDIT_H_

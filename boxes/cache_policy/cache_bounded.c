@@ -104,30 +104,26 @@ static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
     }
 }
 
-void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *list, uint32_t count) {
-    if (hak_unlikely((mine->overflowed[sc >> 6] >> (sc & 63) & 1u) != 0)) {
-        hak_grow_cap(mine, sc);
-    }
-    uint32_t most = hak_tls_sll_fill(sc, list, count, mine->bin_cap[sc]);
-    if (hak_load_rlx(&mine->cached_max[sc]) < most) { /* relaxed: a statistic */
+/* The bin of the class may hold up to `most` blocks. */
+static void hak_may_hold(hak_heap_t *mine, unsigned sc, uint32_t most) {
+    if (hak_load_rlx(&mine->cached_max[sc]) < most) { /* relaxed, both: a statistic */
         hak_store_rlx(&mine->cached_max[sc], most);
     }
 }
 
-/* Frees may fill the bin of the class. */
-static void hak_bin_may_fill(hak_heap_t *mine, unsigned sc) {
-    /* relaxed, both: a statistic */
-    if (hak_load_rlx(&mine->cached_max[sc]) < mine->bin_cap[sc]) {
-        hak_store_rlx(&mine->cached_max[sc], mine->bin_cap[sc]);
+void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *list, uint32_t count) {
+    if (hak_unlikely((mine->overflowed[sc >> 6] >> (sc & 63) & 1u) != 0)) {
+        hak_grow_cap(mine, sc);
     }
+    hak_may_hold(mine, sc, hak_tls_sll_fill(sc, list, count, mine->bin_cap[sc]));
 }
 
 void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc) {
     uint64_t bit = 1ull << (sc & 63);
     if ((mine->shares[sc >> 6] & bit) == 0 && hak_heap_is_shared(sc)) {
         mine->shares[sc >> 6] |= bit;
-        hak_bin_may_fill(mine, sc);
-        if (hak_tls.heap == mine) { /* else it is borrowed */
+        hak_may_hold(mine, sc, mine->bin_cap[sc]); /* frees may fill the bin */
+        if (hak_tls.heap == mine) {                /* else it is borrowed */
             hak_tls_sll_share(sc);
         }
     }

@@ -2,8 +2,9 @@
  *
  * The port; //config:cache chooses what stands behind it:
  *
- *   bounded   a bin holds so many blocks; a free that finds it full goes to its slab. `room` counts
- *             free places: a push takes one, a pop gives it back. The default.
+ *   bounded   a bin holds so many blocks; a free that finds it full sends a part of it to the
+ *             slabs, or on to another thread. `room` counts free places: a push takes one, a pop
+ *             gives it back. The default.
  *   drain     a bin may grow, and every HAKMEM_TINY_SLL_DRAIN_INTERVAL frees its whole list goes
  *             back. `room` counts the frees until then: a pop does not touch it.
  *
@@ -14,7 +15,7 @@
  * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflowed, shares, cap_growth_bytes;
  *            the rooms of bins.
  * Threads    *_owner: the thread that has `mine`.
- * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, core/options.
+ * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, boxes/transfer, core/options.
  */
 #ifndef HAK_BOXES_CACHE_POLICY_CACHE_POLICY_H_
 #define HAK_BOXES_CACHE_POLICY_CACHE_POLICY_H_

@@ -8,11 +8,11 @@
  * cache of 16 open batches; one CAS a batch needs no intermediate state that a fork could freeze.
  *
  * Owns       hak_slab.remote; the batches of a heap.
- * Threads    *_mt: any. hak_free_remote_add/flush: the thread that has the heap, no lock. *_owner:
- *            inside the owner lock of the slab's heap.
+ * Threads    *_mt: any. hak_free_remote_add, extend, was_crowded, flush: the thread that has the
+ *            heap, no lock. *_owner: inside the owner lock of the slab's heap.
  * Invariant  every block on the remote list belongs to the slab, counts in `used` or `left`, and is
  *            on no other list.
- * Layer      4 (boxes). Uses boxes/slab, boxes/heap, boxes/pending.
+ * Layer      4 (boxes). Uses boxes/slab, boxes/heap, boxes/pending, registry (the mark).
  */
 #ifndef HAK_BOXES_FREE_REMOTE_FREE_REMOTE_H_
 #define HAK_BOXES_FREE_REMOTE_FREE_REMOTE_H_
@@ -23,6 +23,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* hak_free_remote_extend, the short way into a batch that is open, is in free_remote_inl.h. */
 
 /* Adds a block of `slab`, whose class is `sc`, to the open batch of its slab, sending what is in
  * the way or full: 64 blocks in a batch, 64 KiB in all batches of a thread. False if no block was

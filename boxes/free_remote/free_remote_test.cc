@@ -174,11 +174,7 @@ TEST_F(FreeRemote, OpenBatchTakesMoreBlocksOfItsSlab) {
         EXPECT_TRUE(batch.slab != nullptr || batch.limit == 0) << "free(NULL) would find it open";
     }
     EXPECT_FALSE(hak_free_remote_extend(mine_, blocks[HAK_BATCH_MAX_BLOCKS])) << "it is gone";
-    for (hak_batch_t &batch : mine_->batch) {
-        batch = {};
-        batch.divisor = hak_sc_divisor[kClass]; /* as a closed one may have; free(NULL) finds it */
-        EXPECT_FALSE(hak_free_remote_extend(mine_, nullptr));
-    }
+    EXPECT_FALSE(hak_free_remote_extend(mine_, nullptr));
     ASSERT_TRUE(Add(blocks[HAK_BATCH_MAX_BLOCKS]));
     ASSERT_TRUE(hak_free_remote_extend(mine_, blocks[HAK_BATCH_MAX_BLOCKS + 1]));
 }

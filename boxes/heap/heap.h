@@ -10,7 +10,7 @@
  *            *_mt: any.
  * Invariant  a slab is on the partial list of its class in its heap exactly if `listed`; a slab
  *            that has a free block or room to carve is listed. At most one thread has a heap.
- * Layer      4 (boxes). Uses boxes/slab, core/owner_lock, core/lock, core/meta.
+ * Layer      4 (boxes). Uses boxes/slab, core/owner_lock, core/lock, core/meta, registry (tags).
  */
 #ifndef HAK_BOXES_HEAP_HEAP_H_
 #define HAK_BOXES_HEAP_HEAP_H_

@@ -14,8 +14,9 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(live_bytes, GAUGE,
             "Blocks at users and in thread caches, rounded to their size class."),
     HAK_ROW(live_blocks, GAUGE, "Number of those blocks."),
-    HAK_ROW(cached_max_bytes, GAUGE,
-            "Upper bound of what of live_bytes is in thread caches and open remote batches."),
+    HAK_ROW(
+        cached_max_bytes, GAUGE,
+        "Upper bound of what of live_bytes is in or between thread caches and in remote batches."),
     HAK_ROW(slab_free_bytes, GAUGE, "Free blocks inside slabs in use."),
     HAK_ROW(slab_uncarved_bytes, GAUGE,
             "Address space of slabs in use that no block was ever taken from."),
