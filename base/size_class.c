@@ -63,6 +63,24 @@ const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 + 1] = {
     OFF8(0), OFF8(8), OFF8(16), OFF8(24), OFF8(32), OFF8(40), OFF8(48), OFF8(56), OFF(64),
 };
 
+/* The class for 128 * (i + 1) bytes: eight to a doubling, or one. */
+#define LOG2(m)                                                                                    \
+    ((m) < 2048 ? 10 : (m) < 4096 ? 11 : (m) < 8192 ? 12 : (m) < 16384 ? 13 : (m) < 32768 ? 14 : 15)
+#define EIGHTH(m) (33 + ((LOG2(m) - 10) << 3) + ((m) >> (LOG2(m) - 3) & 7))
+#define POW2(m) (40 + ((LOG2(m) - 10) << 3))
+#define MID_SC(m)                                                                                  \
+    ((m) >= hak_cfg_pow2_above_bytes && (m) < HAK_SC_POW2_MAX_BYTES ? POW2(m) : EIGHTH(m))
+#define MID(i) ((uint16_t)(MID_SC(128 * ((i) + 1) - 1) << HAK_BIN_SHIFT))
+#define MID4(i) MID(i), MID((i) + 1), MID((i) + 2), MID((i) + 3)
+#define MID16(i) MID4(i), MID4((i) + 4), MID4((i) + 8), MID4((i) + 12)
+#define MID64(i) MID16(i), MID16((i) + 16), MID16((i) + 32), MID16((i) + 48)
+
+const uint16_t hak_sc_mid_offset[HAK_SC_MAX_BYTES >> HAK_SC_MID_GRAIN_SHIFT] = {
+    /* up to 1 KiB */
+    [8] = MID4(8), MID4(12),   MID16(16),  MID16(32),  MID16(48),  MID64(64),
+    MID64(128),    MID64(192), MID64(256), MID64(320), MID64(384), MID64(448),
+};
+
 /* Blocks of an mf2 page with headers are aligned to the header and no more. */
 static bool hak_is_aligned_behind_header(unsigned sc, size_t align) {
     uint32_t bytes = hak_sc_bytes[sc];

@@ -35,7 +35,7 @@ extern "C" {
 
 enum {
     HAK_DYN_CLASSES = 2, /* sizes in use at a time */
-    HAK_DYN_GRAIN_SHIFT = 7,
+    HAK_DYN_GRAIN_SHIFT = HAK_SC_MID_GRAIN_SHIFT,
     HAK_DYN_GRAIN_BYTES = 1 << HAK_DYN_GRAIN_SHIFT, /* sizes are multiples of it, as all classes
                                                        above 1 KiB are */
     HAK_DYN_ABOVE_BYTES = 2048,
@@ -67,7 +67,7 @@ static inline size_t hak_dyn_class_look_up(size_t size) {
 /* The same in this variant, which may not have the table. */
 static inline size_t hak_dyn_class_mid_offset(size_t size) {
     return hak_cfg_mid_dyn ? hak_dyn_class_look_up(size)
-                           : (size_t)hak_sc_of_mid(size) << HAK_BIN_SHIFT;
+                           : hak_sc_mid_offset[(size - 1) >> HAK_SC_MID_GRAIN_SHIFT];
 }
 
 /* Bin offset of a size in 0..1024, in this variant. */
