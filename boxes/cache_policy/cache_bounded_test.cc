@@ -194,7 +194,7 @@ TEST_F(CacheBounded, BinThatOverflowedGrowsWithinItsBudget) {
     std::vector<hak_block_t *> all;
     uint32_t last = first;
     for (int round = 0; round < 30; round++) {
-        while (all.size() < 4 * last) {
+        while (all.size() < 4 * last + 4 * hak_sc_slab_blocks(kClass)) {
             std::vector<hak_block_t *> some = Take(heap);
             all.insert(all.end(), some.begin(), some.end());
         }

@@ -32,14 +32,31 @@ typedef struct {
     uint32_t count;
 } hak_run_t;
 
+/* The block behind `block` in its list. Most lists run through memory at an even step: then the
+ * processor goes on from the guess and does not wait for the load that confirms it, which it would
+ * for each block of a long walk. The empty asms keep the compiler from seeing that both are equal.
+ * (Mazzoli: Beating the L1 cache with value speculation, 2021.) */
+static inline hak_block_t *hak_next_at_step(hak_block_t *block, uintptr_t step) {
+    hak_block_t *next = hak_block_next(block);
+    hak_block_t *guess = (hak_block_t *)((uintptr_t)block + step);
+    uintptr_t off = (uintptr_t)next - (uintptr_t)guess;
+    __asm__("" : "+r"(off));
+    if (off != 0) {
+        guess = next;
+        __asm__ volatile("" : "+r"(guess));
+    }
+    return guess;
+}
+
 static hak_run_t hak_front_run(hak_block_t *list, uint32_t most) {
     hak_run_t run = {list, list, 1};
     hak_block_t *next = hak_block_next(list);
+    uintptr_t step = (uintptr_t)next - (uintptr_t)list;
     while (run.count < most && next != NULL &&
            ((uintptr_t)next ^ (uintptr_t)list) >> HAK_UNIT_SHIFT == 0) {
         run.tail = next;
         run.count++;
-        next = hak_block_next(next);
+        next = hak_next_at_step(next, step);
     }
     return run;
 }

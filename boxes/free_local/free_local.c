@@ -11,6 +11,8 @@ static void hak_retire(hak_heap_t *heap, hak_slab_t *slab) {
     if (slab->left != 0) {
         uint32_t count; /* the same, because no block is in use */
         (void)hak_free_remote_take_owner(slab, &count);
+        slab->free = NULL; /* it would lack these */
+        hak_store_rlx(&slab->carved, 0);
     }
     hak_slab_close(slab);
     hak_count_add(&heap->counters.slabs_retired, 1);

@@ -97,6 +97,21 @@ TEST_F(FreeLocal, LastSlabOfAClassSurvivesItsEmptiness) {
     EXPECT_EQ(SlabsOf(heap_, kClass), 0u);
 }
 
+/* What is on the remote list then is on no list any more. */
+TEST_F(FreeLocal, SlabRetiredWithBlocksOnItsRemoteListKeepsNone) {
+    hak_slab_t *first = NewSlab(heap_, kClass), *second = NewSlab(heap_, kClass);
+    std::vector<hak_block_t *> one = Carve(heap_, first, 3), two = Carve(heap_, second, 1);
+    Push(first, one[1]);
+    hak_free_remote_push_mt(first, one[0], one[0], 1);
+    hak_testing::Settle(heap_); /* counts the block as free and leaves it there */
+    EXPECT_EQ(first->left, 1u);
+    Push(first, one[2]);
+    EXPECT_EQ(SlabsOf(heap_, kClass), 1u) << "the first is retired";
+    EXPECT_EQ(first->free, nullptr);
+    EXPECT_EQ(hak_load_rlx(&first->carved), 0u);
+    Push(second, two[0]);
+}
+
 /* A queued slab is linked into a pending stack by its descriptor, which must stay as it is. */
 TEST_F(FreeLocal, QueuedSlabIsNotRetired) {
     hak_slab_t *first = NewSlab(heap_, kClass), *second = NewSlab(heap_, kClass);

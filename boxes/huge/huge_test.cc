@@ -123,11 +123,11 @@ TEST_F(Huge, SmallBlockOfLargeAlignment) {
 }
 
 TEST_F(Huge, ImpossibleRequestsFail) {
-    for (auto request : {std::make_pair((size_t)PTRDIFF_MAX, (size_t)1),
-                         std::make_pair((size_t)PTRDIFF_MAX + 1, (size_t)1),
-                         std::make_pair(SIZE_MAX, (size_t)1),
-                         std::make_pair((size_t)1, (size_t)1 << 62),
-                         std::make_pair((size_t)PTRDIFF_MAX - 4096, (size_t)1 << 62)}) {
+    for (auto request :
+         {std::make_pair((size_t)PTRDIFF_MAX, (size_t)1),
+          std::make_pair((size_t)PTRDIFF_MAX + 1, (size_t)1), std::make_pair(SIZE_MAX, (size_t)1),
+          std::make_pair((size_t)1, (size_t)1 << 62),
+          std::make_pair((size_t)PTRDIFF_MAX - 4096, (size_t)1 << 62)}) {
         errno = 0;
         EXPECT_EQ(Alloc(request.first, request.second), nullptr);
         EXPECT_EQ(errno, ENOMEM);

@@ -55,6 +55,24 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
     return slab;
 }
 
+/* A long list in disorder, such as random frees leave, has the thread wait for each of its blocks
+ * in turn: malloc learns the address of the next one from the block before. All blocks of the slab
+ * are fetched at once instead, if at least half of them are wanted. A list in order needs no help:
+ * the processor foresees it. */
+static void hak_prefetch_disordered(const hak_slab_t *slab, hak_list_t list) {
+    enum { LEAST = 8, TO_WRITE = 1, INTO_L2 = 2 };
+    intptr_t bytes = hak_slab_block_bytes(slab);
+    intptr_t step = (intptr_t)hak_block_next(list.head) - (intptr_t)list.head;
+    if (list.count < LEAST || 2 * list.count < slab->cap || step == bytes || step == -bytes) {
+        return;
+    }
+    const char *block = (const char *)hak_slab_base(slab);
+    const char *end = block + hak_load_rlx(&slab->carved) * (size_t)bytes; /* relaxed: as below */
+    for (; block < end; block += bytes < HAK_CACHE_LINE ? HAK_CACHE_LINE : bytes) {
+        __builtin_prefetch(block, TO_WRITE, INTO_L2);
+    }
+}
+
 /* The slab's free list as a whole; its length is known without a walk. */
 static hak_list_t hak_take_free(hak_slab_t *slab) {
     /* relaxed, here and below: written inside the lock */
@@ -63,6 +81,7 @@ static hak_list_t hak_take_free(hak_slab_t *slab) {
     if (list.head != NULL) {
         slab->free = NULL;
         hak_store_rlx(&slab->used, used + list.count);
+        hak_prefetch_disordered(slab, list);
     } else if (!hak_free_remote_is_empty(slab)) {
         /* What came to the remote list since the last drain counts as used already. */
         list.head = hak_free_remote_take_owner(slab, &list.count);

@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <set>
 
 #include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush.h"
+#include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
 #include "boxes/slot_pool/slot_pool.h"
@@ -31,6 +33,7 @@ class Refill : public ::testing::Test {
     void SetUp() override {
         hak_testing::StartEngine();
         DropIdleStock();
+        PurgeAll();
         mine_.reset(new hak_testing::OwnHeap);
         heap_ = mine_->get();
         for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
@@ -48,6 +51,8 @@ class Refill : public ::testing::Test {
             hak_testing::Settle(heap);
         }
     }
+    /* No slab finds its blocks carved. */
+    static void PurgeAll() { (void)hak_slot_pool_purge_mt(1ull << 40, 0, UINT32_MAX, 0); }
     /* One refill: the block and then the bin's, in the order in which malloc would give them. */
     std::vector<hak_block_t *> Take(unsigned sc = kClass) {
         hak_block_t *first = hak_refill_owner(heap_, sc);
@@ -130,6 +135,38 @@ TEST_F(Refill, FewBlocksOfManySizesOpenFewSlabs) {
     }
     EXPECT_LE(hak_load_rlx(&heap_->counters.slabs_made), made + 1000);
     hak_flush_all_owner(heap_);
+}
+
+/* A slab that is opened again for its class is not carved again: the list is that of its former
+ * life, complete and once. After a purge it is, and for another class. */
+TEST_F(Refill, SlabOpenedAgainGivesTheBlocksOfItsFormerLife) {
+    const size_t full = hak_sc_slab_blocks(kClass);
+    for (bool purged : {false, true}) {
+        std::vector<hak_block_t *> all;
+        while (all.size() < full) {
+            std::vector<hak_block_t *> some = Take();
+            all.insert(all.end(), some.begin(), some.end());
+        }
+        std::shuffle(all.begin(), all.end(), std::minstd_rand(1));
+        Free(all);
+        EXPECT_EQ(hak_free_local_retire_kept_owner(heap_), 1u);
+        if (purged) {
+            PurgeAll();
+        }
+        std::vector<hak_block_t *> again = Take();
+        EXPECT_EQ(again.size() == full, !purged);
+        std::set<hak_block_t *> had(all.begin(), all.end()), has(again.begin(), again.end());
+        EXPECT_EQ(has.size(), again.size());
+        EXPECT_EQ(had == has, !purged);
+        EXPECT_EQ(hak_testing::Faults(), 0u);
+        Free(again);
+        EXPECT_EQ(hak_free_local_retire_kept_owner(heap_), 1u);
+        std::vector<hak_block_t *> other = Take(kClass + 1);
+        EXPECT_LT(other.size(), 64u) << "carved";
+        EXPECT_EQ(hak_testing::Faults(), 0u);
+        Free(other, kClass + 1);
+        EXPECT_EQ(hak_free_local_retire_kept_owner(heap_), 1u);
+    }
 }
 
 /* T-06: what was freed is used again before new memory. */

@@ -17,15 +17,18 @@ hak_slab_t *hak_slab_of(uintptr_t address) {
 
 void hak_slab_open(hak_slab_t *slab, unsigned sc) {
     hak_debug_assert(slab->units == hak_sc_units(sc));
-    slab->free = NULL;
     uint32_t bytes = hak_dyn_class_open_mt(sc);
+    /* relaxed, here and below: nobody else has the slab yet */
+    if (!slab->kept || hak_load_rlx(&slab->block_bytes) != bytes) {
+        slab->free = NULL;
+        hak_store_rlx(&slab->carved, 0);
+    }
     slab->cap = (uint16_t)(((uint32_t)slab->units << HAK_UNIT_SHIFT) / bytes);
     slab->left = 0;
     slab->listed = 0;
     slab->next = slab->prev = NULL;
-    hak_store_rlx(&slab->used, 0); /* relaxed, here and below: nobody else has the slab yet */
+    hak_store_rlx(&slab->used, 0);
     hak_store_rlx(&slab->block_bytes, bytes);
-    hak_store_rlx(&slab->carved, 0);
     hak_store_rlx(&slab->remote, 0);
     hak_poison((void *)hak_slab_base(slab), (size_t)slab->units << HAK_UNIT_SHIFT);
     hak_store_rel(&slab->sc, sc); /* pairs with the acquire of statistics and hak_check */

@@ -47,6 +47,8 @@ typedef struct hak_slab {
     uint8_t listed;        /* heap: on its heap's list of partial slabs */
     uint8_t slot;          /* index in the superslab, fixed */
     uint8_t last_sc;       /* slot_pool: class of the slab that the slot began last */
+    bool kept;             /* slot_pool: that slab had the same class, and nothing has
+                              touched its memory since it was closed */
     hak_a32_t block_bytes; /* slab: size of its blocks, as long as `sc` is not 0 */
     struct hak_slab *next; /* heap while the slot is ACTIVE, slot_policy while it is EMPTY */
     struct hak_slab *prev; /* the same */
@@ -69,6 +71,7 @@ typedef struct hak_superslab {
     uint32_t purge_mask; /* PURGING: in the hand of a purge */
     uint32_t aged_mask;  /* of dirty_mask: EMPTY since before the last visit of purge */
     uint32_t class_mask; /* slot_policy: EMPTY slots on the list of their class */
+    uint32_t kept_mask;  /* slots where a slab began whose memory is as it was given back */
     uint8_t kind;        /* what it holds: slabs of 1, 2 or 16 units, tiny slabs; or cached */
     uint8_t bin;         /* ss_bins: list that it is on */
     uint8_t sc;          /* slot_policy: the one class that it holds */
@@ -107,13 +110,16 @@ static inline uint32_t hak_slab_block_bytes(const hak_slab_t *slab) {
  * only while a block of it is in use. */
 hak_slab_t *hak_slab_of(uintptr_t address);
 
-/* Makes `slab`, fresh from slot_pool, a slab of class `sc` without owner, tag or carved block. From
- * here until it is closed a class whose size was chosen at run time keeps that size. */
+/* Makes `slab`, fresh from slot_pool, a slab of class `sc` without owner, tag or block in use. Its
+ * carved blocks are none, or, if its memory was kept, those of its life before, which are all on
+ * its free list: to carve them again would cost more than to take them. From here until it is
+ * closed a class whose size was chosen at run time keeps that size. */
 void hak_slab_open(hak_slab_t *slab, unsigned sc);
 /* Gives the slab to `heap` with this tag. By the thread that alone holds it, or under the old
  * owner's lock. */
 void hak_slab_set_heap_owner(hak_slab_t *slab, struct hak_heap *heap, uint32_t tag);
-/* Makes it no slab again: clears class and tags. No block is in use. */
+/* Makes it no slab again: clears class and tags. No block is in use; all carved ones are on the
+ * free list, or it has none and counts none as carved. */
 void hak_slab_close(hak_slab_t *slab);
 
 /* Links `count` blocks that were never handed out into a list in address order that ends in

@@ -170,4 +170,22 @@ TEST_F(Slab, OpeningForgetsTheSlabsFormerLife) {
     Close(slab);
 }
 
+/* The pool says whether the memory is as it was. */
+TEST_F(Slab, KeptSlabHasItsCarvedBlocksFree) {
+    hak_slab_t *slab = Open(9);
+    hak_block_t *list = slab->free = hak_slab_carve_owner(slab, 7, nullptr);
+    Close(slab);
+    ASSERT_EQ(Open(9), slab);
+    EXPECT_EQ(slab->free, list);
+    EXPECT_EQ(hak_load_rlx(&slab->carved), 7u);
+    EXPECT_EQ(hak_load_rlx(&slab->used), 0u);
+    slab->kept = true;
+    hak_slab_close(slab);
+    hak_store_rlx(&slab->block_bytes, 16); /* a class chosen at run time has another size now */
+    hak_slab_open(slab, 9);
+    EXPECT_EQ(slab->free, nullptr);
+    EXPECT_EQ(hak_load_rlx(&slab->carved), 0u);
+    Close(slab);
+}
+
 } // namespace

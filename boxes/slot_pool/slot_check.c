@@ -24,6 +24,19 @@ static uint32_t hak_covered(const hak_superslab_t *ss, size_t *faults) {
     return covered;
 }
 
+/* Slabs whose memory was kept: all of it is EMPTY, and no two overlap. */
+static size_t hak_check_kept(const hak_superslab_t *ss) {
+    size_t faults = 0;
+    uint32_t covered = 0;
+    for (uint32_t kept = ss->kept_mask; kept != 0; kept &= kept - 1) {
+        unsigned first = hak_lowest_bit(kept);
+        uint32_t mask = hak_mask32(first, hak_sc_units(ss->slab[first].last_sc));
+        faults += (mask & ~ss->dirty_mask) != 0 || (mask & covered) != 0;
+        covered |= mask;
+    }
+    return faults;
+}
+
 static void hak_check_superslab(const hak_superslab_t *ss, hak_census_t *census) {
     census->faults += hak_slot_state_check_locked(ss);
     unsigned sum = 0;
@@ -36,6 +49,7 @@ static void hak_check_superslab(const hak_superslab_t *ss, hak_census_t *census)
     uint32_t active = hak_slot_state_mask(ss, HAK_SLOT_ACTIVE);
     census->faults += hak_covered(ss, &census->faults) != active;
     census->faults += ss->kind >= HAK_KIND_LOOSE;
+    census->faults += hak_check_kept(ss);
     census->faults +=
         (ss->kind == HAK_KIND_CACHED) != ((active | ss->purge_mask) == 0) && ss->purge_mask == 0;
     census->faults += ss->kind == HAK_KIND_CACHED && active != 0;

@@ -40,6 +40,30 @@ class SlotMutants : public ::testing::Test {
     std::vector<hak_slab_t *> slabs_;
 };
 
+/* What is left of a slab of several slots when others have one of them. */
+TEST_F(SlotMutants, KeptSlabIsAllThereAndEmpty) {
+    for (unsigned units : {2u, 16u}) {
+        hak_slab_t *slab = hak_testing::TakeUnits(units);
+        hak_slot_pool_give_mt(slab);
+        hak_superslab_t *ss = hak_slab_superslab(slab);
+        uint32_t kept = ss->kept_mask, bit = 1u << slab->slot;
+        EXPECT_NE(kept & bit, 0u);
+        hak_pool_lock_take();
+        uint32_t last = bit << (units - 1);
+        hak_pool_move_locked(ss, last, HAK_SLOT_EMPTY, HAK_SLOT_PURGING);
+        EXPECT_EQ(ss->kept_mask, kept & ~bit);
+        hak_pool_move_locked(ss, last, HAK_SLOT_PURGING, HAK_SLOT_EMPTY);
+        EXPECT_EQ(ss->kept_mask, kept & ~bit) << "it may be zero or not";
+        hak_lock_drop(&hak_pool.lock);
+        EXPECT_EQ(Check(), 0u);
+        hak_superslab_t *used = hak_slab_superslab(slabs_[0]);
+        kept = used->kept_mask;
+        used->kept_mask |= 1u << slabs_[0]->slot;
+        EXPECT_NE(Check(), 0u) << "a slab is there";
+        used->kept_mask = kept;
+    }
+}
+
 TEST_F(SlotMutants, StockOverlapsNothingAndIsWhole) {
     hak_superslab_t *ss = hak_slab_superslab(slabs_[0]);
     uintptr_t base = hak_region_base(&ss->region);

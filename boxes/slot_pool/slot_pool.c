@@ -72,6 +72,19 @@ void hak_pool_show_locked(void) {
                   slots[HAK_SLOT_ACTIVE] + slots[HAK_SLOT_EMPTY] + slots[HAK_SLOT_PURGING]);
 }
 
+/* Slots stop to be EMPTY: the slabs that began in them are no more as they were left, nor is a
+ * larger one that covered some of them. */
+static void hak_forget_kept_locked(hak_superslab_t *ss, uint32_t slots) {
+    uint32_t low = (slots & 0xffffu) != 0, high = (slots >> 16) != 0;
+    uint32_t before = (slots >> 1 & 0x55555555u) | low | high << 16; /* where one may begin */
+    ss->kept_mask &= ~slots;
+    for (before &= ss->kept_mask; before != 0; before &= before - 1) {
+        unsigned first = hak_lowest_bit(before);
+        uint32_t mask = hak_mask32(first, hak_sc_units(ss->slab[first].last_sc));
+        ss->kept_mask &= (mask & slots) != 0 ? ~(1u << first) : UINT32_MAX;
+    }
+}
+
 void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t from,
                           hak_slot_state_t to) {
     if (slots == 0) {
@@ -80,6 +93,9 @@ void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t 
     bool in_bins = ss->kind < HAK_KINDS_IN_BINS;
     if (in_bins) {
         hak_ss_bins_remove_locked(&hak_pool.bins[ss->kind], ss);
+    }
+    if (from == HAK_SLOT_EMPTY) {
+        hak_forget_kept_locked(ss, slots);
     }
     hak_slot_state_move_locked(ss, slots, from, to);
     hak_pool.slots[from] -= hak_bit_count32(slots);
@@ -108,6 +124,7 @@ static hak_superslab_t *hak_find_locked(unsigned kind, bool for_tiny) {
 static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned units, unsigned sc) {
     uint32_t mask = hak_mask32(first, units);
     uint32_t empty = mask & ss->dirty_mask;
+    bool kept = (ss->kept_mask >> first & 1u) != 0 && ss->slab[first].last_sc == sc;
     hak_pool_move_locked(ss, empty, HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE);
     hak_pool_move_locked(ss, mask & ~empty, HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE);
     if (empty == 0) {
@@ -121,6 +138,7 @@ static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned un
     }
     ss->slab[first].units = (uint8_t)units;
     ss->slab[first].last_sc = (uint8_t)sc;
+    ss->slab[first].kept = kept;
     hak_pool.stats.taken++;
     hak_pool.class_slabs[sc]++;
     return empty == 0;
@@ -252,6 +270,7 @@ void hak_slot_pool_give_mt(hak_slab_t *slab) {
     slab->units = 0;
     hak_pool.stats.tiny_slabs_active -= hak_sc_is_tiny(slab->last_sc);
     hak_pool_move_locked(ss, hak_mask32(slab->slot, units), HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY);
+    ss->kept_mask |= 1u << slab->slot;
     hak_pool_visit_later_locked(ss, now_ms + hak_option(HAK_OPTION_PURGE_DELAY_MS) / 2);
     hak_pool.stats.given++;
     hak_pool.class_slabs[slab->last_sc]--;

@@ -302,6 +302,9 @@ TEST_F(SlotPool, AgreesWithAModel) {
         hak_slab_t *slab;
         char pattern;
     };
+    /* What each slab held when it was given back last. */
+    std::map<hak_slab_t *, Piece> left;
+    int kept = 0;
     std::vector<Piece> pieces;
     hak_testing::Random random(11);
     const unsigned kUnits[] = {1, 2, 16};
@@ -316,6 +319,12 @@ TEST_F(SlotPool, AgreesWithAModel) {
             ASSERT_NE(slab, nullptr);
             ASSERT_EQ(slab->units, units);
             ASSERT_TRUE(Stats().from_unused == from_unused || IsZero(slab)) << "said to be zero";
+            if (slab->kept) {
+                const char *base = Base(slab);
+                ASSERT_EQ(base[0], left.at(slab).pattern);
+                ASSERT_EQ(memcmp(base, base + 1, Bytes(slab) - 1), 0) << "not as it was left";
+                kept++;
+            }
             memset(Base(slab), pattern, Bytes(slab));
             pieces.push_back({slab, pattern});
             continue;
@@ -334,13 +343,35 @@ TEST_F(SlotPool, AgreesWithAModel) {
         ASSERT_EQ(base[0], piece.pattern);
         ASSERT_EQ(memcmp(base, base + 1, Bytes(piece.slab) - 1), 0) << "someone wrote into it";
         hak_slot_pool_give_mt(piece.slab);
+        left[piece.slab] = piece;
         piece = pieces.back();
         pieces.pop_back();
         ASSERT_TRUE(step % 500 != 0 || Faults() == 0) << step;
     }
+    EXPECT_GT(kept, 50);
     for (const Piece &piece : pieces) {
         hak_slot_pool_give_mt(piece.slab);
     }
+}
+
+TEST_F(SlotPool, SlabOfAnotherClassOrSizeWasNotKept) {
+    const unsigned kA = hak_sc_of(2048), kB = hak_sc_of(4096);
+    hak_slab_t *slab = hak_slot_pool_take_mt(kA);
+    EXPECT_FALSE(slab->kept) << "never given";
+    hak_slot_pool_give_mt(slab);
+    ASSERT_EQ(hak_slot_pool_take_mt(kA), slab);
+    EXPECT_TRUE(slab->kept);
+    hak_slot_pool_give_mt(slab);
+    ASSERT_EQ(hak_slot_pool_take_mt(kB), slab);
+    EXPECT_FALSE(slab->kept);
+    hak_slot_pool_give_mt(slab);
+    ASSERT_EQ(hak_slot_pool_take_mt(kA), slab);
+    EXPECT_FALSE(slab->kept);
+    hak_slot_pool_give_mt(slab);
+    PurgeAll();
+    slab = hak_slot_pool_take_mt(kA);
+    EXPECT_FALSE(slab->kept) << "its memory is gone";
+    hak_slot_pool_give_mt(slab);
 }
 
 } // namespace
