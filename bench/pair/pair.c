@@ -54,13 +54,30 @@ static uint64_t mixed_bytes(const hak_bench_row_t *row, const uint64_t *param) {
     return row->arg[0] + row->arg[1];
 }
 
+/* The order in which a burst is freed. */
+typedef enum { NEWEST_FIRST, OLDEST_FIRST, RANDOM } order_t;
+
+/* The numbers below `count` in random order (Fisher and Yates). */
+static void shuffle(uint32_t *number, size_t count, hak_bench_rng_t rng) {
+    for (size_t i = 0; i < count; i++) {
+        size_t j = hak_bench_below(hak_bench_next(&rng), i + 1);
+        number[i] = number[j];
+        number[j] = (uint32_t)i;
+    }
+}
+
 /* arg: size, blocks in a burst, divisor of ops */
-static void run_burst(const hak_bench_row_t *row, hak_bench_run_t *run, bool lifo) {
+static void run_burst(const hak_bench_row_t *row, hak_bench_run_t *run, order_t order) {
     size_t size = row->arg[0];
     size_t count = row->arg[1];
     uint64_t ops = row_ops(row, run);
     unsigned char **block = hak_bench_map(count * sizeof *block);
+    uint32_t *shuffled = NULL;
     uint64_t done = 0;
+    if (order == RANDOM) {
+        shuffled = hak_bench_map(count * sizeof *shuffled);
+        shuffle(shuffled, count, hak_bench_rng(run->param[P_SEED] + run->round));
+    }
     double begin = hak_bench_now();
 
     while (done < ops) {
@@ -68,22 +85,31 @@ static void run_burst(const hak_bench_row_t *row, hak_bench_run_t *run, bool lif
             block[i] = hak_bench_take(size, (unsigned char)i);
         }
         for (size_t i = 0; i < count; i++) {
-            size_t at = lifo ? count - 1 - i : i;
+            size_t at = order == NEWEST_FIRST   ? count - 1 - i
+                        : order == OLDEST_FIRST ? i
+                                                : shuffled[i];
             hak_bench_give(block[at], (unsigned char)at);
         }
         done += count;
     }
     run->seconds = hak_bench_now() - begin;
     run->ops = done;
+    if (order == RANDOM) {
+        hak_bench_unmap(shuffled, count * sizeof *shuffled);
+    }
     hak_bench_unmap(block, count * sizeof *block);
 }
 
 static void run_lifo(const hak_bench_row_t *row, hak_bench_run_t *run) {
-    run_burst(row, run, true);
+    run_burst(row, run, NEWEST_FIRST);
 }
 
 static void run_fifo(const hak_bench_row_t *row, hak_bench_run_t *run) {
-    run_burst(row, run, false);
+    run_burst(row, run, OLDEST_FIRST);
+}
+
+static void run_shuffle(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    run_burst(row, run, RANDOM);
 }
 
 static uint64_t burst_bytes(const hak_bench_row_t *row, const uint64_t *param) {
@@ -138,6 +164,21 @@ static const hak_bench_row_t rows[] = {
     {"fifo_100k", "bursts of 100,000 x 64 B, oldest first", run_fifo, burst_bytes, {64, 100000, 1}},
     {"lifo_200k", "bursts of 200,000 x 64 B, newest first", run_lifo, burst_bytes, {64, 200000, 1}},
     {"fifo_200k", "bursts of 200,000 x 64 B, oldest first", run_fifo, burst_bytes, {64, 200000, 1}},
+    {"shuffle_10k",
+     "bursts of 10,000 x 64 B, in random order",
+     run_shuffle,
+     burst_bytes,
+     {64, 10000, 1}},
+    {"shuffle_100k",
+     "bursts of 100,000 x 64 B, in random order",
+     run_shuffle,
+     burst_bytes,
+     {64, 100000, 1}},
+    {"shuffle_2k",
+     "bursts of 10,000 x 2,000 B, in random order",
+     run_shuffle,
+     burst_bytes,
+     {2000, 10000, 2}},
     {"replace_1k",
      "random replacement, 1,000 live of 16 B to 1 KiB",
      run_replace,
