@@ -63,13 +63,17 @@ const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 + 1] = {
     OFF8(0), OFF8(8), OFF8(16), OFF8(24), OFF8(32), OFF8(40), OFF8(48), OFF8(56), OFF(64),
 };
 
+hak_static_assert(hak_cfg_pow2_above_bytes % (1 << HAK_SC_MID_GRAIN_SHIFT) == 0 &&
+                      (int)hak_cfg_pow2_above_bytes >= (int)HAK_SC_SMALL_MAX_BYTES,
+                  "the classes change between two entries of the table");
+
 /* The class for 128 * (i + 1) bytes: eight to a doubling, or one. */
 #define LOG2(m)                                                                                    \
     ((m) < 2048 ? 10 : (m) < 4096 ? 11 : (m) < 8192 ? 12 : (m) < 16384 ? 13 : (m) < 32768 ? 14 : 15)
 #define EIGHTH(m) (33 + ((LOG2(m) - 10) << 3) + ((m) >> (LOG2(m) - 3) & 7))
 #define POW2(m) (40 + ((LOG2(m) - 10) << 3))
 #define MID_SC(m)                                                                                  \
-    ((m) >= hak_cfg_pow2_above_bytes && (m) < HAK_SC_POW2_MAX_BYTES ? POW2(m) : EIGHTH(m))
+    ((m) >= (int)hak_cfg_pow2_above_bytes && (m) < HAK_SC_POW2_MAX_BYTES ? POW2(m) : EIGHTH(m))
 #define MID(i) ((uint16_t)(MID_SC(128 * ((i) + 1) - 1) << HAK_BIN_SHIFT))
 #define MID4(i) MID(i), MID((i) + 1), MID((i) + 2), MID((i) + 3)
 #define MID16(i) MID4(i), MID4((i) + 4), MID4((i) + 8), MID4((i) + 12)

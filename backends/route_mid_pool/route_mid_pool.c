@@ -1,5 +1,5 @@
 /* The powers of two from 2 to 32 KiB come from the mid pool, everything else from slabs. The
- * classes between them are not in use then: see hak_sc_of_mid. */
+ * classes between them are not in use then: see base/size_class.h. */
 #include "backends/mid_pool/mid_pool.h"
 #include "backends/port/backend.h"
 #include "backends/slabs/slabs.h"

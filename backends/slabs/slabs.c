@@ -31,7 +31,7 @@ static bool hak_take_back_remote(hak_heap_t *mine, hak_block_t *block, unsigned 
         }
         return added;
     }
-    /* relaxed: only grows */
+    /* relaxed: only grows while a block is in use */
     if (hak_slab_block_index(slab, (uintptr_t)block) >= hak_load_rlx(&slab->carved)) {
         return false;
     }

@@ -8,13 +8,15 @@
 
 static void hak_retire(hak_heap_t *heap, hak_slab_t *slab) {
     hak_heap_unlist_owner(heap, slab);
-    if (slab->left != 0) {
+    bool whole = slab->left == 0;
+    if (!whole) {
         uint32_t count; /* the same, because no block is in use */
         (void)hak_free_remote_take_owner(slab, &count);
-        slab->free = NULL; /* it would lack these */
-        hak_store_rlx(&slab->carved, 0);
     }
     hak_slab_close(slab);
+    if (!whole) {
+        hak_slab_forget(slab); /* its list would lack these */
+    }
     hak_count_add(&heap->counters.slabs_retired, 1);
     hak_slot_pool_give_mt(slab);
 }

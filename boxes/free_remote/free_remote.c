@@ -73,7 +73,7 @@ static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
 
 /* Where carving has come to. */
 static uintptr_t hak_limit(const hak_slab_t *slab, uint32_t block_bytes) {
-    /* relaxed: only grows */
+    /* relaxed: only grows while a block is in use */
     return hak_slab_base(slab) + (uintptr_t)hak_load_rlx(&slab->carved) * block_bytes;
 }
 

@@ -8,6 +8,7 @@
 #include "boxes/free_local/free_local.h"
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
+#include "boxes/slab/slab_inl.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/transfer/transfer.h"
 #include "config/hak_config.h"
@@ -28,6 +29,45 @@ typedef struct {
     uint32_t count;
 } hak_list_t;
 
+/* True if the list is short, or begins at an even step: it was carved, or its blocks were freed in
+ * order. */
+static bool hak_is_in_order(hak_list_t list) {
+    enum { SHORT = 8 };
+    if (list.count < SHORT) {
+        return true;
+    }
+    const hak_block_t *second = hak_block_next(list.head), *third = hak_block_next(second);
+    return (uintptr_t)third - (uintptr_t)second == (uintptr_t)second - (uintptr_t)list.head;
+}
+
+/* A list in disorder, such as random frees leave, has the thread wait for each of its blocks in
+ * turn: malloc learns the address of the next one from the block before. If half the blocks of the
+ * first one's slab are wanted, all are fetched at once instead. A list in order needs no help: the
+ * processor foresees it. */
+static void hak_prefetch(hak_list_t list) {
+    enum { TO_WRITE = 1, INTO_L2 = 2 };
+    const hak_slab_t *slab = hak_slab_of_block(list.head);
+    if (2 * list.count < slab->cap) {
+        return;
+    }
+    size_t bytes = hak_slab_block_bytes(slab);
+    const char *block = (const char *)hak_slab_base(slab);
+    const char *end = block + hak_load_rlx(&slab->carved) * bytes; /* relaxed: inside the lock */
+    for (; block < end; block += bytes < HAK_CACHE_LINE ? HAK_CACHE_LINE : bytes) {
+        __builtin_prefetch(block, TO_WRITE, INTO_L2);
+    }
+}
+
+/* Small blocks that a slab kept in disorder are carved again: that costs no more than to fetch
+ * them, and who walks over his data afterwards finds them in address order. */
+static void hak_keep_order(hak_slab_t *slab) {
+    hak_list_t list = {slab->free, hak_load_rlx(&slab->carved)}; /* relaxed: nobody else has it */
+    if (slab->kept && hak_slab_block_bytes(slab) <= HAK_SC_SMALL_MAX_BYTES &&
+        !hak_is_in_order(list)) {
+        hak_slab_forget(slab);
+    }
+}
+
 static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
     uint64_t now_ms = hak_os_now_ms();
     hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to others */
@@ -42,6 +82,7 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
         if (slab == NULL) {
             return NULL;
         }
+        hak_keep_order(slab);
         hak_slab_open(slab, sc);
         hak_slab_set_heap_owner(slab, mine, hak_heap_slab_tag(mine, sc));
         hak_count_add(&mine->counters.slabs_made, 1);
@@ -55,24 +96,6 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
     return slab;
 }
 
-/* A long list in disorder, such as random frees leave, has the thread wait for each of its blocks
- * in turn: malloc learns the address of the next one from the block before. All blocks of the slab
- * are fetched at once instead, if at least half of them are wanted. A list in order needs no help:
- * the processor foresees it. */
-static void hak_prefetch_disordered(const hak_slab_t *slab, hak_list_t list) {
-    enum { LEAST = 8, TO_WRITE = 1, INTO_L2 = 2 };
-    intptr_t bytes = hak_slab_block_bytes(slab);
-    intptr_t step = (intptr_t)hak_block_next(list.head) - (intptr_t)list.head;
-    if (list.count < LEAST || 2 * list.count < slab->cap || step == bytes || step == -bytes) {
-        return;
-    }
-    const char *block = (const char *)hak_slab_base(slab);
-    const char *end = block + hak_load_rlx(&slab->carved) * (size_t)bytes; /* relaxed: as below */
-    for (; block < end; block += bytes < HAK_CACHE_LINE ? HAK_CACHE_LINE : bytes) {
-        __builtin_prefetch(block, TO_WRITE, INTO_L2);
-    }
-}
-
 /* The slab's free list as a whole; its length is known without a walk. */
 static hak_list_t hak_take_free(hak_slab_t *slab) {
     /* relaxed, here and below: written inside the lock */
@@ -81,7 +104,6 @@ static hak_list_t hak_take_free(hak_slab_t *slab) {
     if (list.head != NULL) {
         slab->free = NULL;
         hak_store_rlx(&slab->used, used + list.count);
-        hak_prefetch_disordered(slab, list);
     } else if (!hak_free_remote_is_empty(slab)) {
         /* What came to the remote list since the last drain counts as used already. */
         list.head = hak_free_remote_take_owner(slab, &list.count);
@@ -181,6 +203,9 @@ hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
     }
     hak_list_t list = hak_take_several(mine, sc);
     if (list.head != NULL) {
+        if (!hak_is_in_order(list)) {
+            hak_prefetch(list);
+        }
         hak_count_add(&mine->counters.refills, 1);
         hak_count_add(&mine->counters.refill_blocks, list.count);
         hak_cache_policy_fill_owner(mine, sc, hak_block_next(list.head), list.count - 1);

@@ -138,26 +138,31 @@ TEST_F(Refill, FewBlocksOfManySizesOpenFewSlabs) {
 }
 
 /* A slab that is opened again for its class is not carved again: the list is that of its former
- * life, complete and once. After a purge it is, and for another class. */
+ * life, complete and once. After a purge it is, and for another class, and small blocks are if the
+ * list is in disorder. */
 TEST_F(Refill, SlabOpenedAgainGivesTheBlocksOfItsFormerLife) {
     const size_t full = hak_sc_slab_blocks(kClass);
-    for (bool purged : {false, true}) {
+    enum { IN_ORDER, IN_DISORDER, PURGED, CASES };
+    for (int how = 0; how < CASES; how++) {
         std::vector<hak_block_t *> all;
         while (all.size() < full) {
             std::vector<hak_block_t *> some = Take();
             all.insert(all.end(), some.begin(), some.end());
         }
-        std::shuffle(all.begin(), all.end(), std::minstd_rand(1));
+        if (how == IN_DISORDER) {
+            std::shuffle(all.begin(), all.end(), std::minstd_rand(1));
+        }
         Free(all);
         EXPECT_EQ(hak_free_local_retire_kept_owner(heap_), 1u);
-        if (purged) {
+        EXPECT_EQ(hak_testing::Faults(), 0u);
+        if (how == PURGED) {
             PurgeAll();
         }
         std::vector<hak_block_t *> again = Take();
-        EXPECT_EQ(again.size() == full, !purged);
+        EXPECT_EQ(again.size() == full, how == IN_ORDER);
         std::set<hak_block_t *> had(all.begin(), all.end()), has(again.begin(), again.end());
         EXPECT_EQ(has.size(), again.size());
-        EXPECT_EQ(had == has, !purged);
+        EXPECT_EQ(had == has, how == IN_ORDER);
         EXPECT_EQ(hak_testing::Faults(), 0u);
         Free(again);
         EXPECT_EQ(hak_free_local_retire_kept_owner(heap_), 1u);
@@ -167,6 +172,23 @@ TEST_F(Refill, SlabOpenedAgainGivesTheBlocksOfItsFormerLife) {
         Free(other, kClass + 1);
         EXPECT_EQ(hak_free_local_retire_kept_owner(heap_), 1u);
     }
+}
+
+/* Larger ones keep what they have in any order. */
+TEST_F(Refill, SlabOfLargerBlocksKeepsAListInDisorder) {
+    const unsigned sc = hak_sc_of(2000);
+    std::vector<hak_block_t *> all;
+    while (all.size() < hak_sc_slab_blocks(sc)) {
+        std::vector<hak_block_t *> some = Take(sc);
+        all.insert(all.end(), some.begin(), some.end());
+    }
+    std::shuffle(all.begin(), all.end(), std::minstd_rand(1));
+    Free(all, sc);
+    EXPECT_EQ(hak_free_local_retire_kept_owner(heap_), 1u);
+    std::vector<hak_block_t *> again = Take(sc);
+    EXPECT_EQ(std::set<hak_block_t *>(all.begin(), all.end()),
+              std::set<hak_block_t *>(again.begin(), again.end()));
+    Free(again, sc);
 }
 
 /* T-06: what was freed is used again before new memory. */

@@ -20,8 +20,7 @@ void hak_slab_open(hak_slab_t *slab, unsigned sc) {
     uint32_t bytes = hak_dyn_class_open_mt(sc);
     /* relaxed, here and below: nobody else has the slab yet */
     if (!slab->kept || hak_load_rlx(&slab->block_bytes) != bytes) {
-        slab->free = NULL;
-        hak_store_rlx(&slab->carved, 0);
+        hak_slab_forget(slab);
     }
     slab->cap = (uint16_t)(((uint32_t)slab->units << HAK_UNIT_SHIFT) / bytes);
     slab->left = 0;

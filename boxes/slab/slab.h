@@ -12,7 +12,8 @@
  * Owns       layout only; each field names the box that writes it.
  * Threads    fields of the owner line change under the owner lock of the slab's heap; atomics may
  *            be read by anyone.
- * Invariant  carved = used + left + length of the free list; 0 <= used <= carved <= cap.
+ * Invariant  carved = used + left + length of the free list; 0 <= used <= carved <= cap. So it is
+ *            while the slab is closed and its memory kept, with nothing used or left.
  * Layer      4 (boxes). Uses base, core/dyn_class, registry, boxes/block.
  */
 #ifndef HAK_BOXES_SLAB_SLAB_H_
@@ -37,9 +38,9 @@ struct hak_heap;
 
 typedef struct hak_slab {
     /* Owner line. */
-    hak_block_t *free;     /* free_local, refill */
+    hak_block_t *free;     /* free_local, refill; slab while it is closed */
     hak_a32_t used;        /* free_local, refill, pending */
-    hak_a32_t carved;      /* refill */
+    hak_a32_t carved;      /* refill; slab while it is closed */
     hak_a32_t sc;          /* slab: the class while it is open, else 0 */
     uint16_t cap;          /* slab: blocks that fit */
     uint16_t left;         /* drain, refill: blocks on the remote list that `used` leaves out */
@@ -49,7 +50,7 @@ typedef struct hak_slab {
     uint8_t last_sc;       /* slot_pool: class of the slab that the slot began last */
     bool kept;             /* slot_pool: that slab had the same class, and nothing has
                               touched its memory since it was closed */
-    hak_a32_t block_bytes; /* slab: size of its blocks, as long as `sc` is not 0 */
+    hak_a32_t block_bytes; /* slab: size of its blocks; of its former ones while `sc` is 0 */
     struct hak_slab *next; /* heap while the slot is ACTIVE, slot_policy while it is EMPTY */
     struct hak_slab *prev; /* the same */
     /* adoption: hak_heap_t that owns the slab; changes under that heap's lock */
@@ -118,8 +119,14 @@ void hak_slab_open(hak_slab_t *slab, unsigned sc);
 /* Gives the slab to `heap` with this tag. By the thread that alone holds it, or under the old
  * owner's lock. */
 void hak_slab_set_heap_owner(hak_slab_t *slab, struct hak_heap *heap, uint32_t tag);
-/* Makes it no slab again: clears class and tags. No block is in use; all carved ones are on the
- * free list, or it has none and counts none as carved. */
+/* Of a slab that nobody has: none of its blocks counts as carved, now or when it is opened again.
+ */
+static inline void hak_slab_forget(hak_slab_t *slab) {
+    slab->free = NULL;
+    hak_store_rlx(&slab->carved, 0); /* relaxed: nobody else has it */
+}
+/* Makes it no slab again: clears class and tags. No block is in use. What it has carved is on
+ * its free list, and may be there when it is opened again; else hak_slab_forget has to follow. */
 void hak_slab_close(hak_slab_t *slab);
 
 /* Links `count` blocks that were never handed out into a list in address order that ends in

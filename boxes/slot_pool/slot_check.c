@@ -24,6 +24,20 @@ static uint32_t hak_covered(const hak_superslab_t *ss, size_t *faults) {
     return covered;
 }
 
+/* The free list that a slab keeps: as many blocks as were carved, each of them a carved one. A
+ * block that is there twice makes the list endless, or too short. */
+static size_t hak_check_kept_list(const hak_slab_t *slab) {
+    uint32_t carved = hak_load_rlx(&slab->carved); /* relaxed: under the lock */
+    uint32_t bytes = hak_slab_block_bytes(slab), count = 0;
+    size_t faults = 0;
+    for (hak_block_t *b = slab->free; b != NULL && faults == 0 && count <= carved; count++) {
+        uintptr_t offset = (uintptr_t)b - hak_slab_base(slab);
+        faults += offset / bytes >= carved || offset % bytes != 0;
+        b = faults == 0 ? hak_block_next(b) : NULL;
+    }
+    return faults + (count != carved);
+}
+
 /* Slabs whose memory was kept: all of it is EMPTY, and no two overlap. */
 static size_t hak_check_kept(const hak_superslab_t *ss) {
     size_t faults = 0;
@@ -32,6 +46,7 @@ static size_t hak_check_kept(const hak_superslab_t *ss) {
         unsigned first = hak_lowest_bit(kept);
         uint32_t mask = hak_mask32(first, hak_sc_units(ss->slab[first].last_sc));
         faults += (mask & ~ss->dirty_mask) != 0 || (mask & covered) != 0;
+        faults += hak_check_kept_list(&ss->slab[first]);
         covered |= mask;
     }
     return faults;

@@ -61,6 +61,7 @@ TEST_F(SlotMutants, KeptSlabIsAllThereAndEmpty) {
         used->kept_mask |= 1u << slabs_[0]->slot;
         EXPECT_NE(Check(), 0u) << "a slab is there";
         used->kept_mask = kept;
+        EXPECT_EQ(Check(), 0u);
     }
 }
 

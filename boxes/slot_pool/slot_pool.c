@@ -49,6 +49,7 @@ void hak_pool_enter_locked(hak_superslab_t *ss, unsigned kind, unsigned sc) {
     hak_debug_assert(ss->kind == HAK_KIND_LOOSE);
     ss->kind = (uint8_t)kind;
     if (kind == HAK_KIND_TINY) {
+        ss->kept_mask = 0; /* the policy may forget which classes there were */
         hak_slot_policy_add_locked(ss, sc);
     } else {
         hak_list_locked(ss);
@@ -139,6 +140,9 @@ static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned un
     ss->slab[first].units = (uint8_t)units;
     ss->slab[first].last_sc = (uint8_t)sc;
     ss->slab[first].kept = kept;
+    if (!kept) {
+        hak_slab_forget(&ss->slab[first]);
+    }
     hak_pool.stats.taken++;
     hak_pool.class_slabs[sc]++;
     return empty == 0;

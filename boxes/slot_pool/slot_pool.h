@@ -10,8 +10,9 @@
  * exchange. Each step of that order looks at a bit mask and at a few superslabs:
  * no search grows with their number.
  *
- * Owns       the pool part of hak_superslab_t, `units`, `slot`, `last_sc` and `head`; a stock of
- *            address space for superslabs to come, which is mapped several at a time.
+ * Owns       the pool part of hak_superslab_t and `head`; `units`, `slot`, `last_sc` and `kept` of
+ *            hak_slab_t; a stock of address space for superslabs to come, which is mapped several
+ *            at a time.
  * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging and unmapping drop it during
  *            system calls.
  * Invariant  slots are ACTIVE exactly where a slab is. Tags of slots that are not ACTIVE are 0. A
@@ -34,6 +35,7 @@ hak_slab_t *hak_slot_pool_take_mt(unsigned sc);
 /* The same from EMPTY slots alone, so that no more memory becomes resident. NULL if there are none
  * that fit; errno is not set. */
 hak_slab_t *hak_slot_pool_take_warm_mt(unsigned sc);
+/* Takes it back, closed: its free list holds what it has carved. */
 void hak_slot_pool_give_mt(hak_slab_t *slab);
 
 /* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`; delay

@@ -204,22 +204,27 @@ hak_inline bool hak_prefers_fixed(unsigned sc, unsigned fixed) {
            hak_heap_partial_slabs(mine, fixed) >= MANY + hak_dyn_class_open_count(sc) / SHARE;
 }
 
-/* The first block of a slab comes out of a refill when the slab is new, and seldom again: a sample
- * of the requests for which slabs are opened that costs nothing else. */
-static hak_cold void hak_first_of_slab(const void *block, size_t size) {
-    if (block != NULL && hak_exact_sizes_watch() && size > HAK_EXACT_ABOVE_BYTES &&
-        size <= HAK_SC_SMALL_MAX_BYTES) {
+/* A slab was opened for the request. */
+static hak_cold void hak_first_of_slab(size_t size) {
+    if (hak_exact_sizes_watch() && size > HAK_EXACT_ABOVE_BYTES && size <= HAK_SC_SMALL_MAX_BYTES) {
         hak_exact_sizes_opened_mt(size);
     }
+}
+
+/* By the calling thread's heap. */
+static uint64_t hak_slabs_made(void) {
+    const hak_heap_t *mine = hak_tls.heap;
+    return mine == NULL ? 0 : hak_load_rlx(&mine->counters.slabs_made); /* relaxed: our own */
 }
 
 /* `sc`: a class for `size`. Classes may change: one that got a smaller size since it was looked up
  * is no use. */
 static hak_noinline void *hak_alloc_size(size_t size, unsigned sc) {
     for (;;) {
+        uint64_t made = hak_slabs_made();
         void *block = hak_alloc(sc, size);
-        if (hak_unlikely(((uintptr_t)block & (HAK_UNIT_BYTES - 1)) == 0)) {
-            hak_first_of_slab(block, size);
+        if (hak_unlikely(hak_slabs_made() != made)) {
+            hak_first_of_slab(size);
         }
         if (block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
             return block;
