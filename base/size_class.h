@@ -52,7 +52,7 @@ extern hak_local const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 
 
 /* The same for (size - 1) / 128; the sizes up to 1 KiB have no entries of their own here. A table,
  * because computing the class took 6 instructions more, and the loads of the next free went wrong
- * ahead of stores whose address was late: pair_4k 3.65 against 4.0 to 6.4 ns (docs/PERFORMANCE.md).
+ * ahead of stores whose address was late: pair_4k 3.6 against 6.1 ns (docs/PERFORMANCE.md).
  */
 extern hak_local const uint16_t hak_sc_mid_offset[HAK_SC_MAX_BYTES >> HAK_SC_MID_GRAIN_SHIFT];
 
