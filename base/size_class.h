@@ -35,7 +35,7 @@ enum {
     HAK_SC_SMALL_MAX_BYTES = 1024, /* up to here a table by multiples of 16 gives the class */
     HAK_SC_SMALL_MAX = 32,         /* and this is the last class of the table */
     HAK_SC_MAX_BYTES = 65536,      /* largest block of a slab */
-    HAK_SC_MID_GRAIN_SHIFT = 7,    /* above, one by multiples of 128: all classes are some */
+    HAK_SC_MID_GRAIN_SHIFT = 7,    /* above, one by multiples of 128, as all classes are */
     HAK_SC_POW2_MAX_BYTES = 32768, /* largest block of a mid backend */
     HAK_SC_FIXED = 80,             /* classes 1..80 */
     HAK_SC_SPARE = 8,              /* 81..88: exact sizes given at run time */
@@ -51,9 +51,8 @@ enum {
 extern hak_local const uint16_t hak_sc_small_offset[HAK_SC_SMALL_MAX_BYTES / 16 + 1];
 
 /* The same for (size - 1) / 128; the sizes up to 1 KiB have no entries of their own here. A table,
- * because computing the class took 6 instructions more, and the loads of the next free went wrong
- * ahead of stores whose address was late: pair_4k 3.6 against 6.1 ns (docs/PERFORMANCE.md).
- */
+ * because computing the class took 7 instructions more, and pair_4k 6.1 instead of 3.6 ns
+ * (docs/PERFORMANCE.md). */
 extern hak_local const uint16_t hak_sc_mid_offset[HAK_SC_MAX_BYTES >> HAK_SC_MID_GRAIN_SHIFT];
 
 /* Block size of each class in bytes; 0 for class 0 and the spare ones. core/dyn_class knows the

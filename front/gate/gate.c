@@ -204,14 +204,14 @@ hak_inline bool hak_prefers_fixed(unsigned sc, unsigned fixed) {
            hak_heap_partial_slabs(mine, fixed) >= MANY + hak_dyn_class_open_count(sc) / SHARE;
 }
 
-/* A slab was opened for the request. */
-static hak_cold void hak_first_of_slab(size_t size) {
-    if (hak_exact_sizes_watch() && size > HAK_EXACT_ABOVE_BYTES && size <= HAK_SC_SMALL_MAX_BYTES) {
+/* A slab was opened for the request: a sample of those that will fill it. */
+static hak_cold void hak_note_opened(size_t size) {
+    if (hak_exact_sizes_watch()) {
         hak_exact_sizes_opened_mt(size);
     }
 }
 
-/* By the calling thread's heap. */
+/* Slabs that the calling thread's heap has opened so far. */
 static uint64_t hak_slabs_made(void) {
     const hak_heap_t *mine = hak_tls.heap;
     return mine == NULL ? 0 : hak_load_rlx(&mine->counters.slabs_made); /* relaxed: our own */
@@ -220,11 +220,12 @@ static uint64_t hak_slabs_made(void) {
 /* `sc`: a class for `size`. Classes may change: one that got a smaller size since it was looked up
  * is no use. */
 static hak_noinline void *hak_alloc_size(size_t size, unsigned sc) {
+    bool may_be_exact = size > HAK_EXACT_ABOVE_BYTES && size <= HAK_SC_SMALL_MAX_BYTES;
     for (;;) {
-        uint64_t made = hak_slabs_made();
+        uint64_t made = may_be_exact ? hak_slabs_made() : 0;
         void *block = hak_alloc(sc, size);
-        if (hak_unlikely(hak_slabs_made() != made)) {
-            hak_first_of_slab(size);
+        if (may_be_exact && hak_unlikely(hak_slabs_made() != made)) {
+            hak_note_opened(size);
         }
         if (block == NULL || hak_likely(hak_dyn_class_bytes(sc) >= size)) {
             return block;
