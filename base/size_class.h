@@ -101,12 +101,13 @@ static inline bool hak_sc_may_be_exact(size_t size) {
 }
 
 /* 64 KiB units in a slab of the class. A slab holds at least 8 blocks up to 8 KiB, 4 up to 32 KiB,
- * and 16 above. Smaller slabs come free sooner: one block that lives on keeps less beside it. */
+ * and 16 above. Smaller slabs come free sooner: one block that lives on keeps less beside it. Slabs
+ * of several units may be shorter than that, and hold two blocks at least: boxes/slot_pool. */
 static inline unsigned hak_sc_units(unsigned sc) {
     return hak_sc_bytes[sc] <= 8192 ? 1 : hak_sc_bytes[sc] <= 32768 ? 2 : 16;
 }
 
-/* Blocks in a slab of the class. */
+/* Blocks in a slab of the class that has all its units. */
 static inline uint32_t hak_sc_slab_blocks(unsigned sc) {
     return hak_sc_units(sc) * HAK_UNIT_BYTES / hak_sc_bytes[sc];
 }

@@ -78,10 +78,10 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
 }
 
 static bool hak_starts(uintptr_t address, unsigned sc) {
-    uint32_t slab_bytes = hak_sc_units(sc) << HAK_UNIT_SHIFT;
-    uint32_t offset = (uint32_t)address & (slab_bytes - 1);
+    const hak_slab_t *slab = hak_slab_of(address);
     uint32_t bytes = hak_dyn_class_bytes(sc);
-    return bytes != 0 && offset % bytes == 0 && slab_bytes - offset >= bytes;
+    return slab != NULL && bytes != 0 && (address - hak_slab_base(slab)) % bytes == 0 &&
+           hak_slab_of(address + bytes - 1) == slab;
 }
 
 static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
@@ -122,7 +122,8 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
         out->blocks += used;
         out->bytes += used * bytes;
         out->free_bytes += (carved - used) * bytes;
-        out->uncarved_bytes += ((uint64_t)hak_sc_units(sc) << HAK_UNIT_SHIFT) - carved * bytes;
+        uint64_t slab_bytes = (uint64_t)hak_load_rlx(&slab->last_units) << HAK_UNIT_SHIFT;
+        out->uncarved_bytes += slab_bytes - carved * bytes;
     }
 }
 

@@ -144,6 +144,45 @@ TEST_F(Slabs, DescribesEveryAddressOfASlab) {
     }
 }
 
+/* A slab of one unit for a class of two, where no slab of two could be. */
+TEST_F(Slabs, ShorterSlabHasItsOwnBlocks) {
+    const unsigned sc = hak_sc_of(20000);
+    ASSERT_EQ(hak_sc_units(sc), 2u);
+    std::vector<hak_slab_t *> pins;
+    (void)hak_slot_pool_purge_mt(1ull << 40, 0, UINT32_MAX, 0); /* no EMPTY slot but ours */
+    for (int i = 0; i < 3; i++) {
+        pins.push_back(hak_testing::TakeUnits(1));
+    }
+    hak_slab_t *odd = pins[pins[1]->slot % 2 != 0 ? 1 : 2];
+    hak_slot_pool_give_mt(odd);
+    hak_backend_stats_t before = Stats();
+    hak_slab_t *slab = NewSlab(other_, sc);
+    ASSERT_EQ(slab, odd);
+    ASSERT_EQ(slab->units, 1u);
+    uint32_t bytes = hak_sc_bytes[sc];
+    ASSERT_EQ(slab->cap, HAK_UNIT_BYTES / bytes);
+    std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, slab->cap);
+    EXPECT_EQ(Stats().uncarved_bytes, before.uncarved_bytes + HAK_UNIT_BYTES - slab->cap * bytes);
+    uintptr_t base = hak_slab_base(slab);
+    for (uintptr_t offset = 0; offset < HAK_UNIT_BYTES; offset += 16) {
+        bool starts = offset % bytes == 0 && offset / bytes < slab->cap;
+        ASSERT_EQ(slabs.starts(base + offset, sc), starts) << offset;
+        hak_block_info_t info = {};
+        ASSERT_EQ(slabs.describe(base + offset, &info), offset / bytes < slab->cap) << offset;
+    }
+    EXPECT_EQ(Check(), 0u);
+    for (hak_block_t *block : blocks) {
+        EXPECT_TRUE(slabs.take_back_remote(nullptr, block, sc));
+    }
+    hak_testing::Settle(other_);
+    for (hak_slab_t *pin : pins) {
+        if (pin != odd) {
+            hak_slot_pool_give_mt(pin);
+        }
+    }
+    EXPECT_EQ(Check(), 0u);
+}
+
 TEST_F(Slabs, FiguresAddUp) {
     hak_backend_stats_t before = Stats();
     hak_slab_t *slab = NewSlab(other_, kClass);

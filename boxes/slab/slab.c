@@ -16,7 +16,7 @@ hak_slab_t *hak_slab_of(uintptr_t address) {
 }
 
 void hak_slab_open(hak_slab_t *slab, unsigned sc) {
-    hak_debug_assert(slab->units == hak_sc_units(sc));
+    hak_debug_assert(slab->units != 0 && slab->units <= hak_sc_units(sc));
     uint32_t bytes = hak_dyn_class_open_mt(sc);
     /* relaxed, here and below: nobody else has the slab yet */
     if (!slab->kept || hak_load_rlx(&slab->block_bytes) != bytes) {

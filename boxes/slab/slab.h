@@ -1,9 +1,10 @@
 /* slab: a run of equal blocks, and its descriptor.
  *
  * A superslab is 2 MiB of memory aligned to 2 MiB, cut into 32 slots of 64 KiB. A slab is 1, 2 or
- * 16 slots. The descriptor of each slot stands here, out of band: a heap overflow cannot reach it
- * and descriptors do not collide in the cache as headers at equal offsets would. Only the first
- * slot's descriptor of a slab is in use; `head` leads to it.
+ * 16 slots, of two slabs of one class perhaps not the same number. The descriptor of each slot
+ * stands here, out of band: a heap overflow cannot reach it and descriptors do not collide in the
+ * cache as headers at equal offsets would. Only the first slot's descriptor of a slab is in use;
+ * `head` leads to it.
  *
  *   free blocks of a slab:   free list (owner) + remote list (anyone) + never carved
  *   used                     all others: at users, in thread caches, in batches, and what came to
@@ -48,9 +49,10 @@ typedef struct hak_slab {
     uint8_t listed;        /* heap: on its heap's list of partial slabs */
     uint8_t slot;          /* index in the superslab, fixed */
     uint8_t last_sc;       /* slot_pool: class of the slab that the slot began last */
-    bool kept;             /* slot_pool: that slab had the same class, and nothing has
-                              touched its memory since it was closed */
+    bool kept;             /* slot_pool: that slab had the same class and no more slots, and
+                              nothing has touched its memory since it was closed */
     hak_a32_t block_bytes; /* slab: size of its blocks; of its former ones while `sc` is 0 */
+    hak_a32_t last_units;  /* slot_pool: slots of the slab that the slot began last */
     struct hak_slab *next; /* heap while the slot is ACTIVE, slot_policy while it is EMPTY */
     struct hak_slab *prev; /* the same */
     /* adoption: hak_heap_t that owns the slab; changes under that heap's lock */

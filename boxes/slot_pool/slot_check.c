@@ -44,7 +44,8 @@ static size_t hak_check_kept(const hak_superslab_t *ss) {
     uint32_t covered = 0;
     for (uint32_t kept = ss->kept_mask; kept != 0; kept &= kept - 1) {
         unsigned first = hak_lowest_bit(kept);
-        uint32_t mask = hak_mask32(first, hak_sc_units(ss->slab[first].last_sc));
+        /* relaxed: written under the lock */
+        uint32_t mask = hak_mask32(first, hak_load_rlx(&ss->slab[first].last_units));
         faults += (mask & ~ss->dirty_mask) != 0 || (mask & covered) != 0;
         faults += hak_check_kept_list(&ss->slab[first]);
         covered |= mask;

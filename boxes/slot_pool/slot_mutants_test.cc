@@ -43,7 +43,9 @@ class SlotMutants : public ::testing::Test {
 /* What is left of a slab of several slots when others have one of them. */
 TEST_F(SlotMutants, KeptSlabIsAllThereAndEmpty) {
     for (unsigned units : {2u, 16u}) {
+        (void)hak_slot_pool_purge_mt(1ull << 40, 0, UINT32_MAX, 0); /* no shorter slab fits */
         hak_slab_t *slab = hak_testing::TakeUnits(units);
+        ASSERT_EQ(slab->units, units);
         hak_slot_pool_give_mt(slab);
         hak_superslab_t *ss = hak_slab_superslab(slab);
         uint32_t kept = ss->kept_mask, bit = 1u << slab->slot;

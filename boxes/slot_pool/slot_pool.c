@@ -35,6 +35,9 @@ static uint32_t hak_starts(uint32_t free_mask, unsigned units) {
 static unsigned hak_kind_units(unsigned kind) {
     return kind == HAK_KIND_1 ? 1 : kind == HAK_KIND_2 ? 2 : 16;
 }
+static unsigned hak_units_kind(unsigned units) {
+    return units == 1 ? HAK_KIND_1 : units == 2 ? HAK_KIND_2 : HAK_KIND_16;
+}
 
 /* How many slabs of its kind a superslab can still give. */
 unsigned hak_pool_room(const hak_superslab_t *ss) {
@@ -81,7 +84,8 @@ static void hak_forget_kept_locked(hak_superslab_t *ss, uint32_t slots) {
     ss->kept_mask &= ~slots;
     for (before &= ss->kept_mask; before != 0; before &= before - 1) {
         unsigned first = hak_lowest_bit(before);
-        uint32_t mask = hak_mask32(first, hak_sc_units(ss->slab[first].last_sc));
+        /* relaxed: written under the lock */
+        uint32_t mask = hak_mask32(first, hak_load_rlx(&ss->slab[first].last_units));
         ss->kept_mask &= (mask & slots) != 0 ? ~(1u << first) : UINT32_MAX;
     }
 }
@@ -125,7 +129,9 @@ static hak_superslab_t *hak_find_locked(unsigned kind, bool for_tiny) {
 static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned units, unsigned sc) {
     uint32_t mask = hak_mask32(first, units);
     uint32_t empty = mask & ss->dirty_mask;
-    bool kept = (ss->kept_mask >> first & 1u) != 0 && ss->slab[first].last_sc == sc;
+    hak_slab_t *slab = &ss->slab[first];
+    bool kept = (ss->kept_mask >> first & 1u) != 0 && slab->last_sc == sc &&
+                hak_load_rlx(&slab->last_units) <= units; /* relaxed: written under the lock */
     hak_pool_move_locked(ss, empty, HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE);
     hak_pool_move_locked(ss, mask & ~empty, HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE);
     if (empty == 0) {
@@ -137,11 +143,12 @@ static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned un
         hak_store_rlx(&ss->head[i], first); /* relaxed: the block's own way publishes it */
         ss->slab[i].units = 0;
     }
-    ss->slab[first].units = (uint8_t)units;
-    ss->slab[first].last_sc = (uint8_t)sc;
-    ss->slab[first].kept = kept;
+    slab->units = (uint8_t)units;
+    hak_store_rlx(&slab->last_units, units);
+    slab->last_sc = (uint8_t)sc;
+    slab->kept = kept;
     if (!kept) {
-        hak_slab_forget(&ss->slab[first]);
+        hak_slab_forget(slab);
     }
     hak_pool.stats.taken++;
     hak_pool.class_slabs[sc]++;
@@ -203,7 +210,8 @@ static hak_superslab_t *hak_first_warm(hak_superslab_t *ss, unsigned units) {
  * sizes of one kind left is resident, and sizes of another would else touch new memory beside it;
  * a wholly free one. One unit goes where the least is free, so that it spoils no larger place;
  * more go where the most is. */
-static hak_superslab_t *hak_find_warm_locked(unsigned kind, unsigned units) {
+static hak_superslab_t *hak_find_warm_for_locked(unsigned units) {
+    unsigned kind = hak_units_kind(units);
     hak_superslab_t *ss = hak_ss_bins_find_locked(&hak_pool.bins[kind], 1);
     if (ss != NULL && hak_warm_starts(ss, units) != 0) {
         return ss;
@@ -223,15 +231,30 @@ static hak_superslab_t *hak_find_warm_locked(unsigned kind, unsigned units) {
     return ss;
 }
 
+/* The same for the longest slab of the class that fits, and its length. One that is shorter than
+ * others of the class is better than memory that becomes resident beside EMPTY slots which are too
+ * short, if it holds two blocks. */
+static hak_superslab_t *hak_find_warm_locked(unsigned sc, unsigned *units) {
+    static const uint8_t shorter[17] = {[2] = 1, [16] = 2};
+    for (unsigned u = *units; u != 0 && u * HAK_UNIT_BYTES >= 2 * hak_sc_bytes[sc];
+         u = shorter[u]) {
+        hak_superslab_t *ss = hak_find_warm_for_locked(u);
+        if (ss != NULL) {
+            *units = u;
+            return ss;
+        }
+    }
+    return NULL;
+}
+
 /* By the pool's own lists. */
 static hak_slab_t *hak_take_slab_locked(unsigned sc, bool warm) {
     unsigned units = hak_sc_units(sc);
-    unsigned kind = units == 1 ? HAK_KIND_1 : units == 2 ? HAK_KIND_2 : HAK_KIND_16;
     bool is_tiny = hak_sc_is_tiny(sc);
     uint64_t supplied = hak_pool.lru.hits + hak_pool.stats.from_new;
-    hak_superslab_t *ss = hak_find_warm_locked(kind, units);
+    hak_superslab_t *ss = hak_find_warm_locked(sc, &units);
     if (ss == NULL && !warm) {
-        ss = hak_find_locked(kind, is_tiny);
+        ss = hak_find_locked(hak_units_kind(units), is_tiny);
     }
     if (ss == NULL) {
         return NULL;
@@ -248,16 +271,10 @@ static hak_slab_t *hak_take_slab_locked(unsigned sc, bool warm) {
     return &ss->slab[first];
 }
 
-/* What is EMPTY and does not fit goes to the kernel in exchange for what becomes resident. */
 static hak_slab_t *hak_take_mt(unsigned sc, bool warm) {
     hak_pool_lock_take();
-    uint64_t before = hak_slot_pool_touched();
     hak_slab_t *slab = hak_slot_policy_serves(sc) ? hak_take_tiny_locked(sc, warm)
                                                   : hak_take_slab_locked(sc, warm);
-    uint64_t more = hak_slot_pool_touched() - before;
-    if (more != 0 && hak_pool.slots[HAK_SLOT_EMPTY] != 0) {
-        hak_pool_trade_locked(more, hak_os_now_ms());
-    }
     hak_lock_drop(&hak_pool.lock);
     return slab;
 }

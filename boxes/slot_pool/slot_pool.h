@@ -1,18 +1,17 @@
 /* slot_pool: the process's superslabs and who uses which of their slots.
  *
- * boxes/slot_state has the states of a slot and their transitions. A superslab holds slabs of one
+ * boxes/slot_state has the states of a slot and their transitions. A superslab is for slabs of one
  * number of units (1, 2 or 16, aligned to their size), or tiny slabs whose places boxes/slot_policy
  * chooses; one that is wholly free goes to boxes/ss_lru and may become anything.
  * A request takes EMPTY slots before UNUSED ones before a superslab from the LRU before a new one,
  * and among superslabs the fullest, so that the others drain and can be given back. A slab takes
  * EMPTY slots also of a superslab of another kind, and of one in the LRU, before it lets memory
- * become resident beside them; if it must, EMPTY slots that are too short for it are purged in
- * exchange. Each step of that order looks at a bit mask and at a few superslabs:
- * no search grows with their number.
+ * become resident beside them; where all runs of them are too short it is a shorter slab. Each step
+ * of that order looks at a bit mask and at a few superslabs: no search grows with their number.
  *
- * Owns       the pool part of hak_superslab_t and `head`; `units`, `slot`, `last_sc` and `kept` of
- *            hak_slab_t; a stock of address space for superslabs to come, which is mapped several
- *            at a time.
+ * Owns       the pool part of hak_superslab_t and `head`; `units`, `slot`, `last_sc`,
+ *            `last_units` and `kept` of hak_slab_t; a stock of address space for superslabs to
+ *            come, which is mapped several at a time.
  * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging and unmapping drop it during
  *            system calls.
  * Invariant  slots are ACTIVE exactly where a slab is. Tags of slots that are not ACTIVE are 0. A
@@ -30,7 +29,8 @@
 extern "C" {
 #endif
 
-/* A slab with the units of size class `sc`, not opened. NULL with errno ENOMEM. */
+/* A slab of hak_sc_units(sc) slots for size class `sc`, or of fewer that hold two blocks, not
+ * opened. NULL with errno ENOMEM. */
 hak_slab_t *hak_slot_pool_take_mt(unsigned sc);
 /* The same from EMPTY slots alone, so that no more memory becomes resident. NULL if there are none
  * that fit; errno is not set. */

@@ -81,9 +81,6 @@ void hak_pool_settle_locked(hak_superslab_t *ss, uint64_t now_ms);
 
 /* slot_purge.c: puts it at the end of the visit list if it is not on it. */
 void hak_pool_visit_later_locked(hak_superslab_t *ss, uint64_t at_ms);
-/* `slots` that held no memory were taken although there are EMPTY ones, which did not fit: purges
- * up to twice as many of those, whatever the delay. Drops the lock meanwhile. */
-void hak_pool_trade_locked(uint64_t slots, uint64_t now_ms);
 
 #ifdef __cplusplus
 }

@@ -201,7 +201,14 @@ TEST_F(SlotPool, EmptySlotsServeSlabsOfOtherKinds) {
     slabs.push_back(hak_slot_pool_take_warm_mt(hak_sc_of(16384)));
     ASSERT_NE(slabs.back(), nullptr);
     EXPECT_EQ(slabs.back()->slot, 20u);
-    EXPECT_EQ(hak_slot_pool_take_warm_mt(hak_sc_of(16384)), nullptr) << "11 and 12 are not aligned";
+    EXPECT_EQ(slabs.back()->units, 2u);
+    for (unsigned slot : {11u, 12u}) { /* not aligned: no pair */
+        slabs.push_back(hak_slot_pool_take_warm_mt(hak_sc_of(16384)));
+        ASSERT_NE(slabs.back(), nullptr);
+        EXPECT_EQ(slabs.back()->slot, slot);
+        EXPECT_EQ(slabs.back()->units, 1u);
+    }
+    EXPECT_EQ(hak_slot_pool_take_warm_mt(hak_sc_of(16384)), nullptr);
     EXPECT_EQ(Faults(), 0u);
     /* The last one of a superslab that held both. */
     for (hak_slab_t *slab : slabs) {
@@ -304,7 +311,7 @@ TEST_F(SlotPool, AgreesWithAModel) {
     };
     /* What each slab held when it was given back last. */
     std::map<hak_slab_t *, Piece> left;
-    int kept = 0;
+    int kept = 0, shorter = 0;
     std::vector<Piece> pieces;
     hak_testing::Random random(11);
     const unsigned kUnits[] = {1, 2, 16};
@@ -317,7 +324,12 @@ TEST_F(SlotPool, AgreesWithAModel) {
             uint64_t from_unused = Stats().from_unused;
             hak_slab_t *slab = TakeUnits(units);
             ASSERT_NE(slab, nullptr);
-            ASSERT_EQ(slab->units, units);
+            ASSERT_EQ(slab->units, hak_load_rlx(&slab->last_units));
+            if (slab->units != units) {
+                ASSERT_EQ(slab->units, units == 16 ? 2u : 1u) << "of a class of " << units;
+                ASSERT_EQ(Stats().from_unused, from_unused) << "short and not resident";
+                shorter++;
+            }
             ASSERT_TRUE(Stats().from_unused == from_unused || IsZero(slab)) << "said to be zero";
             if (slab->kept) {
                 const char *base = Base(slab);
@@ -349,8 +361,97 @@ TEST_F(SlotPool, AgreesWithAModel) {
         ASSERT_TRUE(step % 500 != 0 || Faults() == 0) << step;
     }
     EXPECT_GT(kept, 50);
+    EXPECT_GT(shorter, 10);
     for (const Piece &piece : pieces) {
         hak_slot_pool_give_mt(piece.slab);
+    }
+}
+
+/* EMPTY slots that stand alone serve a class of several units before memory becomes resident. */
+TEST_F(SlotPool, EmptyRunsThatAreTooShortMakeShorterSlabs) {
+    const unsigned kTwo = hak_sc_of(32768), kSixteen = hak_sc_of(36864);
+    std::vector<hak_slab_t *> slabs, pair, odd;
+    for (int i = 0; i < 32; i++) {
+        slabs.push_back(TakeUnits(1));
+    }
+    for (hak_slab_t *&slab : slabs) {
+        bool in_pair = slab->slot == 6 || slab->slot == 7;
+        if (in_pair || slab->slot == 1 || slab->slot == 3) {
+            (in_pair ? pair : odd).push_back(slab);
+            hak_slot_pool_give_mt(slab);
+            slab = nullptr;
+        }
+    }
+    slabs.erase(std::remove(slabs.begin(), slabs.end(), nullptr), slabs.end());
+    uint64_t touched = hak_slot_pool_touched();
+    hak_slab_t *sixteen = hak_slot_pool_take_mt(kSixteen);
+    EXPECT_EQ(sixteen->units, 2u);
+    EXPECT_EQ(sixteen->slot, 6u);
+    EXPECT_EQ(hak_slot_pool_take_warm_mt(kSixteen), nullptr) << "one block is no slab";
+    for (unsigned slot : {1u, 3u}) {
+        slabs.push_back(hak_slot_pool_take_mt(kTwo));
+        EXPECT_EQ(slabs.back()->units, 1u);
+        EXPECT_EQ(slabs.back()->slot, slot);
+    }
+    EXPECT_EQ(hak_slot_pool_touched(), touched);
+    EXPECT_EQ(hak_slot_pool_take_warm_mt(kTwo), nullptr);
+    EXPECT_EQ(Faults(), 0u);
+    slabs.push_back(hak_slot_pool_take_mt(kTwo));
+    EXPECT_EQ(slabs.back()->units, 2u) << "memory that is new anyway";
+    EXPECT_EQ(hak_slot_pool_touched(), touched + 2);
+    /* Back together, to the longest that fits. */
+    hak_slot_pool_give_mt(sixteen);
+    hak_slab_t *two = hak_slot_pool_take_mt(kTwo);
+    EXPECT_EQ(two, sixteen);
+    EXPECT_EQ(two->units, 2u);
+    slabs.push_back(two);
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
+    }
+}
+
+/* A free list leads to the places that the slab had when it was closed. */
+TEST_F(SlotPool, LongerSlabWasNotKept) {
+    const unsigned kTwo = hak_sc_of(16384);
+    std::vector<hak_slab_t *> slabs;
+    for (int i = 0; i < 64; i++) {
+        slabs.push_back(TakeUnits(1));
+    }
+    hak_superslab_t *first = hak_slab_superslab(slabs[0]);
+    auto give = [&](auto which) {
+        for (hak_slab_t *&slab : slabs) {
+            if (which(slab)) {
+                hak_slot_pool_give_mt(slab);
+                slab = nullptr;
+            }
+        }
+        slabs.erase(std::remove(slabs.begin(), slabs.end(), nullptr), slabs.end());
+    };
+    give([first](const hak_slab_t *s) {
+        return hak_slab_superslab(s) == first && s->slot / 2 == 3;
+    });
+    hak_slab_t *pair = hak_slot_pool_take_mt(kTwo);
+    ASSERT_EQ(hak_slab_superslab(pair), first);
+    ASSERT_EQ(pair->units, 2u);
+    hak_slot_pool_give_mt(pair);
+    /* Who wants two units looks into the superslab that has the most to give, and finds none. */
+    give([first](const hak_slab_t *s) {
+        return hak_slab_superslab(s) != first && s->slot % 2 == 1 && s->slot < 6;
+    });
+    ASSERT_EQ(slabs.size(), 59u);
+    slabs.push_back(hak_slot_pool_take_mt(kTwo));
+    ASSERT_EQ(slabs.back(), pair);
+    ASSERT_EQ(pair->units, 1u);
+    EXPECT_FALSE(pair->kept);
+    /* Shorter ones are kept: their places are all there. */
+    hak_slot_pool_give_mt(pair);
+    slabs.back() = hak_slot_pool_take_mt(kTwo);
+    ASSERT_EQ(slabs.back(), pair);
+    EXPECT_EQ(pair->units, 1u);
+    EXPECT_TRUE(pair->kept);
+    EXPECT_EQ(Faults(), 0u);
+    for (hak_slab_t *slab : slabs) {
+        hak_slot_pool_give_mt(slab);
     }
 }
 

@@ -3,7 +3,6 @@
  * per slot, and the visit list, kept in order of time, makes each visit O(1). Superslabs that are
  * wholly free are visited like the others; the LRU decides when they are unmapped, and a trim
  * leaves it a few: their address space, registry entries and descriptors are then warm.
- * A take that found no EMPTY slot that fits does not wait for visits.
  */
 #include "backends/os/os.h"
 #include "base/bits.h"
@@ -156,36 +155,4 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
     hak_pool.stats.purged_bytes += bytes;
     hak_lock_drop(&hak_pool.lock);
     return shed_bytes + bytes;
-}
-
-/* Up to `most` EMPTY slots of a superslab that has the most to give: the highest ones, because
- * takes begin at the lowest. */
-static uint32_t hak_spare_slots_locked(uint64_t most, hak_superslab_t **found) {
-    hak_superslab_t *ss = NULL;
-    for (unsigned kind = 0; ss == NULL && kind < HAK_KINDS_IN_BINS; kind++) {
-        ss = hak_ss_bins_find_warm_locked(&hak_pool.bins[kind], false);
-    }
-    if (ss == NULL || ss->purge_mask != 0) {
-        return 0;
-    }
-    *found = ss;
-    uint32_t mask = ss->dirty_mask;
-    while (hak_bit_count32(mask) > most) {
-        mask &= mask - 1;
-    }
-    return mask;
-}
-
-/* Twice as many, because what did not fit once will not fit the next time either. With as many the
- * most that is ever resident would stay where it once was. */
-void hak_pool_trade_locked(uint64_t slots, uint64_t now_ms) {
-    hak_superslab_t *ss;
-    uint32_t mask = now_ms < hak_pool.refused_until_ms ? 0 : hak_spare_slots_locked(2 * slots, &ss);
-    if (mask == 0) {
-        return;
-    }
-    hak_calls_t calls = {0};
-    hak_pool.stats.purged_bytes += hak_purge_slots_locked(ss, mask, now_ms, &calls);
-    hak_pool.stats.purges += calls.count;
-    hak_pool_settle_locked(ss, now_ms); /* the last slab in it may have been given back meanwhile */
 }

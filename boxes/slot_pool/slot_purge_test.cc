@@ -340,42 +340,4 @@ TEST_F(SlotPurge, TakersAndPurgersDoNotMeet) {
     });
 }
 
-/* A slab of two units where every EMPTY slot stands alone: memory becomes resident, and twice as
- * much of what did not fit goes back. */
-TEST_F(SlotPurge, EmptySlotsThatDoNotFitArePurgedInExchange) {
-    std::vector<hak_slab_t *> slabs, odd;
-    for (hak_slab_t *slab : Take(32)) {
-        (slab->slot % 2 == 0 ? slabs : odd).push_back(slab);
-    }
-    Give(odd);
-    hak_slot_pool_stats_t before = Stats();
-    ASSERT_EQ(before.dirty_slots, 16u);
-    slabs.push_back(TakeUnits(1));
-    EXPECT_EQ(Stats().dirty_slots, 15u) << "it fits: nothing is exchanged";
-    EXPECT_EQ(Stats().purges, before.purges);
-    uint64_t touched = hak_slot_pool_touched();
-    /* Meanwhile others take slabs. */
-    std::function<void(void *, size_t)> take_one = [&slabs](void *, size_t) {
-        in_purge = nullptr;
-        slabs.push_back(TakeUnits(1));
-    };
-    in_purge = &take_one;
-    slabs.push_back(TakeUnits(2));
-    EXPECT_EQ(Stats().dirty_slots, 10u) << "four went back and one was taken";
-    EXPECT_EQ(Stats().purged_bytes, before.purged_bytes + 4 * HAK_UNIT_BYTES);
-    EXPECT_EQ(hak_slot_pool_touched(), touched - 2);
-    EXPECT_EQ(Faults(), 0u);
-    /* The kernel refuses, as for locked memory: nothing is lost, and it is not asked again soon. */
-    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
-    for (int i = 0; i < 3; i++) {
-        slabs.push_back(TakeUnits(2));
-        ASSERT_NE(slabs.back(), nullptr);
-        EXPECT_EQ(Stats().dirty_slots, 10u);
-        EXPECT_EQ(Stats().purges, before.purges + 8) << "four calls each, once";
-    }
-    hak_os_fake_reset();
-    EXPECT_EQ(Faults(), 0u);
-    Give(slabs);
-}
-
 } // namespace

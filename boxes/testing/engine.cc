@@ -143,7 +143,7 @@ void CheckSlab(const hak_slab_t *slab, size_t *faults) {
           "remote blocks are not in use");
     Fault(faults, has_something && !slab->listed, slab, "has free blocks and is not listed");
     Fault(faults, (slab->listed != 0) != IsOnItsList(slab), slab, "`listed` lies");
-    for (unsigned i = 0; i < hak_sc_units(sc); i++) {
+    for (unsigned i = 0; i < slab->units; i++) {
         uint32_t tag = hak_registry_tag(hak_slab_base(slab) + ((uintptr_t)i << HAK_UNIT_SHIFT));
         Fault(faults, tag != hak_heap_slab_tag(hak_slab_heap(slab), sc), slab, "wrong tag");
     }

@@ -100,8 +100,8 @@ void GiveOneTakeTwo(int self) {
 void AllAndOne() { CheckPool(HAK_SUPERSLAB_SLOTS + 1); }
 hak_sched::Add pool_full({"pool_full", 2, {4, 1}, 100, Full, GiveOneTakeTwo, AllAndOne});
 
-/* An EMPTY slot that is too short for a slab of two units is purged, without the lock, when one
- * makes others resident; meanwhile somebody wants just that slot. */
+/* An EMPTY slot that stands alone, and who wants a slab of two units; meanwhile somebody wants just
+ * that slot, or purges it. Who comes second gets new memory. */
 void OneEmptyAlone() {
     hak_testing::StartEngine();
     for (int i = 0; i < 3; i++) {
@@ -111,16 +111,20 @@ void OneEmptyAlone() {
 }
 void TakePairOrOne(int self) {
     if (self == 0) {
-        hak_slot_pool_give_mt(hak_testing::TakeUnits(2));
+        hak_slab_t *slab = hak_testing::TakeUnits(2);
+        HAK_SCHED_CHECK(slab->units == 1 || slab->units == 2);
+        hak_slot_pool_give_mt(slab);
+    } else if (self == 1) {
+        Give(Take(A));
     } else {
-        Give(Take(self == 1 ? A : B));
+        PurgeAll();
     }
 }
 void TwoActive() { CheckPool(2); }
 hak_sched::Add
-    pool_exchange({"pool_exchange", 2, {4, 1}, 500, OneEmptyAlone, TakePairOrOne, TwoActive});
-hak_sched::Add pool_exchange_three(
-    {"pool_exchange_three", 3, {2, 0}, 500, OneEmptyAlone, TakePairOrOne, TwoActive});
+    pool_shorter({"pool_shorter", 2, {4, 1}, 500, OneEmptyAlone, TakePairOrOne, TwoActive});
+hak_sched::Add pool_shorter_three(
+    {"pool_shorter_three", 3, {2, 0}, 500, OneEmptyAlone, TakePairOrOne, TwoActive});
 
 /* Two superslabs of 4-unit slabs become wholly free at once and only one may stay. */
 void TwoForOne() {
