@@ -16,6 +16,14 @@ load(
 
 _CXX_ENDINGS = (".cc", ".cpp")
 
+# A test without threads says so, and is not run under ThreadSanitizer. Linked with these, it fails
+# to link if it starts one after all.
+HAK_ONE_THREAD_TAG = "one-thread"
+_ONE_THREAD_LINKOPTS = ["-Wl,--wrap=%s" % name for name in [
+    "pthread_create",
+    "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE",
+]]
+
 def _hak_alone_impl(ctx):
     written = []
     for header in ctx.files.hdrs:
@@ -54,6 +62,7 @@ def _check_headers(name, hdrs, deps, ending, copts):
         copts = copts,
         linkstatic = True,
         local_defines = HAK_C_DEFINES if ending == "c" else [],
+        tags = ["alone"],
         visibility = ["//visibility:private"],
         deps = deps,
     )
@@ -181,6 +190,8 @@ def hak_test(
             "@gtest//:gtest_main",
             "//third_party:gtest_pch",
         ],
+        one_thread = False,
+        tags = [],
         **kwargs):
     """A GoogleTest program over boxes, in C++17.
 
@@ -195,6 +206,8 @@ def hak_test(
       size: as in cc_test.
       malloc: the allocator of the test program.
       gtest: GoogleTest and its main.
+      one_thread: True if it starts no thread: it then cannot, and ThreadSanitizer passes it by.
+      tags: tags of the test.
       **kwargs: more attributes of cc_test.
     """
     cc_test(
@@ -202,9 +215,10 @@ def hak_test(
         size = size,
         srcs = srcs,
         copts = HAK_GTEST_COPTS + copts,
-        linkopts = linkopts + ["-pthread"],
+        linkopts = linkopts + ["-pthread"] + (_ONE_THREAD_LINKOPTS if one_thread else []),
         linkstatic = True,
         malloc = malloc,
+        tags = tags + ([HAK_ONE_THREAD_TAG] if one_thread else []),
         deps = deps + gtest,
         **kwargs
     )

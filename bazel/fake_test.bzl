@@ -6,7 +6,7 @@ cannot simply depend on os_fake: all boxes below it have to be built with //conf
 same holds for kernel=scheduled.
 """
 
-load(":box.bzl", "hak_test")
+load(":box.bzl", "HAK_ONE_THREAD_TAG", "hak_test")
 load(":copts.bzl", "HAK_SCHEDULED_COPTS")
 
 def _fake_transition_impl(settings, attr):
@@ -81,6 +81,7 @@ def hak_fake_test(
         pool_remote = "",
         copts = [],
         linkopts = [],
+        one_thread = False,
         size = "small",
         tags = [],
         **kwargs):
@@ -97,6 +98,7 @@ def hak_fake_test(
       pool_remote: fixes //config:pool_remote, for tests of one queue.
       copts: more flags, after ours.
       linkopts: more link flags.
+      one_thread: as in hak_test.
       size: as in cc_test.
       tags: tags of the test.
       **kwargs: more attributes of the test.
@@ -108,6 +110,7 @@ def hak_fake_test(
         copts = copts,
         gtest = ["//third_party:gtest_fixed"],
         linkopts = linkopts,
+        one_thread = one_thread,
         tags = ["manual"],
         visibility = ["//visibility:private"],
         deps = deps + ["//backends/os:os_fake"],
@@ -121,7 +124,7 @@ def hak_fake_test(
         slot_policy = slot_policy,
         pool_remote = pool_remote,
         program = name + "_program",
-        tags = tags,
+        tags = tags + ([HAK_ONE_THREAD_TAG] if one_thread else []),
         **kwargs
     )
 

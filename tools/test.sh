@@ -21,14 +21,15 @@ usage: tools/test.sh [PHASE...]
 Installs what the tests need and runs them; without arguments all phases:
 ${phases[*]}
   tidy     the limits of the style guide, over the whole tree
-  gcc      bazel test //..., without the suites that run with the malloc override too (tag "twin")
+  gcc      bazel test //..., without the suites that run with the malloc override too (tag "twin");
+           that each header compiles alone (tag "alone") is seen by the layer check
   commands the commands of the README, as a user types them
   layers   every source compiled with --config=layers, by clang: no box uses a header it does not
            declare
   asan     the suites without the malloc override, with AddressSanitizer,
            UndefinedBehaviorSanitizer and the checks of HAKMEM's debug build together; like
            tsan without the variants that differ by a policy alone (tag "few")
-  tsan     the same suites with ThreadSanitizer
+  tsan     those of them that start threads, with ThreadSanitizer
   lto      the libraries with link-time optimisation
 The last line is "N passed, N failed" over all phases; a build or check counts as one. The exit
 status is 0 if nothing failed.
@@ -89,10 +90,11 @@ quiet_build() {
 run_phase() {
     local phase=$1
     local tags="-no-san,-few"
+    [ "$phase" != tsan ] || tags+=",-one-thread"
     local suites=(--build_tests_only --build_tag_filters="$tags" --test_tag_filters="$tags" //...)
     case $phase in
         tidy) check_phase tidy "$root/tools/tidy.sh" ;;
-        gcc) test_phase gcc --build_tag_filters=-twin --test_tag_filters=-twin //... ;;
+        gcc) test_phase gcc --build_tag_filters=-twin,-alone --test_tag_filters=-twin //... ;;
         commands) check_phase commands "$root/tests/linking/commands.sh" ;;
         # Objects of libraries and programs alone: variants compile the same sources again.
         layers)

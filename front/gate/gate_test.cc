@@ -1,97 +1,22 @@
-#include "front/gate/gate.h"
-
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <set>
 #include <vector>
 
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "backends/port/backend.h"
 #include "base/testing/testing.h"
-#include "boxes/extent/extent.h"
 #include "boxes/huge/huge.h"
-#include "core/errors/errors.h"
 #include "core/options/options.h"
+#include "front/gate/gate_fixture.h"
 #include "registry/registry.h"
-extern "C" {
-#include "front/gate/gate_internal.h"
-}
 
 namespace {
-
-constexpr size_t kExtentMax = HAK_EXTENT_MAX_BYTES;
-constexpr size_t kHuge = kExtentMax + (1 << 20);
-
-char *Alloc(size_t size) { return static_cast<char *>(hak_gate_alloc_slow(size)); }
-void Free(void *block) { hak_gate_free_slow(block, "free"); }
-char *Realloc(char *block, size_t size) {
-    return static_cast<char *>(hak_gate_realloc(block, size, "realloc"));
-}
-
-hak_stats_t Stats() {
-    hak_stats_t stats = {};
-    stats.struct_bytes = sizeof stats;
-    hak_gate_stats(&stats);
-    return stats;
-}
-
-/* Sizes where the kind of block or the size class changes, and their neighbours. */
-std::vector<size_t> BorderSizes() {
-    std::set<size_t> sizes = {0};
-    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
-        sizes.insert({hak_sc_bytes[sc] - 1, hak_sc_bytes[sc], hak_sc_bytes[sc] + 1});
-    }
-    for (size_t bytes :
-         {2 * (size_t)HAK_UNIT_BYTES, 9 * (size_t)HAK_UNIT_BYTES, kExtentMax, kHuge}) {
-        sizes.insert({bytes - 1, bytes, bytes + 1});
-    }
-    return std::vector<size_t>(sizes.begin(), sizes.end());
-}
-
-class Gate : public ::testing::Test {
-  protected:
-    void SetUp() override {
-        hak_os_fake_reset();
-        hak_gate_init(environ);
-        hak_store_rlx(&hak_option_values[HAK_OPTION_ON_ERROR], HAK_ON_ERROR_IGNORE);
-        Settle();
-        before_ = Stats();
-    }
-    void TearDown() override {
-        hak_os_fake_reset();
-        Settle();
-        EXPECT_EQ(Stats().live_blocks, before_.live_blocks);
-        EXPECT_EQ(hak_gate_check_heap(), 0u);
-    }
-    static void Settle() {
-        hak_os_fake_advance_ms(60000);
-        (void)hak_gate_trim(0);
-    }
-    static void ExpectInvalid(const void *pointer, hak_error_t error, const char *what) {
-        hak_classified_t c;
-        hak_gate_classify(pointer, &c);
-        EXPECT_EQ(c.kind, HAK_KIND_INVALID) << what;
-        EXPECT_EQ(c.error, error) << what;
-        /* Every door reports it, once, and changes nothing. */
-        uint64_t errors = hak_error_count();
-        errno = 55;
-        Free(const_cast<void *>(pointer));
-        EXPECT_EQ(errno, 55) << what;
-        EXPECT_EQ(hak_gate_usable(pointer, "usable"), 0u) << what;
-        EXPECT_EQ(hak_gate_realloc(const_cast<void *>(pointer), 10, "realloc"), nullptr) << what;
-        EXPECT_EQ(errno, EINVAL) << what;
-        EXPECT_FALSE(hak_gate_check_sized(pointer, 1, 0, "free_sized")) << what;
-        EXPECT_EQ(hak_error_count(), errors + 4) << what;
-    }
-    hak_stats_t before_;
-};
 
 TEST_F(Gate, LiveBlocksOfEachKind) {
     for (size_t size : BorderSizes()) {
@@ -230,126 +155,6 @@ TEST_F(Gate, WildFreesBesideRunsThatComeAndGoAreErrors) {
         }
     });
     EXPECT_EQ(hak_error_count(), errors + kRounds);
-}
-
-TEST_F(Gate, GoodSizeIsWhatABlockHas) {
-    for (size_t size : BorderSizes()) {
-        Settle(); /* a cached mapping may be a little larger */
-        char *block = Alloc(size);
-        size_t usable = hak_gate_usable(block, "usable");
-        EXPECT_EQ(hak_gate_good_size(size), usable) << size;
-        EXPECT_GE(usable, size);
-        EXPECT_TRUE(hak_gate_check_sized(block, size, 0, "free_sized"));
-        EXPECT_TRUE(hak_gate_check_sized(block, usable, 16, "free_sized"));
-        uint64_t errors = hak_error_count();
-        EXPECT_FALSE(hak_gate_check_sized(block, usable + 1, 0, "free_sized"));
-        EXPECT_FALSE(hak_gate_check_sized(block, size, (size_t)1 << 40, "free_aligned_sized"));
-        EXPECT_FALSE(hak_gate_check_sized(block, size, 24, "free_aligned_sized"));
-        EXPECT_EQ(hak_error_count(), errors + 3);
-        memset(block, 1, usable);
-        Free(block);
-    }
-    EXPECT_GT(hak_gate_good_size(PTRDIFF_MAX), 0u);
-    EXPECT_EQ(hak_gate_good_size((size_t)PTRDIFF_MAX + 1), 0u);
-    EXPECT_EQ(hak_gate_good_size(SIZE_MAX), 0u);
-}
-
-TEST_F(Gate, CallocGivesZeroesInUsedMemoryToo) {
-    for (size_t size : BorderSizes()) {
-        char *dirty = Alloc(size);
-        memset(dirty, 0xee, hak_gate_usable(dirty, "usable"));
-        Free(dirty);
-        char *block = static_cast<char *>(hak_gate_calloc(size));
-        ASSERT_NE(block, nullptr);
-        EXPECT_TRUE(size == 0 || (block[0] == 0 && memcmp(block, block + 1, size - 1) == 0))
-            << size;
-        Free(block);
-    }
-}
-
-TEST_F(Gate, AlignedBlocks) {
-    for (size_t align = 1; align <= 32u << 20; align *= 2) {
-        for (size_t size :
-             {(size_t)0, (size_t)1, (size_t)100, (size_t)65536, (size_t)70000, kExtentMax + 1}) {
-            char *block = static_cast<char *>(hak_gate_aligned(align, size));
-            ASSERT_NE(block, nullptr) << align << " " << size;
-            EXPECT_EQ((uintptr_t)block % (align < 16 ? 16 : align), 0u);
-            EXPECT_GE(hak_gate_usable(block, "usable"), size);
-            EXPECT_TRUE(hak_gate_check_sized(block, size, align, "free_aligned_sized"));
-            memset(block, 1, size);
-            Free(block);
-        }
-    }
-    errno = 0;
-    EXPECT_EQ(hak_gate_aligned((size_t)1 << 63, 100), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    errno = 0;
-    EXPECT_EQ(hak_gate_aligned(4096, SIZE_MAX), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-}
-
-/* From every border size to every other one nearby and far, up and down. */
-TEST_F(Gate, ReallocKeepsContentAcrossAllBorders) {
-    std::vector<size_t> sizes = BorderSizes();
-    for (size_t i = 1; i < sizes.size(); i++) {
-        for (size_t step : {(size_t)1, (size_t)7, sizes.size() / 2}) {
-            size_t j = i + step < sizes.size() ? i + step : sizes.size() - 1;
-            size_t path[] = {sizes[j], sizes[i]};
-            size_t valid = sizes[i];
-            char *block = Alloc(valid);
-            /* Two bytes at a time depend on the place; the whole block is compared. */
-            std::vector<char> expected(valid);
-            for (size_t at = 0; at < valid; at++) {
-                expected[at] = (char)((at * 31 + (at >> 8)) & 0xff);
-            }
-            memcpy(block, expected.data(), valid);
-            for (size_t size : path) {
-                block = Realloc(block, size);
-                ASSERT_NE(block, nullptr);
-                ASSERT_GE(hak_gate_usable(block, "usable"), size);
-                valid = size < valid ? size : valid;
-                ASSERT_EQ(memcmp(block, expected.data(), valid), 0) << sizes[i] << " " << size;
-            }
-            Free(block);
-        }
-    }
-}
-
-TEST_F(Gate, ReallocOfABlockThatFitsStaysInPlace) {
-    char *block = Alloc(1000);
-    EXPECT_EQ(Realloc(block, 1024), block);
-    EXPECT_EQ(Realloc(block, 512), block);
-    char *smaller = Realloc(block, 100);
-    EXPECT_NE(smaller, block) << "less than half is worth a move";
-    Free(smaller);
-    EXPECT_NE(block = Realloc(nullptr, 50), nullptr);
-    Free(block);
-}
-
-TEST_F(Gate, FailedReallocLeavesTheBlock) {
-    for (size_t size : {(size_t)100, (size_t)60000, (size_t)200000, kHuge}) {
-        Settle(); /* no cached mapping serves the large size */
-        char *block = Alloc(size);
-        memset(block, 6, size);
-        for (int kind = 0; kind < HAK_OS_CALL_COUNT; kind++) {
-            hak_os_fake_fail((hak_os_call_t)kind, 0, UINT64_MAX);
-        }
-        errno = 0;
-        EXPECT_EQ(Realloc(block, 2 * kExtentMax), nullptr);
-        EXPECT_EQ(errno, ENOMEM);
-        errno = 0;
-        EXPECT_EQ(Realloc(block, (size_t)PTRDIFF_MAX + 1), nullptr);
-        EXPECT_EQ(errno, ENOMEM);
-        hak_os_fake_reset();
-        hak_classified_t c;
-        hak_gate_classify(block, &c);
-        EXPECT_EQ(c.info.block, (uintptr_t)block);
-        EXPECT_TRUE(block[0] == 6 && memcmp(block, block + 1, size - 1) == 0);
-        block = Realloc(block, 2 * kExtentMax);
-        ASSERT_NE(block, nullptr);
-        EXPECT_TRUE(block[0] == 6 && memcmp(block, block + 1, size - 1) == 0);
-        Free(block);
-    }
 }
 
 TEST_F(Gate, WithoutMemoryWhatOthersHoldFreeIsUsed) {

@@ -1,4 +1,4 @@
-/* Random operations, threads, and the parts that other parts are made of. */
+/* Threads, and the parts that other parts are made of. */
 #include "boxes/extent/extent_fixture.h"
 
 namespace hak_testing {
@@ -32,61 +32,6 @@ TEST_F(Extent, BitsOfRanges) {
         hak_extent_bits_clear(words, middle, 1);
         ASSERT_EQ(hak_extent_bits_count(words, first, count), count - 1);
         ASSERT_EQ(hak_extent_bits_count(words, 0, first + 1), middle == first ? 0u : 1u);
-    }
-}
-
-TEST_F(Extent, RandomOperationsKeepContentAndBooks) {
-    struct Block {
-        char *at;
-        size_t bytes;
-        char mark;
-    };
-    Random random(11);
-    std::vector<Block> blocks;
-    uint64_t now = hak_os_now_ms() + 1000000;
-    for (int i = 0; i < 6000; i++) {
-        size_t bytes = 1 + random.Below(random.Below(8) == 0 ? 8 * kMiB : 600 * kKiB);
-        unsigned what = (unsigned)random.Below(8);
-        hak_aptr_t *parked = random.Below(2) != 0 ? &parked_ : nullptr;
-        if (blocks.size() < 12 && what < 4) {
-            bool zeroed;
-            Block block = {Alloc(bytes, &zeroed, parked), bytes, (char)i};
-            ASSERT_NE(block.at, nullptr);
-            ASSERT_TRUE(!zeroed ||
-                        (block.at[0] == 0 && memcmp(block.at, block.at + 1, bytes - 1) == 0));
-            memset(block.at, block.mark, bytes);
-            blocks.push_back(block);
-        } else if (!blocks.empty()) {
-            Block &block = blocks[random.Below(blocks.size())];
-            ASSERT_EQ(block.at[0], block.mark);
-            ASSERT_EQ(memcmp(block.at, block.at + 1, block.bytes - 1), 0);
-            if (what < 6) {
-                ASSERT_TRUE(hak_extent_free_mt(block.at, parked));
-                block = blocks.back();
-                blocks.pop_back();
-            } else {
-                block.at = Resize(block.at, bytes);
-                ASSERT_NE(block.at, nullptr);
-                size_t kept = block.bytes < bytes ? block.bytes : bytes;
-                ASSERT_EQ(block.at[0], block.mark);
-                ASSERT_EQ(memcmp(block.at, block.at + 1, kept - 1), 0);
-                block.bytes = bytes;
-                memset(block.at, block.mark, bytes);
-            }
-        }
-        if (i % 16 == 0) {
-            now += 300;
-            (void)hak_extent_purge_mt(now, i % 160 == 0 ? 0 : 1000, 0);
-            ASSERT_EQ(ExtentFaults(), 0u) << i;
-        }
-    }
-    uint64_t bytes = 0;
-    for (const Block &block : blocks) {
-        bytes += hak_align_up(block.bytes, hak_os_page_bytes());
-    }
-    EXPECT_EQ(Stats().bytes, bytes);
-    for (const Block &block : blocks) {
-        EXPECT_TRUE(Free(block.at));
     }
 }
 
