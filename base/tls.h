@@ -36,9 +36,18 @@
         __asm__("movq " #variable "@gottpoff(%%rip), %0" : "=r"(offset_));                         \
         offset_;                                                                                   \
     })
+/* The same plus `bytes`, in one instruction. In %rcx, because a compiler that may choose takes %rax
+ * for it, and then has to move the block that malloc returns there. */
+#define HAK_TLS_OFFSET_INTO(variable, bytes)                                                       \
+    __extension__({                                                                                \
+        uintptr_t offset_ = (bytes);                                                               \
+        __asm__("addq " #variable "@gottpoff(%%rip), %0" : "+c"(offset_) : : "cc");                \
+        offset_;                                                                                   \
+    })
 #else
 #define HAK_TLS_SPACE
 #define HAK_TLS_OFFSET_OF(variable) ((uintptr_t) & (variable))
+#define HAK_TLS_OFFSET_INTO(variable, bytes) ((uintptr_t) & (variable) + (bytes))
 #endif
 
 #endif /* HAK_BASE_TLS_H_ */

@@ -12,8 +12,12 @@
 typedef HAK_TLS_SPACE hak_bin_t hak_own_bin_t;
 
 hak_inline uintptr_t hak_tls_sll_self(void) { return HAK_TLS_OFFSET_OF(hak_tls); }
-hak_inline hak_own_bin_t *hak_tls_sll_bin(uintptr_t self, size_t offset) {
+hak_inline hak_own_bin_t *hak_tls_sll_bin_from(uintptr_t self, size_t offset) {
     return (hak_own_bin_t *)(self + offset);
+}
+/* The same where `self` is not needed for anything else. */
+hak_inline hak_own_bin_t *hak_tls_sll_bin(size_t offset) {
+    return (hak_own_bin_t *)HAK_TLS_OFFSET_INTO(hak_tls, offset);
 }
 hak_inline uint32_t hak_tls_sll_tag(uintptr_t self) {
     return *(const HAK_TLS_SPACE uint32_t *)(self + offsetof(hak_tls_t, tag));
@@ -50,11 +54,10 @@ hak_inline bool hak_tls_sll_push(hak_own_bin_t *bin, hak_block_t *block) {
 
 /* The same by class, for slow paths. */
 hak_inline hak_block_t *hak_tls_sll_pop_class(unsigned sc) {
-    return hak_tls_sll_pop(hak_tls_sll_bin(hak_tls_sll_self(), (size_t)sc << HAK_BIN_SHIFT));
+    return hak_tls_sll_pop(hak_tls_sll_bin((size_t)sc << HAK_BIN_SHIFT));
 }
 hak_inline bool hak_tls_sll_push_class(unsigned sc, hak_block_t *block) {
-    return hak_tls_sll_push(hak_tls_sll_bin(hak_tls_sll_self(), (size_t)sc << HAK_BIN_SHIFT),
-                            block);
+    return hak_tls_sll_push(hak_tls_sll_bin((size_t)sc << HAK_BIN_SHIFT), block);
 }
 
 #endif /* HAK_BOXES_TLS_SLL_TLS_SLL_INL_H_ */

@@ -104,14 +104,25 @@ static hak_cold void *hak_new_nothrow_failed(size_t size, size_t align) {
     return hak_retry_in_runtime(&request);
 }
 
-static inline void *hak_new_inline(size_t size) {
-    void *block = hak_gate_malloc(size);
+/* Misses: functions of their own, so that a hit needs no stack frame. */
+static hak_noinline void *hak_new_slow(size_t size) {
+    void *block = hak_gate_alloc_slow(size);
     return hak_likely(block != NULL) ? block : hak_new_failed(size, 0);
 }
 
-static inline void *hak_new_nothrow_inline(size_t size) {
-    void *block = hak_gate_malloc(size);
+static hak_noinline void *hak_new_nothrow_slow(size_t size) {
+    void *block = hak_gate_alloc_slow(size);
     return hak_likely(block != NULL) ? block : hak_new_nothrow_failed(size, 0);
+}
+
+static inline void *hak_new_inline(size_t size) {
+    void *block = hak_gate_malloc_cached(size);
+    return hak_likely(block != NULL) ? block : hak_new_slow(size);
+}
+
+static inline void *hak_new_nothrow_inline(size_t size) {
+    void *block = hak_gate_malloc_cached(size);
+    return hak_likely(block != NULL) ? block : hak_new_nothrow_slow(size);
 }
 
 static inline void *hak_new_aligned_inline(size_t size, size_t align) {

@@ -15,7 +15,7 @@
 
 /* Pops the bin at `offset`. NULL if it is empty: nothing has changed then. */
 hak_inline void *hak_gate_take_cached(size_t offset) {
-    hak_block_t *block = hak_tls_sll_pop(hak_tls_sll_bin(hak_tls_sll_self(), offset));
+    hak_block_t *block = hak_tls_sll_pop(hak_tls_sll_bin(offset));
     if (hak_unlikely(block == NULL)) {
         return NULL;
     }
@@ -29,21 +29,20 @@ hak_inline void *hak_gate_take_cached(size_t offset) {
     return block;
 }
 
-/* The same with a refill; the bin is that of `size`. */
-hak_inline void *hak_gate_take(size_t size, size_t offset) {
-    void *block = hak_gate_take_cached(offset);
-    return hak_likely(block != NULL) ? block : hak_gate_alloc_slow(size);
+/* A block of at least `size` bytes, if the thread has one at hand, else NULL. */
+hak_inline void *hak_gate_malloc_cached(size_t size) {
+    if (hak_likely(size <= HAK_SC_SMALL_MAX_BYTES)) {
+        return hak_gate_take_cached(hak_dyn_class_small_offset(size));
+    }
+    return hak_likely(size <= HAK_SC_MAX_BYTES)
+               ? hak_gate_take_cached(hak_dyn_class_mid_offset(size))
+               : NULL;
 }
 
-/* A block of at least `size` bytes. NULL with errno ENOMEM. */
+/* The same with a refill. NULL with errno ENOMEM. */
 hak_inline void *hak_gate_malloc(size_t size) {
-    if (hak_likely(size <= HAK_SC_SMALL_MAX_BYTES)) {
-        return hak_gate_take(size, hak_dyn_class_small_offset(size));
-    }
-    if (hak_likely(size <= HAK_SC_MAX_BYTES)) {
-        return hak_gate_take(size, hak_dyn_class_mid_offset(size));
-    }
-    return hak_gate_alloc_slow(size);
+    void *block = hak_gate_malloc_cached(size);
+    return hak_likely(block != NULL) ? block : hak_gate_alloc_slow(size);
 }
 
 /* A block aligned to `align`, a power of two, if the thread has one at hand, else NULL. */
@@ -63,13 +62,13 @@ hak_inline bool hak_gate_find_bin(const void *address, hak_own_bin_t **bin) {
     if (hak_unlikely(!hak_registry_look_up((uintptr_t)address, &tag))) {
         return false;
     }
-    uintptr_t self = hak_tls_sll_self();
     if (hak_cfg_check_interior) { /* nothing is shared, and bins hold divisors */
+        uintptr_t self = hak_tls_sll_self();
         uintptr_t offset = (uint32_t)(tag - hak_tls_sll_tag(self));
-        *bin = hak_tls_sll_bin(self, offset);
+        *bin = hak_tls_sll_bin_from(self, offset);
         return hak_likely(offset < HAK_SC_COUNT << HAK_BIN_SHIFT);
     }
-    *bin = hak_tls_sll_bin(self, (uint16_t)tag);
+    *bin = hak_tls_sll_bin((uint16_t)tag);
     return hak_likely((*bin)->tag == tag);
 }
 

@@ -1,4 +1,5 @@
-"""Counts the instructions of the malloc and free hit under callgrind; compares with a golden file.
+"""Counts the instructions of the hits of malloc, free, operator new and operator delete under
+callgrind and compares them with a golden file.
 
 usage: fast_path.py --library LIBRARY.so --program HIT_LOOP --golden FILE
                     [--budget malloc=N,free=N,refill=N] [--update]
@@ -110,6 +111,10 @@ def measure(args, folder):
         figures["malloc_" + name] = pair.per_operation("measured_malloc")
         figures["free_" + name] = pair.per_operation("measured_free")
         addresses.update(pair.hit_addresses())
+    new = Measurement(args, "new", N, 64, folder)
+    figures["new_64"] = new.per_operation("measured_new")
+    figures["delete_64"] = new.per_operation("measured_delete")
+    addresses.update(new.hit_addresses())
     burst = Measurement(args, "burst", ROUNDS, 64, folder)
     figures["malloc_burst_64"] = burst.per_operation("measured_malloc") / BURST
     figures["free_burst_64"] = burst.per_operation("measured_free") / BURST

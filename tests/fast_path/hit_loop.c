@@ -2,6 +2,7 @@
  * own, so that callgrind gives the cost of the calls from there.
  *
  *   hit_loop pair  N SIZE   N times malloc, free of the one block
+ *   hit_loop new   N SIZE   the same with operator new and operator delete
  *   hit_loop burst N SIZE   N rounds of 10,000 mallocs, then 10,000 frees: more than a thread cache
  *                           holds, so refills and flushes count
  *   hit_loop fresh N SIZE   N mallocs whose blocks stay
@@ -27,6 +28,38 @@ static __attribute__((noinline)) void measured_free(void *block) {
     __asm__ volatile("" ::: "memory");
 }
 
+/* C++'s operators, which this program, in C, has to look up. */
+static void *(*operator_new)(size_t);
+static void (*operator_delete)(void *);
+
+static void *find(const char *name) {
+    void *symbol = dlsym(RTLD_DEFAULT, name);
+    if (symbol == NULL) {
+        fprintf(stderr, "hit_loop: no %s\n", name);
+        exit(1);
+    }
+    return symbol;
+}
+
+static void find_operators(void) {
+    void *symbol = find("_Znwm");
+    /* ISO C has no cast from an object to a function pointer. */
+    memcpy(&operator_new, &symbol, sizeof operator_new);
+    symbol = find("_ZdlPv");
+    memcpy(&operator_delete, &symbol, sizeof operator_delete);
+}
+
+static __attribute__((noinline)) void *measured_new(size_t size) {
+    void *block = operator_new(size);
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+static __attribute__((noinline)) void measured_delete(void *block) {
+    operator_delete(block);
+    __asm__ volatile("" ::: "memory");
+}
+
 enum { BURST = 10000 };
 
 static void run_burst(size_t size) {
@@ -46,7 +79,7 @@ static void print_registry(void) {
         puts("no hakmem");
         return;
     }
-    memcpy(&get, &symbol, sizeof get); /* ISO C has no cast from an object to a function pointer */
+    memcpy(&get, &symbol, sizeof get);
     hak_stats_t stats = {.struct_bytes = sizeof stats};
     if (get(&stats) != 0) {
         puts("no statistics");
@@ -57,7 +90,7 @@ static void print_registry(void) {
 
 int main(int argc, char **argv) {
     if (argc != 4) {
-        fprintf(stderr, "usage: hit_loop pair|burst|fresh N SIZE\n");
+        fprintf(stderr, "usage: hit_loop pair|new|burst|fresh N SIZE\n");
         return 2;
     }
     unsigned long count = strtoul(argv[2], NULL, 10);
@@ -72,9 +105,14 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "burst") == 0) {
         run_burst(size);
     }
+    if (strcmp(argv[1], "new") == 0) {
+        find_operators();
+    }
     for (unsigned long i = 0; i < count; i++) {
         if (strcmp(argv[1], "pair") == 0) {
             measured_free(measured_malloc(size));
+        } else if (strcmp(argv[1], "new") == 0) {
+            measured_delete(measured_new(size));
         } else if (strcmp(argv[1], "burst") == 0) {
             run_burst(size);
         } else if (measured_malloc(size) == NULL) {
