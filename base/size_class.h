@@ -61,8 +61,8 @@ extern hak_local const uint32_t hak_sc_bytes[HAK_SC_COUNT];
 
 /* ceil(2^32 / block size): x * this, modulo 2^32, is below it exactly if x < 65536 is a multiple
  * of the block size (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019). 0 for
- * classes whose slab has several units, which makes the test fail and leaves the answer to the
- * slow path. */
+ * classes whose slabs may have several units, which makes the test fail and leaves the answer to
+ * the slow path. */
 extern hak_local const uint32_t hak_sc_divisor[HAK_SC_COUNT];
 
 /* The same for a class whose size was chosen at run time; 0: it is not known, or too large for a

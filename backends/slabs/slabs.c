@@ -80,8 +80,13 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
 static bool hak_starts(uintptr_t address, unsigned sc) {
     const hak_slab_t *slab = hak_slab_of(address);
     uint32_t bytes = hak_dyn_class_bytes(sc);
-    return slab != NULL && bytes != 0 && (address - hak_slab_base(slab)) % bytes == 0 &&
-           hak_slab_of(address + bytes - 1) == slab;
+    if (slab == NULL || bytes == 0) {
+        return false;
+    }
+    uint32_t offset = (uint32_t)(address - hak_slab_base(slab));
+    /* relaxed: fixed while a block of the slab lives */
+    uint32_t end = hak_load_rlx(&slab->last_units) << HAK_UNIT_SHIFT;
+    return offset % bytes == 0 && offset + bytes <= end;
 }
 
 static bool hak_describe(uintptr_t address, hak_block_info_t *info) {
@@ -123,7 +128,8 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
         out->bytes += used * bytes;
         out->free_bytes += (carved - used) * bytes;
         uint64_t slab_bytes = (uint64_t)hak_load_rlx(&slab->last_units) << HAK_UNIT_SHIFT;
-        out->uncarved_bytes += slab_bytes - carved * bytes;
+        /* The slab may have become another one in between. */
+        out->uncarved_bytes += slab_bytes > carved * bytes ? slab_bytes - carved * bytes : 0;
     }
 }
 

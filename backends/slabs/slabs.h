@@ -1,4 +1,4 @@
-/* slabs: the default backend: slabs of 64 KiB, 256 KiB or 1 MiB for every class up to 64 KiB.
+/* slabs: the default backend: slabs of 64 KiB, 128 KiB or 1 MiB for every class up to 64 KiB.
  *
  * A composition: boxes/refill supplies, boxes/flush and free_remote take back, boxes/adoption
  * moves slabs between threads, boxes/slot_pool holds the superslabs.

@@ -144,20 +144,22 @@ TEST_F(Slabs, DescribesEveryAddressOfASlab) {
     }
 }
 
-/* A slab of one unit for a class of two, where no slab of two could be. */
+/* A slab of one unit for a class of two, where a slab of two was and cannot be: the slot behind it
+ * holds no memory. */
 TEST_F(Slabs, ShorterSlabHasItsOwnBlocks) {
     const unsigned sc = hak_sc_of(20000);
     ASSERT_EQ(hak_sc_units(sc), 2u);
-    std::vector<hak_slab_t *> pins;
-    (void)hak_slot_pool_purge_mt(1ull << 40, 0, UINT32_MAX, 0); /* no EMPTY slot but ours */
-    for (int i = 0; i < 3; i++) {
-        pins.push_back(hak_testing::TakeUnits(1));
-    }
-    hak_slab_t *odd = pins[pins[1]->slot % 2 != 0 ? 1 : 2];
-    hak_slot_pool_give_mt(odd);
+    auto purge = [] { (void)hak_slot_pool_purge_mt(1ull << 40, 0, UINT32_MAX, 0); };
+    purge(); /* no EMPTY slot but ours */
+    hak_slab_t *pin = hak_testing::TakeUnits(2), *pair = hak_testing::TakeUnits(2);
+    hak_slot_pool_give_mt(pair);
+    hak_slab_t *first = hak_testing::TakeUnits(1);
+    ASSERT_EQ(first, pair);
+    purge();
+    hak_slot_pool_give_mt(first);
     hak_backend_stats_t before = Stats();
     hak_slab_t *slab = NewSlab(other_, sc);
-    ASSERT_EQ(slab, odd);
+    ASSERT_EQ(slab, first);
     ASSERT_EQ(slab->units, 1u);
     uint32_t bytes = hak_sc_bytes[sc];
     ASSERT_EQ(slab->cap, HAK_UNIT_BYTES / bytes);
@@ -175,11 +177,7 @@ TEST_F(Slabs, ShorterSlabHasItsOwnBlocks) {
         EXPECT_TRUE(slabs.take_back_remote(nullptr, block, sc));
     }
     hak_testing::Settle(other_);
-    for (hak_slab_t *pin : pins) {
-        if (pin != odd) {
-            hak_slot_pool_give_mt(pin);
-        }
-    }
+    hak_slot_pool_give_mt(pin);
     EXPECT_EQ(Check(), 0u);
 }
 

@@ -19,6 +19,11 @@ static uint32_t hak_covered(const hak_superslab_t *ss, size_t *faults) {
             uint32_t mask = hak_mask32(i, ss->slab[i].units);
             *faults += (covered & mask) != 0;
             covered |= mask;
+            /* relaxed, both: written under the lock */
+            *faults += hak_load_rlx(&ss->slab[i].last_units) != ss->slab[i].units;
+            for (; mask != 0; mask &= mask - 1) {
+                *faults += hak_load_rlx(&ss->head[hak_lowest_bit(mask)]) != i;
+            }
         }
     }
     return covered;

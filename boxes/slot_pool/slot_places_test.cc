@@ -189,6 +189,38 @@ TEST_F(SlotPlaces, LongerSlabWasNotKept) {
     Give(&slabs);
 }
 
+/* Its blocks lie where those of the longer slab lie, which carves the others. */
+TEST_F(SlotPlaces, ShorterSlabIsKept) {
+    const unsigned kTwo = hak_sc_of(20480);
+    slabs_t slabs = Take(32, 1);
+    GiveSlots(&slabs, {6});
+    hak_slab_t *slab = hak_slot_pool_take_mt(kTwo);
+    ASSERT_EQ(slab->units, 1u);
+    hak_slab_open(slab, kTwo);
+    hak_block_t *list = slab->free = hak_slab_carve_owner(slab, slab->cap, nullptr);
+    ASSERT_EQ(slab->cap, 3);
+    hak_slab_close(slab);
+    hak_slot_pool_give_mt(slab);
+    GiveSlots(&slabs, {7});
+    ASSERT_EQ(hak_slot_pool_take_mt(kTwo), slab);
+    ASSERT_EQ(slab->units, 2u);
+    EXPECT_TRUE(slab->kept);
+    hak_slab_open(slab, kTwo);
+    EXPECT_EQ(slab->cap, 6);
+    EXPECT_EQ(slab->free, list);
+    slab->free = hak_slab_carve_owner(slab, 3, list);
+    std::vector<hak_block_t *> blocks = hak_testing::Blocks(slab->free);
+    std::sort(blocks.begin(), blocks.end());
+    ASSERT_EQ(blocks.size(), 6u);
+    for (uint32_t i = 0; i < 6; i++) {
+        EXPECT_EQ(hak_slab_block_index(slab, (uintptr_t)blocks[i]), i);
+    }
+    hak_slab_close(slab);
+    hak_slot_pool_give_mt(slab);
+    EXPECT_EQ(Faults(), 0u);
+    Give(&slabs);
+}
+
 TEST_F(SlotPlaces, SlabOfAnotherClassOrSizeWasNotKept) {
     const unsigned kA = hak_sc_of(2048), kB = hak_sc_of(4096);
     hak_slab_t *slab = hak_slot_pool_take_mt(kA);

@@ -47,9 +47,9 @@ static void *hak_retry(hak_request_t *request) {
 
 static void *hak_retry_work(void *request) { return hak_retry(request); }
 
-/* The two failing ends are called last by the operators, usually by a jump, so their return address
- * is in the code that called operator new. Where it is not, the search for a runtime begins with
- * this library, in vain, and goes on through all others. */
+/* The two failing ends are called last by the operators or their slow sides, usually by a jump, so
+ * their return address is in the code that called operator new. Where it is not, the search for a
+ * runtime begins with this library, in vain, and goes on through all others. */
 #define HAK_CALLER() __builtin_return_address(0)
 
 static hak_cold void *hak_new_failed(size_t size, size_t align) {

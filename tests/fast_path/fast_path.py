@@ -2,7 +2,7 @@
 callgrind and compares them with a golden file.
 
 usage: fast_path.py --library LIBRARY.so --program HIT_LOOP --golden FILE
-                    [--budget malloc=N,free=N,refill=N] [--update]
+                    [--budget malloc=N,free=N,new=N,delete=N,refill=N] [--update]
 
 Each figure is the difference between a run with 2N and one with N operations, divided by N: start,
 warm-up and exit cancel out, and what stays is exact. The hit must equal the golden file and stay
@@ -201,7 +201,7 @@ def main():
     parser.add_argument("--program", required=True, help="the program hit_loop")
     parser.add_argument("--golden", required=True, help="the file of expected figures")
     parser.add_argument("--budget", default="",
-                        help="most instructions of a 64-byte hit, as malloc=17,free=22")
+                        help="most instructions of a 64-byte hit, as malloc=15,free=20")
     parser.add_argument("--update", action="store_true",
                         help="write the golden file instead of comparing")
     args = parser.parse_args()
