@@ -231,9 +231,9 @@ static hak_superslab_t *hak_find_warm_for_locked(unsigned units) {
     return ss;
 }
 
-/* The same for the longest slab of the class that fits, and its length. One that is shorter than
- * others of the class is better than memory that becomes resident beside EMPTY slots which are too
- * short, if it holds two blocks. */
+/* The same for the longest slab of the class that finds a place, and its length. One that is
+ * shorter than others of the class is better than memory that becomes resident beside EMPTY slots,
+ * if it holds two blocks. */
 static hak_superslab_t *hak_find_warm_locked(unsigned sc, unsigned *units) {
     static const uint8_t shorter[17] = {[2] = 1, [16] = 2};
     for (unsigned u = *units; u != 0 && u * HAK_UNIT_BYTES >= 2 * hak_sc_bytes[sc];

@@ -6,8 +6,9 @@
  * A request takes EMPTY slots before UNUSED ones before a superslab from the LRU before a new one,
  * and among superslabs the fullest, so that the others drain and can be given back. A slab takes
  * EMPTY slots also of a superslab of another kind, and of one in the LRU, before it lets memory
- * become resident beside them; where all runs of them are too short it is a shorter slab. Each step
- * of that order looks at a bit mask and at a few superslabs: no search grows with their number.
+ * become resident beside them; where it finds no run of them that is long enough it is a shorter
+ * slab. Each step of that order looks at a bit mask and at a few superslabs: no search grows with
+ * their number.
  *
  * Owns       the pool part of hak_superslab_t and `head`; `units`, `slot`, `last_sc`,
  *            `last_units` and `kept` of hak_slab_t; a stock of address space for superslabs to
