@@ -267,27 +267,31 @@ TEST_F(Thread, FlushEmptiesTheBins) {
 }
 
 /* Forks while other threads allocate and free; the child has all heaps but its own idle, its locks
- * free, and no fault. */
+ * free, and no fault. These threads do not use the test's own malloc: a sanitizer's is not made for
+ * a fork meanwhile, and the child, which starts a thread, would wait for its locks. */
 TEST_F(Thread, ForksLeaveAllInOrder) {
     std::atomic<bool> stop(false);
+    std::atomic<int> starting(2);
     std::vector<std::thread> busy;
     for (unsigned t = 0; t < 2; t++) {
-        busy.emplace_back([&stop, t] {
+        busy.emplace_back([&stop, &starting, t] {
             hak_testing::Random random(t);
-            std::vector<void *> blocks;
+            void *blocks[40] = {};
+            Free(Alloc(10));
+            starting--;
             while (!stop.load()) {
-                blocks.push_back(Alloc(1 + random.Below(200000)));
-                if (blocks.size() > 40) {
-                    for (void *block : blocks) {
-                        Free(block);
-                    }
-                    blocks.clear();
+                for (void *&block : blocks) {
+                    Free(block);
+                    block = Alloc(1 + random.Below(200000));
                 }
             }
             for (void *block : blocks) {
                 Free(block);
             }
         });
+    }
+    while (starting.load() != 0) {
+        std::this_thread::yield();
     }
     Free(Alloc(10));
     hak_heap_t *mine = hak_tls.heap;
