@@ -106,7 +106,7 @@ static void sleep_ms(long ms) {
 static void print_spike(unsigned long peak, int calls) {
     unsigned long now = status_kib("VmRSS:");
     int ms = 0;
-    for (; ms < 3000 && now > 20 * 1024; ms += 100) {
+    for (; ms < 3000 && now >= 20 * 1024; ms += 100) {
         sleep_ms(100);
         if (calls) {
             void *volatile block = malloc(128 * 1024);
