@@ -2,7 +2,8 @@
  * So a program that frees and allocates in bursts soon runs on hits alone, and one that does not
  * keeps little. Each thread has a budget of its own; what it wants beyond comes out of a pot for
  * all threads, so that many threads cannot hoard. The pot is as large as the whole thread cache of
- * gperftools' tcmalloc (its TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES).
+ * gperftools' tcmalloc (its TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES). A bin that passes blocks of
+ * other threads on grows little.
  */
 #include "base/attr.h"
 #include "base/bits.h"
@@ -184,12 +185,23 @@ static uint32_t hak_pass_on(hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
     return count;
 }
 
+/* What a bin has too much and passes on is what another thread lacks: a longer one would hold more
+ * and spare few trips, for a whole list leaves at once. So for that it grows to a multiple of its
+ * first length and no further. */
+static bool hak_is_long_for_sharing(const hak_heap_t *mine, unsigned sc) {
+    enum { MOST_GROWTH = 4 };
+    return mine->bin_cap[sc] >= MOST_GROWTH * hak_tls_sll_first_cap(hak_dyn_class_bytes(sc));
+}
+
 /* A part of a full bin leaves it. Owner lock held. */
 static uint32_t hak_shorten_locked(hak_heap_t *mine, hak_bin_t *bin, unsigned sc) {
     uint32_t batch = hak_overflow_batch(mine, sc);
     uint32_t gone = hak_flush_own_locked(mine, &bin->head, batch);
     if (gone < batch && bin->head != NULL) { /* another thread's */
         uint32_t passed = hak_pass_on(mine, bin, sc);
+        if (passed != 0 && hak_is_long_for_sharing(mine, sc)) {
+            mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
+        }
         gone += passed != 0 ? passed : hak_flush_list_locked(mine, sc, &bin->head, batch - gone);
     }
     return gone;

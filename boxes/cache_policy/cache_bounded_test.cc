@@ -215,6 +215,46 @@ TEST_F(CacheBounded, BinThatOverflowedGrowsWithinItsBudget) {
     EXPECT_EQ(heap->cap_growth_bytes, 0u);
 }
 
+/* One that passes on what it has too much grows to four times its first length. */
+TEST_F(CacheBounded, BinThatPassesOnGrowsLittle) {
+    hak_heap_t *other = hak_heap_acquire_mt();
+    std::vector<hak_block_t *> blocks;
+    while (blocks.size() < 4096) {
+        std::vector<hak_block_t *> some = CarveAll(other, NewSlab(other, kClass));
+        blocks.insert(blocks.end(), some.begin(), some.end());
+    }
+    auto mine = std::make_unique<hak_testing::OwnHeap>();
+    hak_heap_t *heap = mine->get();
+    hak_cache_policy_wants_owner(heap, kClass);
+    uint32_t first = heap->bin_cap[kClass], overflows = 0;
+    for (int round = 0; round < 10; round++) {
+        size_t before = hak_transfer_count(kClass);
+        size_t next = 0;
+        while (hak_transfer_count(kClass) == before) {
+            ASSERT_LT(next, blocks.size());
+            hak_block_t *block = blocks[next++];
+            if (!hak_tls_sll_push_class(kClass, block)) {
+                hak_cache_policy_overflow_owner(heap, block, kClass);
+                overflows++;
+            }
+        }
+        uint32_t count;
+        while (hak_transfer_take_mt(kClass, &count) != nullptr) {
+        }
+        while (hak_tls_sll_pop_class(kClass) != nullptr) {
+        }
+        hak_cache_policy_fill_owner(heap, kClass, nullptr, 0); /* it ran dry: may it grow? */
+    }
+    EXPECT_EQ(overflows, 10u);
+    EXPECT_EQ(heap->bin_cap[kClass], 4 * first);
+    heap->shares[0] = heap->shares[1] = 0;
+    Free(heap, blocks);
+    mine.reset();
+    hak_testing::Settle(other);
+    EXPECT_EQ(hak_testing::SlabsOf(other, kClass), 0u) << "all came home";
+    hak_heap_release_mt(other);
+}
+
 /* The bins of classes of 8 KiB to 32 KiB overflow and run dry until none of them grows any more. */
 uint32_t GrowMid(hak_heap_t *heap) {
     uint32_t before;
