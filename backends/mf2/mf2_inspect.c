@@ -60,14 +60,9 @@ static void hak_add_page(hak_mf2_page_t *page, void *context) {
     used = used > remote ? used - remote : 0;
     uint64_t bytes = hak_mf2_page_bytes(page);
     uint64_t carved = (uint64_t)hak_load_rlx(&page->carved) * hak_mf2_page_stride(page);
-    if (sc == 0) {
-        return; /* closed meanwhile */
+    if (sc != 0) { /* else closed meanwhile; headers count as free */
+        hak_stats_add_run(out, HAK_MF2_PAGE_BYTES, carved, used, bytes);
     }
-    out->slabs++;
-    out->blocks += used;
-    out->bytes += used * bytes;
-    out->free_bytes += carved - used * bytes; /* headers are overhead of this kind */
-    out->uncarved_bytes += HAK_MF2_PAGE_BYTES - carved;
 }
 
 void hak_mf2_stats(hak_backend_stats_t *out) {

@@ -5,17 +5,10 @@
 
 static void hak_add_page(const hak_pool_page_t *page, hak_backend_stats_t *out) {
     uint64_t bytes = hak_sc_bytes[hak_load_acq(&page->sc)]; /* pairs with pool_page's release */
-    if (bytes == 0) {
-        return;
-    }
     /* relaxed: exact when nobody works on the page; `shared` is counted before a push */
     uint64_t carved = hak_load_rlx(&page->carved), shared = hak_load_rlx(&page->shared);
     shared = shared < carved ? shared : carved;
-    out->slabs++;
-    out->blocks += carved - shared;
-    out->bytes += (carved - shared) * bytes;
-    out->free_bytes += shared * bytes;
-    out->uncarved_bytes += HAK_UNIT_BYTES - carved * bytes;
+    hak_stats_add_run(out, HAK_UNIT_BYTES, carved * bytes, carved - shared, bytes);
 }
 
 void hak_mid_pool_stats(hak_backend_stats_t *out) {

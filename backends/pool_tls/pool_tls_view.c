@@ -109,11 +109,7 @@ static void hak_add_chunk(hak_pool_chunk_t *chunk, void *context) {
         /* relaxed: exact when nobody works on the unit */
         uint64_t used = hak_load_rlx(&unit->used);
         uint64_t carved = hak_load_rlx(&unit->carved);
-        out->slabs++;
-        out->blocks += used;
-        out->bytes += used * bytes;
-        out->free_bytes += (carved - used) * bytes;
-        out->uncarved_bytes += HAK_UNIT_BYTES - carved * bytes;
+        hak_stats_add_run(out, HAK_UNIT_BYTES, carved * bytes, used, bytes);
     }
 }
 

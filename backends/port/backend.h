@@ -44,7 +44,23 @@ typedef struct {
     uint64_t purges, purged_bytes;
 } hak_backend_stats_t;
 
-struct hak_stats; /* include/hakmem.h */
+/* Adds a run of `whole` bytes, of which blocks were taken from the first `touched`, with `used`
+ * blocks of `bytes` in use; bytes 0: it was closed meanwhile. While threads work, the numbers may be
+ * of different moments, the run one of another size in between: what is added is never more than
+ * the run. */
+static inline void hak_stats_add_run(hak_backend_stats_t *stats, uint64_t whole, uint64_t touched,
+                                     uint64_t used, uint64_t bytes) {
+    if (bytes == 0) {
+        return;
+    }
+    touched = touched < whole ? touched : whole;
+    used = used < touched / bytes ? used : touched / bytes;
+    stats->slabs++;
+    stats->blocks += used;
+    stats->bytes += used * bytes;
+    stats->free_bytes += touched - used * bytes;
+    stats->uncarved_bytes += whole - touched;
+}
 
 typedef struct {
     uint64_t now_ms, delay_ms; /* delay 0: everything that is free */

@@ -123,13 +123,8 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
         /* relaxed: exact when nobody works on the slab */
         uint64_t used = hak_load_rlx(&slab->used);
         uint64_t carved = hak_load_rlx(&slab->carved);
-        out->slabs++;
-        out->blocks += used;
-        out->bytes += used * bytes;
-        out->free_bytes += (carved - used) * bytes;
-        uint64_t slab_bytes = (uint64_t)hak_load_rlx(&slab->last_units) << HAK_UNIT_SHIFT;
-        /* The slab may have become another one in between. */
-        out->uncarved_bytes += slab_bytes > carved * bytes ? slab_bytes - carved * bytes : 0;
+        uint64_t whole = (uint64_t)hak_load_rlx(&slab->last_units) << HAK_UNIT_SHIFT;
+        hak_stats_add_run(out, whole, carved * bytes, used, bytes);
     }
 }
 
