@@ -45,8 +45,8 @@ typedef struct {
 } hak_backend_stats_t;
 
 /* Adds a run of `whole` bytes, of which blocks were taken from the first `touched`, with `used`
- * blocks of `bytes` in use; bytes 0: it was closed meanwhile. While threads work, the numbers may be
- * of different moments, the run one of another size in between: what is added is never more than
+ * blocks of `bytes` in use; bytes 0: it was closed meanwhile. While threads work, the numbers may
+ * be of different moments, the run one of another size in between: what is added is never more than
  * the run. */
 static inline void hak_stats_add_run(hak_backend_stats_t *stats, uint64_t whole, uint64_t touched,
                                      uint64_t used, uint64_t bytes) {

@@ -1,5 +1,5 @@
-/* boxes/left_bins: the blocks of a thread that ended are with the next thread of its heap or back in
- * their slabs, whoever comes, adopts and collects meanwhile.
+/* boxes/left_bins: the blocks of a thread that ended are with the next thread of its heap or back
+ * in their slabs, whoever comes, adopts and collects meanwhile.
  */
 #include "boxes/left_bins/left_bins.h"
 

@@ -1,5 +1,5 @@
-/* backends/slabs, statistics: who counts while a slab becomes one of another size finds no more than
- * there is memory.
+/* backends/slabs, statistics: who counts while a slab becomes one of another size finds no more
+ * than there is memory.
  */
 #include "backends/slabs/slabs.h"
 #include "boxes/free_local/free_local.h"
