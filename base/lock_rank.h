@@ -12,6 +12,7 @@
 typedef enum {
     HAK_RANK_NONE,
     HAK_RANK_FORK,         /* one fork at a time */
+    HAK_RANK_MF2_SWEEP,    /* a tick of the sweeper */
     HAK_RANK_HEAPS,        /* the lists of heaps */
     HAK_RANK_HEAP,         /* a heap's slab lists: an owner lock */
     HAK_RANK_HUGE,         /* huge mappings and their cache */

@@ -284,9 +284,13 @@ static void hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
 }
 
 static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
+    if (order->delay_ms == 0) { /* all: also what the sweeper has in hand */
+        hak_mf2_sweeper_pause();
+    }
     hak_settle(heap, order);
     if (order->delay_ms == 0) {
         hak_settle(heap, order); /* the first round moved pages to stacks that it had passed */
+        hak_mf2_sweeper_go_on();
     }
     return hak_mf2_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
                                  order->keep_bytes);
@@ -335,6 +339,8 @@ const hak_backend_t hak_backend_mf2 = {
     .describe = hak_mf2_describe,
     .stats = hak_mf2_stats,
     .counters = hak_mf2_fill_counters,
+    .pause = hak_mf2_sweeper_pause,
+    .go_on = hak_mf2_sweeper_go_on,
     .fork_take = hak_mf2_fork_take,
     .fork_drop = hak_mf2_fork_drop,
     .check = hak_mf2_check,

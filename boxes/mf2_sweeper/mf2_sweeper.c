@@ -8,6 +8,7 @@
 #include "boxes/mf2_orphans/mf2_orphans.h"
 #include "boxes/mf2_pending/mf2_pending.h"
 #include "boxes/mf2_pool/mf2_pool.h"
+#include "core/lock/lock.h"
 #include "core/options/options.h"
 
 enum {
@@ -16,6 +17,7 @@ enum {
     HAK_SLOWEST = 16, /* a tick that finds nothing makes the next pause longer, up to this */
 };
 
+static hak_lock_t hak_tick = HAK_LOCK_INIT(HAK_RANK_MF2_SWEEP);
 static hak_a32_t hak_runs; /* 1 while the thread runs; also the word that it sleeps on */
 
 /* Drains a page in our hand. False: a heap owns it. */
@@ -80,7 +82,9 @@ static void *hak_sweeper_main(void *unused) {
     uint64_t slow = 1;
     while (hak_load_rlx(&hak_runs) != 0) { /* relaxed: never cleared but in a fork's child */
         hak_os_wait(&hak_runs.v, 1, (int)(hak_option(HAK_OPTION_MF2_SWEEPER_MS) * slow));
+        hak_lock_take(&hak_tick);
         unsigned seen = hak_mf2_sweep_mt(hak_os_now_ms(), HAK_PAGES);
+        hak_lock_drop(&hak_tick);
         slow = seen != 0 ? 1 : slow < HAK_SLOWEST ? 2 * slow : slow;
     }
     return NULL;
@@ -104,5 +108,8 @@ void hak_mf2_sweeper_start(void) {
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
+
+void hak_mf2_sweeper_pause(void) { hak_lock_take(&hak_tick); }
+void hak_mf2_sweeper_go_on(void) { hak_lock_drop(&hak_tick); }
 
 void hak_mf2_sweeper_forget(void) { hak_store_rlx(&hak_runs, 0); /* relaxed: one thread left */ }

@@ -124,6 +124,11 @@ void hak_thread_flush_all(void) {
 
 /* In the order of hak_lock_rank_t. */
 void hak_thread_stop_all(void) {
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        if ((*b)->pause != NULL) {
+            (*b)->pause();
+        }
+    }
     hak_heap_fork_take();
     hak_large_fork_take();
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
@@ -144,14 +149,24 @@ static void hak_release(bool in_child) {
     hak_large_fork_drop();
 }
 
+static void hak_resume(void) {
+    for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
+        if ((*b)->go_on != NULL) {
+            (*b)->go_on();
+        }
+    }
+}
+
 void hak_thread_go_on(void) {
     hak_release(false);
     hak_heap_fork_drop_parent();
+    hak_resume();
 }
 
 static void hak_fork_child(void) {
     hak_release(true);
     hak_heap_fork_drop_child(hak_tls.heap);
+    hak_resume();
     if (hak_thread.in_child != NULL) {
         hak_thread.in_child();
     }
