@@ -111,9 +111,9 @@ typedef struct hak_backend {
     /* Fills the fields of hakmem.h that are this backend's alone; those that it leaves out stay
      * HAK_STAT_DISABLED. NULL: it has none. */
     void (*counters)(struct hak_stats *out);
-    /* Keeps threads of the backend's own from work until go_on, in the child of a fork as well; waits
-     * for what they have in hand. Before any lock is taken for a fork or a check. NULL: it has none.
-     */
+    /* Keeps threads of the backend's own from work until go_on, in the child of a fork as well;
+     * waits for what they have in hand. Before any lock is taken for a fork or a check. NULL: it
+     * has none. */
     void (*pause)(void);
     void (*go_on)(void);
     /* Around a fork, with all heaps locked. In the child all other threads are gone, wherever they
