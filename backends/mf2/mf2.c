@@ -283,15 +283,16 @@ static void hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
                                    all ? HAK_OWNER_MAX : HAK_PURGE_HEAPS, hak_mf2_policy_orphans);
 }
 
-static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
-    if (order->delay_ms == 0) { /* all: also what the sweeper has in hand */
-        hak_mf2_sweeper_pause();
-    }
+/* Also what the sweeper has in hand. */
+static void hak_settle_all(hak_heap_t *heap, const hak_purge_order_t *order) {
+    hak_mf2_sweeper_pause();
     hak_settle(heap, order);
-    if (order->delay_ms == 0) {
-        hak_settle(heap, order); /* the first round moved pages to stacks that it had passed */
-        hak_mf2_sweeper_go_on();
-    }
+    hak_settle(heap, order); /* the first round moved pages to stacks that it had passed */
+    hak_mf2_sweeper_go_on();
+}
+
+static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
+    (order->delay_ms == 0 ? hak_settle_all : hak_settle)(heap, order);
     return hak_mf2_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
                                  order->keep_bytes);
 }

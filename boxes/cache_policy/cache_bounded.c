@@ -1,10 +1,12 @@
-/* A bin that overflows and then runs dry was too short: its cap doubles, within a budget of bytes.
- * So a program that frees and allocates in bursts soon runs on hits alone, and one that does not
- * keeps little. Each thread has a budget of its own; what it wants beyond comes out of a pot for
- * all threads, so that many threads cannot hoard. The pot is as large as the whole thread cache of
- * gperftools' tcmalloc (its TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES). A bin that passes blocks of
- * other threads on grows little.
+/* A bin that overflows and then runs dry was too short: if it overflowed often for the time that
+ * took, its cap doubles, within a budget of bytes. So a program that frees and allocates in bursts
+ * soon runs on hits alone, and one that does not, or is slow at it, keeps little. Each thread has a
+ * budget of its own; what it wants beyond comes out of a pot for all threads, so that many cannot
+ * hoard. The pot is as large as the whole thread cache of gperftools' tcmalloc (its
+ * TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES). A bin that passes blocks of other threads on grows
+ * little.
  */
+#include "backends/os/os.h"
 #include "base/attr.h"
 #include "base/bits.h"
 #include "boxes/cache_policy/cache_policy.h"
@@ -20,6 +22,9 @@ enum {
     HAK_CAP_BUDGET_BYTES = 1 << 20,   /* growth of all bins of a thread together */
     HAK_CAP_WITH_POT_BYTES = 1 << 23, /* the same with what comes out of the pot */
     HAK_CAP_POT_BYTES = 1 << 25,      /* growth of all threads beyond their budgets */
+    /* A bin that is full less often than this stays so: at a microsecond for each time, all of
+     * fifty classes take about a hundredth of the time. Also the tick of the coarse clock. */
+    HAK_OFTEN_MS = 4,
 };
 
 /* What threads have out of the pot. */
@@ -40,8 +45,11 @@ void hak_cache_policy_end_owner(hak_heap_t *mine) {
 
 void hak_cache_policy_start_owner(hak_heap_t *mine) {
     bool keeps = hak_cache_policy_keeps();
+    uint32_t now_ms = (uint32_t)hak_os_now_ms();
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
         uint32_t bytes = hak_dyn_class_bytes(sc);
+        mine->overflows[sc] = 0;
+        mine->ran_dry_ms[sc] = now_ms;
         mine->bin_cap[sc] = keeps && sc != 0 ? hak_tls_sll_first_cap(bytes) : 0;
         if (sc > HAK_SC_FIXED) {
             mine->spare_bytes[sc - HAK_SC_FIXED - 1] = bytes;
@@ -53,7 +61,6 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
         }
     }
     hak_cache_policy_end_owner(mine); /* of a thread that vanished in a fork */
-    mine->overflowed[0] = mine->overflowed[1] = 0;
 }
 
 /* False if the thread's bins may not grow by `bytes` more. */
@@ -94,10 +101,17 @@ bool hak_cache_policy_resize_owner(hak_heap_t *mine, unsigned sc, uint32_t bytes
     return true;
 }
 
-/* The bin of the class overflowed and now is empty: lets it hold twice as much, if the budget
- * allows. */
+/* The bin of the class overflowed and now is empty: lets it hold twice as much, if it overflowed
+ * often for the time and the budget allows. */
 static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
-    mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
+    uint32_t now_ms = (uint32_t)hak_os_now_ms();
+    uint32_t took_ms = now_ms - mine->ran_dry_ms[sc];
+    bool often = took_ms <= (uint32_t)mine->overflows[sc] * HAK_OFTEN_MS;
+    mine->ran_dry_ms[sc] = now_ms;
+    mine->overflows[sc] = 0;
+    if (!often) {
+        return;
+    }
     uint32_t cap = mine->bin_cap[sc];
     uint32_t bytes = cap * hak_dyn_class_bytes(sc);
     if (2 * bytes <= HAK_CAP_MOST_BYTES && hak_pay_for_growth(mine, bytes)) {
@@ -113,7 +127,7 @@ static void hak_may_hold(hak_heap_t *mine, unsigned sc, uint32_t most) {
 }
 
 void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *list, uint32_t count) {
-    if (hak_unlikely((mine->overflowed[sc >> 6] >> (sc & 63) & 1u) != 0)) {
+    if (hak_unlikely(mine->overflows[sc] != 0)) {
         hak_grow_cap(mine, sc);
     }
     hak_may_hold(mine, sc, hak_tls_sll_fill(sc, list, count, mine->bin_cap[sc]));
@@ -140,7 +154,7 @@ void hak_cache_policy_share_owner(const hak_heap_t *mine) {
 
 void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc) {
     hak_tls.bin[sc].room++;
-    mine->overflowed[sc >> 6] |= 1ull << (sc & 63);
+    mine->overflows[sc] += mine->overflows[sc] != UINT16_MAX;
 }
 
 enum { HAK_BATCH_MOST = 256, HAK_PASS_MOST_BYTES = 1 << 18 };
@@ -200,7 +214,7 @@ static uint32_t hak_shorten_locked(hak_heap_t *mine, hak_bin_t *bin, unsigned sc
     if (gone < batch && bin->head != NULL) { /* another thread's */
         uint32_t passed = hak_pass_on(mine, bin, sc);
         if (passed != 0 && hak_is_long_for_sharing(mine, sc)) {
-            mine->overflowed[sc >> 6] &= ~(1ull << (sc & 63));
+            mine->overflows[sc] = 0;
         }
         gone += passed != 0 ? passed : hak_flush_list_locked(mine, sc, &bin->head, batch - gone);
     }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <set>
 
+#include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
 #include "boxes/cache_policy/cache_policy.h"
 #include "boxes/flush/flush.h"
@@ -62,7 +63,7 @@ TEST_F(CacheBounded, QuarterOfAFullBinGoesBackToItsSlabs) {
     EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap - batch) << "those in the bin count as used";
     EXPECT_EQ((uint32_t)hak_tls.bin[kClass].room, batch - 1);
     EXPECT_EQ(Flushed(mine.get()), before + batch);
-    EXPECT_NE(mine.get()->overflowed[0] & 1ull << kClass, 0u);
+    EXPECT_EQ(mine.get()->overflows[kClass], 1u);
     for (i++; i < blocks.size(); i++) {
         if (!hak_tls_sll_push_class(kClass, blocks[i])) {
             hak_cache_policy_overflow_owner(mine.get(), blocks[i], kClass);
@@ -255,14 +256,45 @@ TEST_F(CacheBounded, BinThatPassesOnGrowsLittle) {
     hak_heap_release_mt(other);
 }
 
+/* The bin, which is empty, was full so often since it was empty before. */
+void RunDry(hak_heap_t *heap, unsigned sc, int overflows = 1) {
+    for (int i = 0; i < overflows; i++) {
+        hak_tls.bin[sc].room--;
+        hak_cache_policy_note_overflow_owner(heap, sc);
+    }
+    hak_cache_policy_fill_owner(heap, sc, nullptr, 0);
+}
+
+/* What is rare costs nothing: memory for it would be lost. */
+TEST_F(CacheBounded, BinThatIsRarelyTooShortDoesNotGrow) {
+    hak_testing::OwnHeap mine;
+    hak_heap_t *heap = mine.get();
+    uint32_t first = heap->bin_cap[kClass];
+    for (int i = 0; i < 100; i++) {
+        hak_os_fake_advance_ms(20);
+        RunDry(heap, kClass);
+        ASSERT_EQ(heap->bin_cap[kClass], first) << "once in 20 ms";
+    }
+    RunDry(heap, kClass);
+    EXPECT_EQ(heap->bin_cap[kClass], 2 * first) << "once more at once";
+    hak_os_fake_advance_ms(20);
+    RunDry(heap, kClass);
+    EXPECT_EQ(heap->bin_cap[kClass], 2 * first);
+    hak_os_fake_advance_ms(20);
+    RunDry(heap, kClass, 20);
+    EXPECT_EQ(heap->bin_cap[kClass], 4 * first) << "a burst: often full in that time";
+    hak_os_fake_advance_ms(UINT64_C(1) << 31);
+    RunDry(heap, kClass, 100000);
+    EXPECT_EQ(heap->bin_cap[kClass], 4 * first) << "a long time, however often";
+}
+
 /* The bins of classes of 8 KiB to 32 KiB overflow and run dry until none of them grows any more. */
 uint32_t GrowMid(hak_heap_t *heap) {
     uint32_t before;
     do {
         before = heap->cap_growth_bytes;
         for (unsigned sc = hak_sc_of(8193); sc <= hak_sc_of(32768); sc++) {
-            heap->overflowed[sc >> 6] |= 1ull << (sc & 63);
-            hak_cache_policy_fill_owner(heap, sc, nullptr, 0);
+            RunDry(heap, sc);
         }
     } while (heap->cap_growth_bytes != before);
     return before;
@@ -320,7 +352,7 @@ TEST_F(CacheBounded, ASpareClassOfAnotherSizeBeginsAnew) {
             EXPECT_EQ(hak_tls.bin[kSpare].tag, heap->tag | kSpare << HAK_BIN_SHIFT) << "not shared";
             ASSERT_EQ(heap->cap_growth_bytes, 0u);
             for (int i = 0; i < 20; i++) {
-                heap->overflowed[kSpare >> 6] |= 1ull << (kSpare & 63);
+                heap->overflows[kSpare] = 1;
                 hak_cache_policy_fill_owner(heap, kSpare, nullptr, 0);
             }
             EXPECT_GE(heap->bin_cap[kSpare] * bytes, 1u << 19) << "half of the largest bin";

@@ -91,17 +91,20 @@ uint32_t hak_flush_list_locked(hak_heap_t *mine, unsigned sc, hak_block_t **list
 }
 
 uint32_t hak_flush_own_locked(hak_heap_t *mine, hak_block_t **list, uint32_t most) {
+    hak_block_t *rest = *list; /* not through `list`, which might be a block's link: stores would
+                                  have to be waited for */
     uint32_t count = 0;
-    while (*list != NULL && count < most) {
-        hak_run_t run = hak_front_run(*list, most - count);
+    while (rest != NULL && count < most) {
+        hak_run_t run = hak_front_run(rest, most - count);
         hak_slab_t *slab = hak_slab_of_block(run.head);
         if (hak_slab_heap(slab) != mine) {
             break;
         }
-        *list = hak_block_next(run.tail);
+        rest = hak_block_next(run.tail);
         hak_free_local_push_run_owner(mine, slab, run.head, run.tail, run.count);
         count += run.count;
     }
+    *list = rest;
     hak_count_add(&mine->counters.flushed_blocks, count);
     return count;
 }

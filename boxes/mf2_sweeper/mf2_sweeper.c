@@ -17,6 +17,7 @@ enum {
     HAK_SLOWEST = 16, /* a tick that finds nothing makes the next pause longer, up to this */
 };
 
+/* Held while a tick has pages in hand that are on no list. */
 static hak_lock_t hak_tick = HAK_LOCK_INIT(HAK_RANK_MF2_SWEEP);
 static hak_a32_t hak_runs; /* 1 while the thread runs; also the word that it sleeps on */
 
@@ -67,6 +68,7 @@ static unsigned hak_sweep_stack(hak_mf2_heap_t *heap, unsigned index, uint64_t n
 
 unsigned hak_mf2_sweep_mt(uint64_t now_ms, unsigned max_pages) {
     unsigned seen = 0;
+    hak_lock_take(&hak_tick);
     for (hak_mf2_heap_t *heap = hak_mf2_heap_first(); heap != NULL; heap = heap->all_next) {
         for (unsigned index = 0; index < hak_mf2_classes(); index++) {
             if (hak_mf2_pending_has(heap, index)) {
@@ -74,6 +76,7 @@ unsigned hak_mf2_sweep_mt(uint64_t now_ms, unsigned max_pages) {
             }
         }
     }
+    hak_lock_drop(&hak_tick);
     return seen;
 }
 
@@ -82,9 +85,7 @@ static void *hak_sweeper_main(void *unused) {
     uint64_t slow = 1;
     while (hak_load_rlx(&hak_runs) != 0) { /* relaxed: never cleared but in a fork's child */
         hak_os_wait(&hak_runs.v, 1, (int)(hak_option(HAK_OPTION_MF2_SWEEPER_MS) * slow));
-        hak_lock_take(&hak_tick);
         unsigned seen = hak_mf2_sweep_mt(hak_os_now_ms(), HAK_PAGES);
-        hak_lock_drop(&hak_tick);
         slow = seen != 0 ? 1 : slow < HAK_SLOWEST ? 2 * slow : slow;
     }
     return NULL;

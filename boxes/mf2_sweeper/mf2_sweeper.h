@@ -18,13 +18,14 @@
 extern "C" {
 #endif
 
-/* One tick at `now_ms`: up to `max_pages` of each stack. Returns how many pages were pending. */
+/* One tick at `now_ms`: up to `max_pages` of each stack. Returns how many pages were pending. Waits
+ * while it is paused. */
 unsigned hak_mf2_sweep_mt(uint64_t now_ms, unsigned max_pages);
 /* Starts the thread if HAKMEM_MF2_SWEEPER says so and it does not run. Holds no lock; calls
  * pthread_create, which may call malloc. */
 void hak_mf2_sweeper_start(void);
-/* Waits until the thread has no page in hand, and keeps it from taking one until it may go on: for
- * those who want to find every page in its place. Holds no other lock. */
+/* Waits until no tick has a page in hand, and keeps the next one from beginning until it may go on:
+ * for those who want to find every page in its place. Called without any other lock. */
 void hak_mf2_sweeper_pause(void);
 void hak_mf2_sweeper_go_on(void);
 /* In the child of a fork, where the thread is gone. */

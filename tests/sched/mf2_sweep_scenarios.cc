@@ -3,6 +3,9 @@
 #include <pthread.h>
 
 #include "boxes/mf2_adopt/mf2_adopt.h"
+#include "boxes/mf2_orphans/mf2_orphans.h"
+#include "boxes/mf2_pending/mf2_pending.h"
+#include "boxes/mf2_pool/mf2_pool.h"
 #include "boxes/mf2_remote/mf2_remote.h"
 #include "boxes/mf2_sweeper/mf2_sweeper.h"
 #include "core/options/options.h"
@@ -108,5 +111,40 @@ void WakeAndSweep(int self) {
 }
 hak_sched::Add
     mf2_sweep_idle({"mf2_sweep_idle", 2, {3, 1}, 100, BuildActivePending, WakeAndSweep, FiveOut});
+
+/* All blocks of page 0 are back, one of page 1 is. While the sweeper is paused both are in a place
+ * where they can be found: on a stack, with the orphans, in the pool. */
+void BuildOneEmpty() {
+    BuildOneLeft();
+    FreeMf2(0, 3);
+    FreeMf2(1, 0);
+}
+void Count() {
+    hak_mf2_sweeper_pause();
+    hak_mf2_orphans_fork_take();
+    hak_mf2_pool_fork_take();
+    uint32_t queued = 0, orphans = 0;
+    for (const hak_mf2_page_t *page : mf2.page) {
+        bool is_open = hak_load_rlx(&page->sc) != 0;
+        queued += is_open && hak_mf2_remote_is_queued(page);
+        orphans += is_open && hak_load_rlx(&page->owner) == HAK_MF2_ORPHAN;
+    }
+    HAK_SCHED_CHECK(queued == hak_mf2_pending_count(mf2.heap[0], hak_sched::kMf2Index, 3));
+    HAK_SCHED_CHECK(hak_mf2_orphans_check_locked(orphans) == 0);
+    HAK_SCHED_CHECK(hak_mf2_pool_check_locked() == 0);
+    hak_mf2_pool_fork_drop();
+    hak_mf2_orphans_fork_drop();
+    hak_mf2_sweeper_go_on();
+}
+void SweepAndCount(int self) {
+    if (self == 0) {
+        Sweep(kMf2Now);
+    } else {
+        Count();
+    }
+}
+void ThreeOut() { CheckMf2(3); }
+hak_sched::Add
+    mf2_sweep_rest({"mf2_sweep_rest", 2, {3, 1}, 20, BuildOneEmpty, SweepAndCount, ThreeOut});
 
 } // namespace
