@@ -19,7 +19,7 @@ _CXX_ENDINGS = (".cc", ".cpp")
 # A test without threads says so, and is not run under ThreadSanitizer. Linked with these, it fails
 # to link if it starts one after all.
 HAK_ONE_THREAD_TAG = "one-thread"
-_ONE_THREAD_LINKOPTS = ["-Wl,--wrap=%s" % name for name in [
+HAK_ONE_THREAD_LINKOPTS = ["-Wl,--wrap=%s" % name for name in [
     "pthread_create",
     "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE",
 ]]
@@ -215,7 +215,7 @@ def hak_test(
         size = size,
         srcs = srcs,
         copts = HAK_GTEST_COPTS + copts,
-        linkopts = linkopts + ["-pthread"] + (_ONE_THREAD_LINKOPTS if one_thread else []),
+        linkopts = linkopts + ["-pthread"] + (HAK_ONE_THREAD_LINKOPTS if one_thread else []),
         linkstatic = True,
         malloc = malloc,
         tags = tags + ([HAK_ONE_THREAD_TAG] if one_thread else []),

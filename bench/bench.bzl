@@ -9,9 +9,9 @@ load(
     "HAK_C_WARNINGS",
     "HAK_NO_BUILTIN_MALLOC",
 )
-load("//bazel:box.bzl", "hak_tidy")
+load("//bazel:box.bzl", "HAK_ONE_THREAD_LINKOPTS", "HAK_ONE_THREAD_TAG", "hak_tidy")
 
-def hak_bench(name, deps = [], **kwargs):
+def hak_bench(name, deps = [], one_thread = False, **kwargs):
     """The program `name`, made of `name`.c, with its smoke test and its tidy test.
 
     The program carries no allocator: it measures the one that is preloaded, else the C library's.
@@ -20,13 +20,14 @@ def hak_bench(name, deps = [], **kwargs):
     Args:
       name: the program, also the name of its folder.
       deps: what it uses beside //bench/common.
+      one_thread: True if it starts no thread: it then cannot, and ThreadSanitizer passes it by.
       **kwargs: more attributes of cc_binary.
     """
     cc_binary(
         name = name,
         srcs = [name + ".c"],
         copts = HAK_C_STANDARD + HAK_C_WARNINGS + HAK_NO_BUILTIN_MALLOC,
-        linkopts = ["-pthread"],
+        linkopts = ["-pthread"] + (HAK_ONE_THREAD_LINKOPTS if one_thread else []),
         local_defines = HAK_C_DEFINES,
         malloc = "//:system_malloc",
         visibility = ["//bench:__subpackages__", "//tests:__subpackages__"],
@@ -39,6 +40,7 @@ def hak_bench(name, deps = [], **kwargs):
         srcs = ["//bench/common:smoke.sh"],
         args = ["$(location :%s)" % name],
         data = [":" + name],
+        tags = [HAK_ONE_THREAD_TAG] if one_thread else [],
     )
     hak_tidy(
         name = name + "_tidy",
