@@ -29,32 +29,35 @@ typedef struct {
     uint32_t count;
 } hak_list_t;
 
-/* True if the list is short, or begins at an even step: it was carved, or its blocks were freed in
- * order. */
-static bool hak_is_in_order(hak_list_t list) {
-    enum { SHORT = 8 };
-    if (list.count < SHORT) {
-        return true;
-    }
+/* How far it is from each block to the next at the start of a list of three or more, if it was
+ * carved or its blocks were freed in order; 0 if it is in disorder. */
+static intptr_t hak_step(hak_list_t list) {
     const hak_block_t *second = hak_block_next(list.head), *third = hak_block_next(second);
-    return (uintptr_t)third - (uintptr_t)second == (uintptr_t)second - (uintptr_t)list.head;
+    intptr_t step = (intptr_t)third - (intptr_t)second;
+    return step == (intptr_t)second - (intptr_t)list.head ? step : 0;
 }
 
-/* A list in disorder, such as random frees leave, has the thread wait for each of its blocks in
- * turn: malloc learns the address of the next one from the block before. If half the blocks of the
- * first one's slab are wanted, all are fetched at once instead. A list in order needs no help: the
- * processor foresees it. */
+/* malloc learns the address of the next block from the block before, so a thread would wait for
+ * each block in turn. If half the blocks of the first one's slab are wanted, they are fetched at
+ * once: a list in disorder, such as random frees leave, whole; of one in order where each page
+ * begins, for within a page the processor foresees it. */
 static void hak_prefetch(hak_list_t list) {
-    enum { TO_WRITE = 1, INTO_L2 = 2 };
+    enum { PAGE = 4096, TO_WRITE = 1, INTO_L2 = 2 };
     const hak_slab_t *slab = hak_slab_of_block(list.head);
-    if (2 * list.count < slab->cap) {
+    if (list.count < HAK_FEW || 2 * list.count < slab->cap) {
         return;
     }
     size_t bytes = hak_slab_block_bytes(slab);
-    const char *block = (const char *)hak_slab_base(slab);
-    const char *end = block + hak_load_rlx(&slab->carved) * bytes; /* relaxed: inside the lock */
-    for (; block < end; block += bytes < HAK_CACHE_LINE ? HAK_CACHE_LINE : bytes) {
-        __builtin_prefetch(block, TO_WRITE, INTO_L2);
+    size_t pace = bytes < HAK_CACHE_LINE ? HAK_CACHE_LINE : bytes;
+    intptr_t step = hak_step(list);
+    const char *at = (const char *)hak_slab_base(slab);
+    const char *end = at + hak_load_rlx(&slab->carved) * bytes; /* relaxed: inside the lock */
+    if (step != 0 && pace < PAGE) {
+        pace = PAGE;
+        at += step < 0 ? PAGE - HAK_CACHE_LINE : 0;
+    }
+    for (; at < end; at += pace) {
+        __builtin_prefetch(at, TO_WRITE, INTO_L2);
     }
 }
 
@@ -63,7 +66,7 @@ static void hak_prefetch(hak_list_t list) {
 static void hak_keep_order(hak_slab_t *slab) {
     hak_list_t list = {slab->free, hak_load_rlx(&slab->carved)}; /* relaxed: nobody else has it */
     if (slab->kept && hak_slab_block_bytes(slab) <= HAK_SC_SMALL_MAX_BYTES &&
-        !hak_is_in_order(list)) {
+        list.count >= HAK_FEW && hak_step(list) == 0) {
         hak_slab_forget(slab);
     }
 }
@@ -203,9 +206,7 @@ hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
     }
     hak_list_t list = hak_take_several(mine, sc);
     if (list.head != NULL) {
-        if (!hak_is_in_order(list)) {
-            hak_prefetch(list);
-        }
+        hak_prefetch(list);
         hak_count_add(&mine->counters.refills, 1);
         hak_count_add(&mine->counters.refill_blocks, list.count);
         hak_cache_policy_fill_owner(mine, sc, hak_block_next(list.head), list.count - 1);
