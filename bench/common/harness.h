@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-enum { HAK_BENCH_PARAMS_MAX = 8, HAK_BENCH_NOTES_MAX = 32 };
+enum { HAK_BENCH_PARAMS_MAX = 8, HAK_BENCH_NOTES_MAX = 40 };
 
 /* A parameter, given by position or as --name=N. */
 typedef struct {

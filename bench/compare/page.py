@@ -224,16 +224,18 @@ class Page:
             "out stand apart."
         )
         heads = ["row", "call", "allocator", "p50", "p99", "p99.9", "max", "above 1 ms",
-                 "of these first touches", "switched out", "slowest of these"]
+                 "of these first touches", "mappings", "purges", "switched out",
+                 "of these by the host", "slowest"]
         return tag("p", words, "note") + tag("div", "".join(charts), "two") + table(heads, lines)
 
     @staticmethod
     def latency_line(row, kind, name, values):
         line = [cell(esc(text), text, "left") for text in (row, kind, name)]
-        keys = [*figures.PERCENTILES, "over_1ms", "over_1ms_faults", "switched", "switched_max"]
-        for key in keys:
+        counts = ["over_1ms", "over_1ms_faults", "over_1ms_mappings", "over_1ms_purges",
+                  "switched", "stolen"]
+        for key in [*figures.PERCENTILES, *counts, "switched_max"]:
             value = values.get(key)
-            form = "%g".__mod__ if key in keys[4:7] else svg.nanoseconds
+            form = "%g".__mod__ if key in counts else svg.nanoseconds
             line.append(cell("–" if value is None else form(value), value))
         return line
 

@@ -3,17 +3,18 @@
  * machine's, not the allocator's.
  *
  * A sample during which the kernel gave the CPU to somebody else says nothing about malloc and is
- * counted apart. getrusage after each call would cost more than the call, so it is asked only when
- * an interval was too long for anything else, be it inside a call or between two: then the switch
- * belongs to that interval, for a switch away and back is never shorter. */
+ * counted apart, and so is one during which the host of a virtual machine did. To ask after each
+ * call would cost more than the call, so it is done only when an interval was too long for anything
+ * else, be it inside a call or between two: then the switch belongs to that interval, for a switch
+ * away and back is never shorter. */
 #include "bench/common/harness.h"
 #include "bench/common/measure_inl.h"
+#include "bench/latency/happened.h"
 #include "bench/latency/histogram.h"
 
 #include "base/attr.h"
 
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 enum { P_THREADS, P_OPS, P_LIVE, P_GENERATIONS, P_SLOW, P_SEED };
@@ -34,17 +35,19 @@ static const hak_bench_param_t params[] = {
 typedef struct {
     hak_bench_histogram_t ran;      /* the thread had its CPU all the time */
     hak_bench_histogram_t switched; /* it had not */
+    uint64_t stolen;                /* of these, those in which the host took it */
     uint64_t total_ns;              /* of those that ran */
     uint64_t over_1ms;              /* of those that ran */
-    uint64_t over_1ms_faults;       /* of them, those in which OS pages were faulted in */
+    uint64_t over_1ms_faults;       /* of them, those in which OS pages were faulted in, */
+    uint64_t over_1ms_mappings;     /* memory was mapped or unmapped, */
+    uint64_t over_1ms_purges;       /* or given back */
 } kind_t;
 
 /* One thread's. */
 typedef struct {
     kind_t kind[KINDS];
-    uint64_t last_ns;  /* end of the last sample */
-    uint64_t switches; /* as last asked */
-    uint64_t faults;
+    uint64_t last_ns;        /* end of the last sample */
+    hak_bench_state_t state; /* as last asked */
 } meter_t;
 
 typedef struct {
@@ -63,31 +66,25 @@ static inline uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-typedef struct {
-    bool switched;
-    bool faulted;
-} asked_t;
-
-/* What happened to this thread since the last time. */
-static hak_cold asked_t ask(meter_t *meter) {
-    struct rusage usage;
-
-    if (getrusage(RUSAGE_THREAD, &usage) != 0) {
+static void read_state(hak_bench_state_t *state) {
+    if (!hak_bench_state_read(state)) {
         hak_bench_fail("getrusage(RUSAGE_THREAD) failed");
     }
-    uint64_t switches = (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
-    uint64_t faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
-    asked_t asked = {switches != meter->switches, faults != meter->faults};
-    meter->switches = switches;
-    meter->faults = faults;
-    return asked;
+}
+
+/* What happened to this thread since the last time, which was at most a few microseconds before the
+ * interval of `ns`. */
+static hak_cold hak_bench_happened_t ask(meter_t *meter, uint64_t ns) {
+    hak_bench_state_t was = meter->state;
+    read_state(&meter->state);
+    return hak_bench_happened(&was, &meter->state, ns);
 }
 
 /* The start of a sample. */
 static inline uint64_t begin_sample(const job_t *job, meter_t *meter) {
     uint64_t begin = now_ns();
     if (hak_unlikely(begin - meter->last_ns > job->param[P_SLOW])) {
-        (void)ask(meter); /* whatever it was, it happened before this sample */
+        (void)ask(meter, 0); /* whatever it was, it happened before this sample */
         begin = now_ns();
     }
     return begin;
@@ -100,14 +97,17 @@ static inline void end_sample(const job_t *job, meter_t *meter, unsigned which, 
 
     meter->last_ns = end;
     if (hak_unlikely(ns > job->param[P_SLOW])) {
-        asked_t asked = ask(meter);
-        if (asked.switched) {
+        hak_bench_happened_t asked = ask(meter, ns);
+        if (asked.switched || asked.stolen) {
             hak_bench_histogram_add(&kind->switched, ns);
+            kind->stolen += !asked.switched;
             return;
         }
         if (ns > A_MILLISECOND) {
             kind->over_1ms++;
             kind->over_1ms_faults += asked.faulted;
+            kind->over_1ms_mappings += asked.mapped;
+            kind->over_1ms_purges += asked.purged;
         }
     }
     kind->total_ns += ns;
@@ -155,7 +155,7 @@ static hak_bench_rng_t rng_of(const job_t *job, unsigned index) {
 
 static meter_t *meter_of(const job_t *job, unsigned index) {
     meter_t *meter = &job->meter[index];
-    (void)ask(meter); /* a new thread's counters begin anew */
+    read_state(&meter->state); /* a new thread's counters begin anew */
     meter->last_ns = now_ns();
     return meter;
 }
@@ -196,7 +196,9 @@ static void work_larson(unsigned index, void *arg) {
     }
 }
 
-static void note_kind(hak_bench_run_t *run, const kind_t *kind, const char *const name[8]) {
+enum { NOTES = 11 };
+
+static void note_kind(hak_bench_run_t *run, const kind_t *kind, const char *const name[NOTES]) {
     static const unsigned per_100k[] = {50000, 99000, 99900, 100000};
 
     for (unsigned i = 0; i < 4; i++) {
@@ -204,27 +206,36 @@ static void note_kind(hak_bench_run_t *run, const kind_t *kind, const char *cons
     }
     hak_bench_note(run, name[4], kind->over_1ms);
     hak_bench_note(run, name[5], kind->over_1ms_faults);
-    hak_bench_note(run, name[6], kind->switched.count);
-    hak_bench_note(run, name[7], kind->switched.max);
+    hak_bench_note(run, name[6], kind->over_1ms_mappings);
+    hak_bench_note(run, name[7], kind->over_1ms_purges);
+    hak_bench_note(run, name[8], kind->switched.count);
+    hak_bench_note(run, name[9], kind->stolen);
+    hak_bench_note(run, name[10], kind->switched.max);
 }
 
 static void merge(kind_t *into, const kind_t *from) {
     hak_bench_histogram_merge(&into->ran, &from->ran);
     hak_bench_histogram_merge(&into->switched, &from->switched);
+    into->stolen += from->stolen;
     into->total_ns += from->total_ns;
     into->over_1ms += from->over_1ms;
     into->over_1ms_faults += from->over_1ms_faults;
+    into->over_1ms_mappings += from->over_1ms_mappings;
+    into->over_1ms_purges += from->over_1ms_purges;
 }
 
 #define NAMES(kind)                                                                                \
     {                                                                                              \
         kind "_p50_ns", kind "_p99_ns", kind "_p999_ns", kind "_max_ns", kind "_over_1ms_count",   \
-            kind "_over_1ms_with_faults_count", kind "_switched_count", kind "_switched_max_ns"    \
+            kind "_over_1ms_with_faults_count", kind "_over_1ms_with_mappings_count",              \
+            kind "_over_1ms_with_purges_count", kind "_switched_count", kind "_stolen_count",      \
+            kind "_switched_max_ns"                                                                \
     }
 
 /* The time of the row is that of its calls, the clock's own share in it; the control's is not. */
 static void report(hak_bench_run_t *run, const job_t *job) {
-    static const char *const name[KINDS][8] = {NAMES("malloc"), NAMES("free"), NAMES("nothing")};
+    static const char *const name[KINDS][NOTES] = {NAMES("malloc"), NAMES("free"),
+                                                   NAMES("nothing")};
     kind_t *sum = hak_bench_map(KINDS * sizeof *sum);
 
     for (unsigned k = 0; k < KINDS; k++) {
@@ -257,6 +268,7 @@ static void run_latency(const hak_bench_row_t *row, hak_bench_run_t *run) {
     };
     hak_bench_rng_t rng = hak_bench_rng(param[P_SEED] + run->round);
 
+    hak_bench_happened_open();
     memset(job.meter, 0, meter_bytes); /* the meter's own pages are no part of a sample */
     for (size_t i = 0; larson && i < slots; i++) {
         job.table[i] = hak_bench_take(draw_size(&job, &rng), (unsigned char)(i % param[P_LIVE]));

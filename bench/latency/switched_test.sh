@@ -20,6 +20,7 @@ sum() {
 
 [[ $(sum switched_count) -gt 0 ]] || fail "four threads on one CPU were never switched out: $json"
 [[ $(sum switched_max_ns) -gt 0 ]] || fail "a switch took no time: $json"
+[[ $(sum stolen_count) -lt $(sum switched_count) ]] || fail "the host took all of them: $json"
 
 # In each row and kind the percentiles rise, and there are some.
 count=0

@@ -1,0 +1,47 @@
+/* happened: what the kernel, or the host of a virtual machine, did to a thread in an interval.
+ *
+ * Owns       the file descriptor of /proc/self/statm, open from the first question on.
+ * Threads    any; a state belongs to one thread. hak_bench_happened_open comes first, in one.
+ * Layer      bench. Used by bench/latency.
+ */
+#ifndef HAK_BENCH_LATENCY_HAPPENED_H_
+#define HAK_BENCH_LATENCY_HAPPENED_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Sums since the thread or the process began. */
+typedef struct {
+    uint64_t wall_ns;
+    uint64_t cpu_ns; /* the thread's, without what a host took, if the kernel knows that */
+    uint64_t switches;
+    uint64_t faults;
+    uint64_t mapped_pages; /* of the process, as `resident_pages` */
+    uint64_t resident_pages;
+} hak_bench_state_t;
+
+typedef struct {
+    bool switched; /* the thread was switched out, by its own will or not */
+    bool stolen;   /* the thread's CPU clock stood still for half of the time or more */
+    bool faulted;  /* OS pages were faulted in: a first touch */
+    bool mapped;   /* the process has more or less memory mapped than before */
+    bool purged;   /* half a MiB less of it is resident; the kernel counts no closer */
+} hak_bench_happened_t;
+
+/* Without /proc nothing is ever mapped or purged. */
+void hak_bench_happened_open(void);
+/* The calling thread's. False with errno if getrusage fails. */
+bool hak_bench_state_read(hak_bench_state_t *state);
+/* From one state to a later one of the same thread; the last `ns` nanoseconds are what is asked
+ * about, and before them nothing happened that took long. */
+hak_bench_happened_t hak_bench_happened(const hak_bench_state_t *from, const hak_bench_state_t *to,
+                                        uint64_t ns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HAK_BENCH_LATENCY_HAPPENED_H_ */
