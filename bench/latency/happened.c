@@ -28,8 +28,8 @@ bool hak_bench_state_read(hak_bench_state_t *state) {
     state->cpu_ns = read_ns(CLOCK_THREAD_CPUTIME_ID);
     ssize_t length = pread(statm, text, sizeof text - 1, 0);
     text[length > 0 ? length : 0] = '\0';
-    state->mapped_pages = strtoull(text, &rest, 10);
-    state->resident_pages = strtoull(rest, NULL, 10);
+    state->mapped_os_pages = strtoull(text, &rest, 10);
+    state->resident_os_pages = strtoull(rest, NULL, 10);
     if (getrusage(RUSAGE_THREAD, &usage) != 0) {
         return false;
     }
@@ -40,14 +40,16 @@ bool hak_bench_state_read(hak_bench_state_t *state) {
 
 hak_bench_happened_t hak_bench_happened(const hak_bench_state_t *from, const hak_bench_state_t *to,
                                         uint64_t ns) {
-    enum { ROUGHLY_PAGES = 128 };
-    uint64_t wall = to->wall_ns - from->wall_ns, cpu = to->cpu_ns - from->cpu_ns;
+    enum { ROUGHLY_OS_PAGES = 128, STOLEN_NS = 20000, CLOCKS_DIFFER = 1000 };
+    uint64_t wall = to->wall_ns - from->wall_ns;
+    uint64_t cpu = to->cpu_ns - from->cpu_ns + wall / CLOCKS_DIFFER;
+    uint64_t missing = wall > cpu ? wall - cpu : 0;
 
     return (hak_bench_happened_t){
         .switched = to->switches != from->switches,
-        .stolen = wall > cpu && 2 * (wall - cpu) >= ns,
+        .stolen = missing >= STOLEN_NS && 2 * missing >= ns,
         .faulted = to->faults != from->faults,
-        .mapped = to->mapped_pages != from->mapped_pages,
-        .purged = to->resident_pages + ROUGHLY_PAGES < from->resident_pages,
+        .mapped = to->mapped_os_pages != from->mapped_os_pages,
+        .purged = to->resident_os_pages + ROUGHLY_OS_PAGES < from->resident_os_pages,
     };
 }

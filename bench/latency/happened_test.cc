@@ -74,19 +74,22 @@ TEST(Happened, TimeThatTheClockOfTheThreadLacksIsStolen) {
         EXPECT_FALSE(all.switched || all.faulted || all.mapped || all.purged);
         return all.stolen;
     };
-    EXPECT_FALSE(stolen(4000, 4000, 3000));
-    EXPECT_FALSE(stolen(4000, 4010, 3000)) << "read one after the other, they may differ so";
-    EXPECT_FALSE(stolen(4000, 2600, 3000));
-    EXPECT_TRUE(stolen(4000, 2500, 3000)) << "half of the sample";
-    EXPECT_TRUE(stolen(4000, 100, 3000));
+    EXPECT_FALSE(stolen(400000, 400000, 300000));
+    EXPECT_FALSE(stolen(400000, 401000, 300000)) << "read one after the other, they may differ so";
+    EXPECT_FALSE(stolen(400000, 260000, 300000));
+    EXPECT_TRUE(stolen(400000, 240000, 300000)) << "half of the sample";
+    EXPECT_TRUE(stolen(400000, 10000, 300000));
+    EXPECT_FALSE(stolen(40000, 25000, 3000)) << "many short losses before a short sample";
+    EXPECT_FALSE(stolen(UINT64_C(40000000), UINT64_C(39965000), 3000)) << "clocks that differ";
+    EXPECT_TRUE(stolen(UINT64_C(40000000), UINT64_C(38000000), 2000000));
 }
 
 // A fault is none of the others, and few pages less are no purge.
 TEST(Happened, NothingElse) {
     hak_bench_state_t from = {1000, 500, 7, 8, 1000, 900}, to = from;
-    to.resident_pages = 800;
+    to.resident_os_pages = 800;
     EXPECT_FALSE(hak_bench_happened(&from, &to, 1).purged);
-    to.resident_pages = 700;
+    to.resident_os_pages = 700;
     EXPECT_TRUE(hak_bench_happened(&from, &to, 1).purged);
     to = from;
     to.faults++;

@@ -72,8 +72,8 @@ static void read_state(hak_bench_state_t *state) {
     }
 }
 
-/* What happened to this thread since the last time, which was at most a few microseconds before the
- * interval of `ns`. */
+/* What happened to this thread since the last time; all that took long before the interval of `ns`
+ * has been asked about. */
 static hak_cold hak_bench_happened_t ask(meter_t *meter, uint64_t ns) {
     hak_bench_state_t was = meter->state;
     read_state(&meter->state);

@@ -1,8 +1,8 @@
-/* A bin that overflows and then runs dry was too short: if it overflowed often for the time that
- * took, its cap doubles, within a budget of bytes. So a program that frees and allocates in bursts
- * soon runs on hits alone, and one that does not, or is slow at it, keeps little. Each thread has a
- * budget of its own; what it wants beyond comes out of a pot for all threads, so that many cannot
- * hoard. The pot is as large as the whole thread cache of gperftools' tcmalloc (its
+/* A bin that overflows and then runs dry was too short: if it has overflowed often for the time, its
+ * cap doubles, within a budget of bytes. So a program that frees and allocates in bursts soon runs
+ * on hits alone, and one that does not, or is slow at it, keeps little. Each thread has a budget of
+ * its own; what it wants beyond comes out of a pot for all threads, so that many cannot hoard. The
+ * pot is as large as the whole thread cache of gperftools' tcmalloc (its
  * TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES). A bin that passes blocks of other threads on grows
  * little.
  */
@@ -22,9 +22,11 @@ enum {
     HAK_CAP_BUDGET_BYTES = 1 << 20,   /* growth of all bins of a thread together */
     HAK_CAP_WITH_POT_BYTES = 1 << 23, /* the same with what comes out of the pot */
     HAK_CAP_POT_BYTES = 1 << 25,      /* growth of all threads beyond their budgets */
-    /* A bin that is full less often than this stays so: at a microsecond for each time, all of
-     * fifty classes take about a hundredth of the time. Also the tick of the coarse clock. */
+    /* Often is once in so many ms, on the average of so many times: at a microsecond for each, bins
+     * of fifty classes that overflow less often cost about a hundredth of the time. Of fewer times
+     * chance would make a few quick ones in the end, and what has grown stays. */
     HAK_OFTEN_MS = 4,
+    HAK_OFTEN_TIMES = 8,
 };
 
 /* What threads have out of the pot. */
@@ -49,7 +51,7 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
         uint32_t bytes = hak_dyn_class_bytes(sc);
         mine->overflows[sc] = 0;
-        mine->ran_dry_ms[sc] = now_ms;
+        mine->overflows_since_ms[sc] = now_ms;
         mine->bin_cap[sc] = keeps && sc != 0 ? hak_tls_sll_first_cap(bytes) : 0;
         if (sc > HAK_SC_FIXED) {
             mine->spare_bytes[sc - HAK_SC_FIXED - 1] = bytes;
@@ -101,15 +103,18 @@ bool hak_cache_policy_resize_owner(hak_heap_t *mine, unsigned sc, uint32_t bytes
     return true;
 }
 
-/* The bin of the class overflowed and now is empty: lets it hold twice as much, if it overflowed
- * often for the time and the budget allows. */
+/* The bin of the class has overflowed and now is empty: lets it hold twice as much, if it does so
+ * often and the budget allows. */
 static hak_noinline void hak_grow_cap(hak_heap_t *mine, unsigned sc) {
-    uint32_t now_ms = (uint32_t)hak_os_now_ms();
-    uint32_t took_ms = now_ms - mine->ran_dry_ms[sc];
-    bool often = took_ms <= (uint32_t)mine->overflows[sc] * HAK_OFTEN_MS;
-    mine->ran_dry_ms[sc] = now_ms;
+    uint32_t now_ms = (uint32_t)hak_os_now_ms(), overflows = mine->overflows[sc];
+    uint32_t took_ms = now_ms - mine->overflows_since_ms[sc];
+    bool enough = overflows >= HAK_OFTEN_TIMES;
+    if (!enough && took_ms <= HAK_OFTEN_TIMES * HAK_OFTEN_MS) {
+        return; /* it may become often */
+    }
     mine->overflows[sc] = 0;
-    if (!often) {
+    mine->overflows_since_ms[sc] = now_ms;
+    if (!enough || took_ms > overflows * HAK_OFTEN_MS) {
         return;
     }
     uint32_t cap = mine->bin_cap[sc];

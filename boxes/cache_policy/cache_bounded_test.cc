@@ -227,8 +227,9 @@ TEST_F(CacheBounded, BinThatPassesOnGrowsLittle) {
     auto mine = std::make_unique<hak_testing::OwnHeap>();
     hak_heap_t *heap = mine->get();
     hak_cache_policy_wants_owner(heap, kClass);
+    constexpr uint32_t kRounds = 40;
     uint32_t first = heap->bin_cap[kClass], overflows = 0;
-    for (int round = 0; round < 10; round++) {
+    for (uint32_t round = 0; round < kRounds; round++) {
         size_t before = hak_transfer_count(kClass);
         size_t next = 0;
         while (hak_transfer_count(kClass) == before) {
@@ -246,7 +247,7 @@ TEST_F(CacheBounded, BinThatPassesOnGrowsLittle) {
         }
         hak_cache_policy_fill_owner(heap, kClass, nullptr, 0); /* it ran dry: may it grow? */
     }
-    EXPECT_EQ(overflows, 10u);
+    EXPECT_EQ(overflows, kRounds);
     EXPECT_EQ(heap->bin_cap[kClass], 4 * first);
     heap->shares[0] = heap->shares[1] = 0;
     Free(heap, blocks);
@@ -275,17 +276,35 @@ TEST_F(CacheBounded, BinThatIsRarelyTooShortDoesNotGrow) {
         RunDry(heap, kClass);
         ASSERT_EQ(heap->bin_cap[kClass], first) << "once in 20 ms";
     }
+    for (int i = 0; i < 100; i++) {
+        hak_os_fake_advance_ms(100);
+        for (int quick = 0; quick < 5; quick++) {
+            RunDry(heap, kClass);
+        }
+        ASSERT_EQ(heap->bin_cap[kClass], first) << "the same, but five in a row";
+    }
+    hak_os_fake_advance_ms(100);
+    RunDry(heap, kClass); /* the time before does not count */
+    for (int i = 0; i < 7; i++) {
+        EXPECT_EQ(heap->bin_cap[kClass], first) << i;
+        RunDry(heap, kClass);
+    }
     RunDry(heap, kClass);
-    EXPECT_EQ(heap->bin_cap[kClass], 2 * first) << "once more at once";
-    hak_os_fake_advance_ms(20);
-    RunDry(heap, kClass);
-    EXPECT_EQ(heap->bin_cap[kClass], 2 * first);
-    hak_os_fake_advance_ms(20);
-    RunDry(heap, kClass, 20);
+    EXPECT_EQ(heap->bin_cap[kClass], 2 * first) << "eight at once";
+    hak_os_fake_advance_ms(100);
+    RunDry(heap, kClass, 100);
     EXPECT_EQ(heap->bin_cap[kClass], 4 * first) << "a burst: often full in that time";
-    hak_os_fake_advance_ms(UINT64_C(1) << 31);
-    RunDry(heap, kClass, 100000);
-    EXPECT_EQ(heap->bin_cap[kClass], 4 * first) << "a long time, however often";
+}
+
+/* The next thread of the heap begins to count anew. */
+TEST_F(CacheBounded, CountsOfTheThreadBeforeDoNotCount) {
+    hak_testing::OwnHeap mine;
+    hak_heap_t *heap = mine.get();
+    uint32_t first = heap->bin_cap[kClass];
+    RunDry(heap, kClass, 7);
+    hak_cache_policy_start_owner(heap);
+    RunDry(heap, kClass, 7);
+    EXPECT_EQ(heap->bin_cap[kClass], first);
 }
 
 /* The bins of classes of 8 KiB to 32 KiB overflow and run dry until none of them grows any more. */
@@ -294,7 +313,7 @@ uint32_t GrowMid(hak_heap_t *heap) {
     do {
         before = heap->cap_growth_bytes;
         for (unsigned sc = hak_sc_of(8193); sc <= hak_sc_of(32768); sc++) {
-            RunDry(heap, sc);
+            RunDry(heap, sc, 1000); /* often, whatever the time that this takes */
         }
     } while (heap->cap_growth_bytes != before);
     return before;
@@ -352,7 +371,7 @@ TEST_F(CacheBounded, ASpareClassOfAnotherSizeBeginsAnew) {
             EXPECT_EQ(hak_tls.bin[kSpare].tag, heap->tag | kSpare << HAK_BIN_SHIFT) << "not shared";
             ASSERT_EQ(heap->cap_growth_bytes, 0u);
             for (int i = 0; i < 20; i++) {
-                heap->overflows[kSpare] = 1;
+                heap->overflows[kSpare] = 1000;
                 hak_cache_policy_fill_owner(heap, kSpare, nullptr, 0);
             }
             EXPECT_GE(heap->bin_cap[kSpare] * bytes, 1u << 19) << "half of the largest bin";

@@ -12,10 +12,11 @@
  * there: with a policy that never gives them back nothing would ever be empty. With
  * HAKMEM_TINY_TLS_SLL=0 bins hold nothing: each free goes to its slab, under either policy.
  *
- * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflows, ran_dry_ms, shares,
- *            cap_growth_bytes; the rooms of bins.
+ * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflows, overflows_since_ms,
+ *            shares, cap_growth_bytes; the rooms of bins.
  * Threads    *_owner: the thread that has `mine`.
- * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, boxes/transfer, core/options.
+ * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, boxes/transfer, backends/os,
+ *            core/options.
  */
 #ifndef HAK_BOXES_CACHE_POLICY_CACHE_POLICY_H_
 #define HAK_BOXES_CACHE_POLICY_CACHE_POLICY_H_

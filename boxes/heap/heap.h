@@ -82,11 +82,10 @@ typedef struct hak_heap {
     uint32_t bin_cap[HAK_SC_COUNT];
     /* cache_policy: block size of each spare class for which bin_cap was set; 0: not yet */
     uint32_t spare_bytes[HAK_SC_SPARE];
-    /* cache_policy: how often its bin was full since its last refill, as far as 16 bits say */
+    /* cache_policy: how often its bin was full, as far as 16 bits say; and since when, the lower
+     * bits of the clock */
     uint16_t overflows[HAK_SC_COUNT];
-    /* cache_policy: when a refill last followed on that, or the thread came: the clock's lower bits
-     */
-    uint32_t ran_dry_ms[HAK_SC_COUNT];
+    uint32_t overflows_since_ms[HAK_SC_COUNT];
     /* cache_policy: bit per class: its bin takes blocks of other heaps too */
     uint64_t shares[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */

@@ -38,23 +38,26 @@ static intptr_t hak_step(hak_list_t list) {
 }
 
 /* malloc learns the address of the next block from the block before, so a thread would wait for
- * each block in turn. If half the blocks of the first one's slab are wanted, they are fetched at
- * once: a list in disorder, such as random frees leave, whole; of one in order where each page
- * begins, for within a page the processor foresees it. */
+ * each block in turn. If half the blocks of a slab are wanted, they are fetched at once: those of a
+ * list in disorder, such as random frees leave, all; of one in order one for each OS page, where
+ * the walk comes upon it, for within a page the processor foresees it. */
 static void hak_prefetch(hak_list_t list) {
-    enum { PAGE = 4096, TO_WRITE = 1, INTO_L2 = 2 };
+    enum { OS_PAGE = 4096, TO_WRITE = 1, INTO_L2 = 2 };
+    if (list.count < HAK_FEW) {
+        return;
+    }
     const hak_slab_t *slab = hak_slab_of_block(list.head);
-    if (list.count < HAK_FEW || 2 * list.count < slab->cap) {
+    if (2 * list.count < slab->cap) {
         return;
     }
     size_t bytes = hak_slab_block_bytes(slab);
     size_t pace = bytes < HAK_CACHE_LINE ? HAK_CACHE_LINE : bytes;
-    intptr_t step = hak_step(list);
     const char *at = (const char *)hak_slab_base(slab);
     const char *end = at + hak_load_rlx(&slab->carved) * bytes; /* relaxed: inside the lock */
-    if (step != 0 && pace < PAGE) {
-        pace = PAGE;
-        at += step < 0 ? PAGE - HAK_CACHE_LINE : 0;
+    intptr_t step = hak_step(list);
+    if (step != 0 && bytes < OS_PAGE) {
+        pace = OS_PAGE / bytes * bytes;
+        at += step < 0 ? pace - bytes : 0;
     }
     for (; at < end; at += pace) {
         __builtin_prefetch(at, TO_WRITE, INTO_L2);
@@ -156,12 +159,14 @@ static hak_list_t hak_take(hak_heap_t *mine, unsigned sc, bool may_open) {
 /* Joins short lists, so that a heap of nearly full slabs does not make a trip for each block. */
 static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
     hak_list_t list = hak_take(mine, sc, true);
+    hak_prefetch(list);
     for (int i = 1; i < HAK_JOIN_SLABS && list.count != 0 && list.count < HAK_FEW; i++) {
         hak_slab_t *slab = mine->partial[sc];
         if (slab == NULL || (slab->free == NULL && slab->left == 0)) {
             break;
         }
         hak_list_t more = hak_take(mine, sc, false);
+        hak_prefetch(more);
         hak_block_t *tail = list.head; /* fewer than HAK_FEW steps */
         while (hak_block_next(tail) != NULL) {
             tail = hak_block_next(tail);
@@ -206,7 +211,6 @@ hak_block_t *hak_refill_owner(hak_heap_t *mine, unsigned sc) {
     }
     hak_list_t list = hak_take_several(mine, sc);
     if (list.head != NULL) {
-        hak_prefetch(list);
         hak_count_add(&mine->counters.refills, 1);
         hak_count_add(&mine->counters.refill_blocks, list.count);
         hak_cache_policy_fill_owner(mine, sc, hak_block_next(list.head), list.count - 1);
