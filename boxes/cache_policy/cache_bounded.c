@@ -1,8 +1,8 @@
-/* A bin that overflows and then runs dry was too short: if it has overflowed often for the time, its
- * cap doubles, within a budget of bytes. So a program that frees and allocates in bursts soon runs
- * on hits alone, and one that does not, or is slow at it, keeps little. Each thread has a budget of
- * its own; what it wants beyond comes out of a pot for all threads, so that many cannot hoard. The
- * pot is as large as the whole thread cache of gperftools' tcmalloc (its
+/* A bin that overflows and then runs dry was too short: if it has overflowed often for the time,
+ * its cap doubles, within a budget of bytes. So a program that frees and allocates in bursts soon
+ * runs on hits alone, and one that does not, or is slow at it, keeps little. Each thread has a
+ * budget of its own; what it wants beyond comes out of a pot for all threads, so that many cannot
+ * hoard. The pot is as large as the whole thread cache of gperftools' tcmalloc (its
  * TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES). A bin that passes blocks of other threads on grows
  * little.
  */
