@@ -221,7 +221,7 @@ class Page:
             "Circle p50, square p99, diamond p99.9, bar the slowest call; medians of the rounds. "
             "Reading the clock is part of each figure; <i>nothing</i> is an empty loop beside, so "
             "what it shows is the noise of the machine. Samples in which the thread was switched "
-            "out stand apart."
+            "out, or the host of a virtual machine ran something else, stand apart."
         )
         heads = ["row", "call", "allocator", "p50", "p99", "p99.9", "max", "above 1 ms",
                  "of these first touches", "mappings", "purges", "switched out",
