@@ -54,7 +54,7 @@ class Adoption : public ::testing::Test {
             slab = hak_adoption_take_owner(mine_, sc, now_ms);
         }
         if (slab != nullptr) {
-            hak_heap_list_owner(mine_, slab, true);
+            hak_heap_list_owner(mine_, slab, HAK_HEAP_FIRST);
         }
         hak_owner_lock_drop_owner(&mine_->lock);
         return slab;

@@ -1,6 +1,12 @@
 /* A slab that has free blocks keeps its remote list: to join the two one would have to walk to the
  * end of one of them, and their blocks are in no cache of this processor. They only stop being
- * `used`; refill takes them when the free list is gone. */
+ * `used`; refill takes them when the free list is gone.
+ *
+ * A full slab that has room again waits its turn behind the others. Until then it gets more of its
+ * blocks, and all of them make one long list, mostly in address order; where a thread refilled from
+ * the slab that was drained last, each list would be short, and blocks that went out in pieces come
+ * back in smaller ones. The blocks of slabs that their own thread frees are another matter: they
+ * are still in its processor's cache, and free_local has them taken first. */
 #include "boxes/drain/drain.h"
 
 #include "boxes/free_local/free_local.h"
@@ -23,6 +29,9 @@ static void hak_drain_slab(hak_heap_t *heap, hak_slab_t *slab) {
         slab->left = (uint16_t)count;
     }
     hak_count_add(&heap->counters.drained_blocks, count - before);
+    if (!slab->listed && count != before) {
+        hak_heap_list_owner(heap, slab, HAK_HEAP_LAST);
+    }
     hak_free_local_push_list_owner(heap, slab, list, count - before);
 }
 

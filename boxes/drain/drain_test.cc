@@ -49,7 +49,7 @@ class Drain : public ::testing::Test {
         hak_slab_set_heap_owner(slab, to, hak_heap_slab_tag(to, kClass));
         hak_owner_lock_drop_guest(&from->lock);
         if (listed) {
-            hak_heap_list_owner(to, slab, true);
+            hak_heap_list_owner(to, slab, HAK_HEAP_FIRST);
         }
     }
     hak_heap_t *a_, *b_;
@@ -96,6 +96,40 @@ TEST_F(Drain, SlabWithFreeBlocksKeepsItsRemoteList) {
     uint32_t stride = hak_sc_bytes[kClass];
     for (uint32_t i = 1; i < first->cap; i++) {
         Push(first, reinterpret_cast<hak_block_t *>(hak_slab_base(first) + i * stride));
+    }
+}
+
+/* Until its turn comes it gets more of its blocks. */
+TEST_F(Drain, FullSlabThatHasRoomAgainIsTheLastToBeRefilledFrom) {
+    std::vector<hak_slab_t *> slabs;
+    std::vector<std::vector<hak_block_t *>> blocks;
+    for (int i = 0; i < 4; i++) {
+        slabs.push_back(NewSlab(a_, kClass));
+        blocks.push_back(CarveAll(a_, slabs.back()));
+    }
+    auto push = [&](size_t i) {
+        Push(slabs[i], blocks[i].back());
+        blocks[i].pop_back();
+        EXPECT_EQ(hak_drain_pending_owner(a_, 10), 1u);
+    };
+    push(2);
+    push(0);
+    push(1);
+    push(0); /* it has its place */
+    Push(slabs[3], blocks[3].back());
+    uint32_t count;
+    EXPECT_NE(hak_free_remote_take_owner(slabs[3], &count), nullptr) << "as refill takes it";
+    EXPECT_EQ(hak_drain_pending_owner(a_, 10), 1u);
+    EXPECT_FALSE(slabs[3]->listed) << "nothing came back";
+    std::vector<hak_slab_t *> listed;
+    for (hak_slab_t *slab = a_->partial[kClass]; slab != nullptr; slab = slab->next) {
+        listed.push_back(slab);
+    }
+    EXPECT_EQ(listed, (std::vector<hak_slab_t *>{slabs[2], slabs[0], slabs[1]}));
+    for (size_t i = 0; i < slabs.size(); i++) {
+        for (hak_block_t *block : blocks[i]) {
+            Push(slabs[i], block);
+        }
     }
 }
 
@@ -193,7 +227,7 @@ TEST_F(Drain, SlabsMoveWhileOthersFree) {
                 if (slab != nullptr && random.Below(2) == 0) {
                     hak_heap_unlist_owner(other, slab);
                     hak_slab_set_heap_owner(slab, mine, hak_heap_slab_tag(mine, kClass));
-                    hak_heap_list_owner(mine, slab, true);
+                    hak_heap_list_owner(mine, slab, HAK_HEAP_FIRST);
                 }
                 hak_owner_lock_drop_guest(&other->lock);
             }

@@ -8,6 +8,7 @@
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
+    HAK_LONG_RUN = 8, /* as many blocks of one slab are worth a compare-and-swap */
     /* A heap looks at its bins when it has opened so many slabs since the last look, */
     HAK_OPENED_SLABS = 16, /* at least, */
     HAK_OPENED_PART = 8,   /* or this part of those that it has; */
@@ -61,12 +62,16 @@ static hak_run_t hak_front_run(hak_block_t *list, uint32_t most) {
     return run;
 }
 
-/* The slab may have moved to another heap while the blocks were in the bin: then they go there as
- * remote frees. */
+/* Blocks of another heap's slab go there as remote frees: a long run as it is, which is a batch
+ * already, the blocks of a short one into the open batch of their slab. */
 static void hak_put_back(hak_heap_t *mine, hak_run_t run, unsigned sc) {
     hak_slab_t *slab = hak_slab_of_block(run.head);
     if (hak_likely(hak_slab_heap(slab) == mine)) {
         hak_free_local_push_run_owner(mine, slab, run.head, run.tail, run.count);
+        return;
+    }
+    if (run.count >= HAK_LONG_RUN) {
+        hak_free_remote_send_run(mine, slab, run.head, run.tail, run.count);
         return;
     }
     hak_block_t *block = run.head;
@@ -95,11 +100,11 @@ uint32_t hak_flush_own_locked(hak_heap_t *mine, hak_block_t **list, uint32_t mos
                                   have to be waited for */
     uint32_t count = 0;
     while (rest != NULL && count < most) {
-        hak_run_t run = hak_front_run(rest, most - count);
-        hak_slab_t *slab = hak_slab_of_block(run.head);
+        hak_slab_t *slab = hak_slab_of_block(rest);
         if (hak_slab_heap(slab) != mine) {
             break;
         }
+        hak_run_t run = hak_front_run(rest, most - count);
         rest = hak_block_next(run.tail);
         hak_free_local_push_run_owner(mine, slab, run.head, run.tail, run.count);
         count += run.count;

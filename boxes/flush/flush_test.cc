@@ -63,6 +63,39 @@ TEST_F(Flush, BlockOfAnothersSlabIsSentToItsOwner) {
     }
 }
 
+/* Blocks of another's slab that lie together are a batch already. */
+TEST_F(Flush, LongRunOfAnothersBlocksTravelsAsItIs) {
+    constexpr uint32_t kLong = 8;
+    hak_testing::OwnHeap mine;
+    hak_slab_t *slab[2] = {NewSlab(other_, kClass), NewSlab(other_, kClass)};
+    std::vector<hak_block_t *> order = hak_testing::Carve(other_, slab[0], kLong);
+    std::vector<hak_block_t *> b = hak_testing::Carve(other_, slab[1], kLong - 1);
+    std::vector<hak_block_t *> expected = order;
+    order.insert(order.end(), b.begin(), b.end());
+    for (size_t i = 0; i < order.size(); i++) {
+        hak_block_link(order[i], i + 1 < order.size() ? order[i + 1] : nullptr);
+    }
+    const hak_heap_counters_t &counters = mine.get()->counters;
+    uint64_t batches = hak_load_rlx(&counters.remote_batches);
+    uint64_t blocks = hak_load_rlx(&counters.remote_blocks);
+    hak_block_t *list = order[0];
+    hak_owner_lock_take_guest(&mine.get()->lock);
+    EXPECT_EQ(hak_flush_own_locked(mine.get(), &list, UINT32_MAX), 0u);
+    EXPECT_EQ(list, order[0]) << "not ours";
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, UINT32_MAX), order.size());
+    hak_owner_lock_drop_guest(&mine.get()->lock);
+    EXPECT_EQ(hak_load_rlx(&counters.remote_batches), batches + 1);
+    EXPECT_EQ(hak_load_rlx(&counters.remote_blocks), blocks + kLong);
+    uint32_t count;
+    EXPECT_EQ(hak_testing::Blocks(hak_free_remote_take_owner(slab[0], &count)), expected);
+    EXPECT_EQ(count, kLong);
+    EXPECT_EQ(hak_load_rlx(&slab[1]->remote), 0u) << "a short one waits for more";
+    EXPECT_EQ(hak_load_rlx(&mine.get()->batched_bytes), b.size() * hak_sc_bytes[kClass]);
+    hak_free_remote_flush(mine.get());
+    EXPECT_EQ(hak_load_rlx(&counters.remote_blocks), blocks + order.size());
+    hak_free_remote_push_mt(slab[0], expected.front(), expected.back(), kLong);
+}
+
 /* Three runs: four blocks of a, three of b, one of a again. */
 TEST_F(Flush, NeighboursOfOneSlabGoTogether) {
     hak_testing::OwnHeap mine;

@@ -23,7 +23,7 @@ static void hak_retire(hak_heap_t *heap, hak_slab_t *slab) {
 
 hak_noinline void hak_free_local_edge_owner(hak_heap_t *heap, hak_slab_t *slab, uint32_t used) {
     if (!slab->listed) {
-        hak_heap_list_owner(heap, slab, false);
+        hak_heap_list_owner(heap, slab, HAK_HEAP_SECOND);
     }
     bool last_of_class = slab->prev == NULL && slab->next == NULL;
     if (used != 0) {

@@ -61,11 +61,16 @@ uint32_t hak_free_remote_unqueue_owner(hak_slab_t *slab) {
     return (uint32_t)(old >> HAK_COUNT_SHIFT);
 }
 
+void hak_free_remote_send_run(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *head,
+                              hak_block_t *tail, uint32_t count) {
+    hak_free_remote_push_mt(slab, head, tail, count);
+    hak_count_add(&mine->counters.remote_blocks, count);
+    hak_count_add(&mine->counters.remote_batches, 1);
+}
+
 static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
     uint64_t bytes = (uint64_t)batch->count * batch->block_bytes;
-    hak_free_remote_push_mt(batch->slab, batch->head, batch->tail, batch->count);
-    hak_count_add(&mine->counters.remote_blocks, batch->count);
-    hak_count_add(&mine->counters.remote_batches, 1);
+    hak_free_remote_send_run(mine, batch->slab, batch->head, batch->tail, batch->count);
     hak_count_add(&mine->batched_bytes, -bytes);
     batch->slab = NULL;
     batch->limit = 0;

@@ -8,8 +8,8 @@
  * cache of 16 open batches; one CAS a batch needs no intermediate state that a fork could freeze.
  *
  * Owns       hak_slab.remote; the batches of a heap.
- * Threads    *_mt: any. hak_free_remote_add, extend, was_crowded, flush: the thread that has the
- *            heap, no lock. *_owner: inside the owner lock of the slab's heap.
+ * Threads    *_mt: any. hak_free_remote_add, extend, send_run, was_crowded, flush: the thread that
+ *            has the heap, no lock. *_owner: inside the owner lock of the slab's heap.
  * Invariant  every block on the remote list belongs to the slab, counts in `used` or `left`, and is
  *            on no other list.
  * Layer      4 (boxes). Uses boxes/slab, boxes/heap, boxes/pending, registry (the mark).
@@ -31,6 +31,10 @@ extern "C" {
  * ever carved there: nothing changed. The slab is looked at once a batch for this, because its
  * owner writes that line all the time. */
 bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc);
+/* Sends `count` blocks of `slab`, linked from `head` to `tail`, at once; the open batches stay.
+ * Each was in use: nobody looks whether it was ever carved. */
+void hak_free_remote_send_run(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *head,
+                              hak_block_t *tail, uint32_t count);
 /* True once for every 64 batches that were sent with fewer than 8 blocks because another slab was
  * in the way: the thread frees blocks of more slabs than it has batches, and most of what a free
  * costs is sending. */

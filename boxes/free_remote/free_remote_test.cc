@@ -126,6 +126,22 @@ TEST_F(FreeRemote, FlushSendsEveryOpenBatch) {
     EXPECT_EQ(Sent(), sent) << "nothing to send twice";
 }
 
+TEST_F(FreeRemote, RunIsSentBesideTheOpenBatch) {
+    std::vector<hak_block_t *> blocks = Carve(owner_, slab_, 4);
+    ASSERT_TRUE(Add(blocks[0]));
+    uint64_t batches = Sent(), sent = hak_load_rlx(&mine_->counters.remote_blocks);
+    for (int i : {1, 2}) {
+        hak_block_link(blocks[i], blocks[i + 1]);
+    }
+    hak_free_remote_send_run(mine_, slab_, blocks[1], blocks[3], 3);
+    EXPECT_EQ(Sent(), batches + 1);
+    EXPECT_EQ(hak_load_rlx(&mine_->counters.remote_blocks), sent + 3);
+    EXPECT_EQ(OnList(slab_), 3u);
+    EXPECT_EQ(hak_load_rlx(&mine_->batched_bytes), kBytes) << "the batch stays open";
+    hak_free_remote_flush(mine_);
+    EXPECT_EQ(OnList(slab_), 4u);
+}
+
 TEST_F(FreeRemote, MoreSlabsThanBatchesPushEachOtherOutAndLoseNothing) {
     std::vector<hak_slab_t *> slabs = {slab_};
     for (int i = 0; i < 3 * HAK_BATCH_SLOTS; i++) {

@@ -23,22 +23,24 @@ static void hak_set_partial_bit(hak_heap_t *heap, unsigned sc, bool on) {
     hak_store_rlx(word, on ? old | bit : old & ~bit);
 }
 
-void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, bool in_front) {
+/* What leads to a slab with these neighbours from in front of it, and from behind. */
+static hak_slab_t **hak_link_to(hak_heap_t *heap, const hak_slab_t *slab, unsigned sc) {
+    return slab->prev == NULL ? &heap->partial[sc] : &slab->prev->next;
+}
+static hak_slab_t **hak_link_back_to(hak_heap_t *heap, const hak_slab_t *slab, unsigned sc) {
+    return slab->next == NULL ? &heap->partial_last[sc] : &slab->next->prev;
+}
+
+void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_heap_place_t place) {
     unsigned sc = hak_load_rlx(&slab->sc); /* relaxed: fixed while the slab is open */
     hak_slab_t *first = heap->partial[sc];
     hak_debug_assert(!slab->listed && sc != 0);
-    if (first == NULL || in_front) {
-        slab->prev = NULL;
-        slab->next = first;
-        heap->partial[sc] = slab;
-    } else {
-        slab->prev = first;
-        slab->next = first->next;
-        first->next = slab;
-    }
-    if (slab->next != NULL) {
-        slab->next->prev = slab;
-    }
+    slab->prev = place == HAK_HEAP_FIRST    ? NULL
+                 : place == HAK_HEAP_SECOND ? first
+                                            : heap->partial_last[sc];
+    slab->next = *hak_link_to(heap, slab, sc);
+    *hak_link_to(heap, slab, sc) = slab;
+    *hak_link_back_to(heap, slab, sc) = slab;
     slab->listed = 1;
     hak_count_add(&heap->partial_slabs[sc], 1);
     if (first == NULL) {
@@ -49,14 +51,8 @@ void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, bool in_front) {
 void hak_heap_unlist_owner(hak_heap_t *heap, hak_slab_t *slab) {
     unsigned sc = hak_load_rlx(&slab->sc); /* relaxed: as above */
     hak_debug_assert(slab->listed);
-    if (slab->prev != NULL) {
-        slab->prev->next = slab->next;
-    } else {
-        heap->partial[sc] = slab->next;
-    }
-    if (slab->next != NULL) {
-        slab->next->prev = slab->prev;
-    }
+    *hak_link_to(heap, slab, sc) = slab->next;
+    *hak_link_back_to(heap, slab, sc) = slab->prev;
     slab->listed = 0;
     hak_count_add(&heap->partial_slabs[sc], -1u);
     if (heap->partial[sc] == NULL) {

@@ -38,6 +38,9 @@ typedef enum {
 
 enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 << 16 };
 
+/* Of a slab on the list of its class. */
+typedef enum { HAK_HEAP_FIRST, HAK_HEAP_SECOND, HAK_HEAP_LAST } hak_heap_place_t;
+
 /* Blocks of one slab that this thread freed and has not sent yet; free_remote. */
 typedef struct {
     hak_slab_t *slab;
@@ -73,10 +76,11 @@ typedef struct hak_heap {
     hak_a64_t active_ms;
     /* adoption: active_ms at the last collection; free_local: 0 if there is something new */
     hak_a64_t collected_ms;
-    hak_a64_t partial_mask[2];             /* bit per class: the list below is not empty */
-    hak_slab_t *partial[HAK_SC_COUNT];     /* first is the one to refill from */
-    hak_a32_t partial_slabs[HAK_SC_COUNT]; /* length of those lists */
-    uint16_t carve_step[HAK_SC_COUNT];     /* refill: blocks to carve next time */
+    hak_a64_t partial_mask[2];              /* bit per class: the list below is not empty */
+    hak_slab_t *partial[HAK_SC_COUNT];      /* first is the one to refill from */
+    hak_slab_t *partial_last[HAK_SC_COUNT]; /* of those lists that are not empty */
+    hak_a32_t partial_slabs[HAK_SC_COUNT];  /* length of those lists */
+    uint16_t carve_step[HAK_SC_COUNT];      /* refill: blocks to carve next time */
     hak_a32_t cached_max[HAK_SC_COUNT]; /* cache_policy: bound of the blocks in the thread's bin */
     /* cache_policy: the room of an empty bin */
     uint32_t bin_cap[HAK_SC_COUNT];
@@ -122,8 +126,8 @@ typedef struct hak_heap {
     hak_align_as(64) hak_aptr_t pending; /* pushed to by any thread */
 } hak_heap_t;
 
-/* Puts `slab` behind the first of its class's list, or in front of all. */
-void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, bool in_front);
+/* Puts `slab` on the list of its class, at this place; where there is no first, it becomes it. */
+void hak_heap_list_owner(hak_heap_t *heap, hak_slab_t *slab, hak_heap_place_t place);
 void hak_heap_unlist_owner(hak_heap_t *heap, hak_slab_t *slab);
 
 static inline bool hak_heap_has_partial(const hak_heap_t *heap, unsigned sc) {

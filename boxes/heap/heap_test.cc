@@ -42,6 +42,7 @@ class Heap : public ::testing::Test {
             before = slab;
             slabs.push_back(slab);
         }
+        EXPECT_EQ(heap->partial_last[sc], before);
         EXPECT_EQ(hak_heap_has_partial(heap, sc), !slabs.empty());
         EXPECT_EQ(hak_heap_partial_slabs(heap, sc), slabs.size());
         return slabs;
@@ -59,7 +60,7 @@ class Heap : public ::testing::Test {
 
 using Slabs = std::vector<hak_slab_t *>;
 
-TEST_F(Heap, SlabsAreListedInFrontOrBehindTheFirst) {
+TEST_F(Heap, SlabsAreListedFirstSecondOrLast) {
     hak_heap_t *heap = hak_heap_acquire_mt();
     for (unsigned sc : {1u, 63u, 64u, 80u}) { /* both words of the mask */
         Slabs s;
@@ -67,10 +68,10 @@ TEST_F(Heap, SlabsAreListedInFrontOrBehindTheFirst) {
             s.push_back(Open(heap, sc));
         }
         EXPECT_EQ(ListOf(heap, sc), Slabs());
-        hak_heap_list_owner(heap, s[0], false);
-        hak_heap_list_owner(heap, s[1], false);
-        hak_heap_list_owner(heap, s[2], false);
-        hak_heap_list_owner(heap, s[3], true);
+        hak_heap_list_owner(heap, s[0], HAK_HEAP_SECOND);
+        hak_heap_list_owner(heap, s[1], HAK_HEAP_SECOND);
+        hak_heap_list_owner(heap, s[2], HAK_HEAP_SECOND);
+        hak_heap_list_owner(heap, s[3], HAK_HEAP_FIRST);
         EXPECT_EQ(ListOf(heap, sc), (Slabs{s[3], s[0], s[2], s[1]}));
         hak_heap_unlist_owner(heap, s[2]);
         EXPECT_EQ(ListOf(heap, sc), (Slabs{s[3], s[0], s[1]}));
@@ -78,6 +79,18 @@ TEST_F(Heap, SlabsAreListedInFrontOrBehindTheFirst) {
         EXPECT_EQ(ListOf(heap, sc), (Slabs{s[0], s[1]}));
         hak_heap_unlist_owner(heap, s[1]);
         EXPECT_EQ(ListOf(heap, sc), (Slabs{s[0]}));
+        hak_heap_list_owner(heap, s[1], HAK_HEAP_LAST);
+        hak_heap_list_owner(heap, s[2], HAK_HEAP_SECOND);
+        hak_heap_list_owner(heap, s[3], HAK_HEAP_LAST);
+        EXPECT_EQ(ListOf(heap, sc), (Slabs{s[0], s[2], s[1], s[3]}));
+        for (int i : {3, 2, 1, 0}) {
+            hak_heap_unlist_owner(heap, s[i]);
+            EXPECT_EQ(ListOf(heap, sc).size(), (size_t)i);
+        }
+        hak_heap_list_owner(heap, s[1], HAK_HEAP_LAST);
+        hak_heap_list_owner(heap, s[0], HAK_HEAP_FIRST);
+        EXPECT_EQ(ListOf(heap, sc), (Slabs{s[0], s[1]})) << "the last may come first";
+        hak_heap_unlist_owner(heap, s[1]);
         hak_heap_unlist_owner(heap, s[0]);
         EXPECT_EQ(ListOf(heap, sc), Slabs());
         for (hak_slab_t *slab : s) {

@@ -134,7 +134,7 @@ TEST_F(LeftBins, AreNoHindranceToAdoption) {
         slab = hak_adoption_take_owner(other.get(), kClass, Now());
     }
     ASSERT_NE(slab, nullptr);
-    hak_heap_list_owner(other.get(), slab, true);
+    hak_heap_list_owner(other.get(), slab, HAK_HEAP_FIRST);
     hak_owner_lock_drop_owner(&other.get()->lock);
     EXPECT_FALSE(hak_left_bins_has(heap_, kClass));
     EXPECT_EQ(hak_load_rlx(&slab->used), 0u);

@@ -98,7 +98,7 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
         mine->carve_step[sc] = 1;
     }
     hak_cache_policy_wants_owner(mine, sc);
-    hak_heap_list_owner(mine, slab, true);
+    hak_heap_list_owner(mine, slab, HAK_HEAP_FIRST);
     return slab;
 }
 

@@ -58,7 +58,7 @@ hak_slab_t *NewSlab(hak_heap_t *heap, unsigned sc) {
     slab->kept = false; /* new, whatever test had it before */
     hak_slab_open(slab, sc);
     hak_slab_set_heap_owner(slab, heap, hak_heap_slab_tag(heap, sc));
-    hak_heap_list_owner(heap, slab, true);
+    hak_heap_list_owner(heap, slab, HAK_HEAP_FIRST);
     return slab;
 }
 

@@ -93,7 +93,7 @@ void Adopt(hak_heap_t *mine) {
     }
     if (slab != nullptr) {
         HAK_SCHED_CHECK(slab == world.slab[1] && slab->free != nullptr);
-        hak_heap_list_owner(mine, slab, true);
+        hak_heap_list_owner(mine, slab, HAK_HEAP_FIRST);
         adopted = true;
     }
     hak_owner_lock_drop_owner(&mine->lock);

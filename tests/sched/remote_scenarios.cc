@@ -49,7 +49,7 @@ void BuildTwoSlabs() {
     BuildWorld();
     hak_heap_unlist_owner(world.heap[1], world.slab[1]);
     hak_slab_set_heap_owner(world.slab[1], world.heap[0], hak_heap_slab_tag(world.heap[0], kClass));
-    hak_heap_list_owner(world.heap[0], world.slab[1], true);
+    hak_heap_list_owner(world.heap[0], world.slab[1], HAK_HEAP_FIRST);
 }
 void PushToTwo(int self) {
     if (self == 0) {
@@ -136,7 +136,7 @@ hak_slab_t *Adopt(hak_heap_t *mine) {
         slab = hak_adoption_take_owner(mine, kClass, hak_os_now_ms());
     }
     if (slab != nullptr) {
-        hak_heap_list_owner(mine, slab, true);
+        hak_heap_list_owner(mine, slab, HAK_HEAP_FIRST);
     }
     hak_owner_lock_drop_owner(&mine->lock);
     return slab;

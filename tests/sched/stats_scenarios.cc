@@ -32,7 +32,7 @@ void Reopen() {
     hak_slab_t *slab = hak_slot_pool_take_mt(kOther);
     hak_slab_open(slab, kOther);
     hak_slab_set_heap_owner(slab, mine, hak_heap_slab_tag(mine, kOther));
-    hak_heap_list_owner(mine, slab, true);
+    hak_heap_list_owner(mine, slab, HAK_HEAP_FIRST);
     (void)hak_slab_carve_owner(slab, 1, nullptr);
     hak_store_rlx(&slab->used, 1);
     hak_owner_lock_drop_owner(&mine->lock);
