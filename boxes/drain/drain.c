@@ -6,7 +6,7 @@
  * blocks, and all of them make one long list, mostly in address order; where a thread refilled from
  * the slab that was drained last, each list would be short, and blocks that went out in pieces come
  * back in smaller ones. The blocks of slabs that their own thread frees are another matter: they
- * are still in its processor's cache, and free_local has them taken first. */
+ * are still in its processor's cache, and free_local lists it behind the first. */
 #include "boxes/drain/drain.h"
 
 #include "boxes/free_local/free_local.h"

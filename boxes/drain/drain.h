@@ -2,7 +2,7 @@
  *
  * Owns       nothing.
  * Threads    *_owner: inside the owner lock of the heap, the owner or a guest.
- * Layer      4 (boxes). Uses boxes/pending, boxes/free_remote, boxes/free_local.
+ * Layer      4 (boxes). Uses boxes/heap, boxes/pending, boxes/free_remote, boxes/free_local.
  */
 #ifndef HAK_BOXES_DRAIN_DRAIN_H_
 #define HAK_BOXES_DRAIN_DRAIN_H_

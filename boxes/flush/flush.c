@@ -30,6 +30,7 @@ static bool hak_is_ours(unsigned sc) {
 /* Blocks at the front of a list that lie in one 64 KiB unit, and so in one slab. */
 typedef struct {
     hak_block_t *head, *tail;
+    uintptr_t highest; /* address of them */
     uint32_t count;
 } hak_run_t;
 
@@ -49,13 +50,14 @@ static inline hak_block_t *hak_next_at_step(hak_block_t *block, uintptr_t step) 
     return guess;
 }
 
-static hak_run_t hak_front_run(hak_block_t *list, uint32_t most) {
-    hak_run_t run = {list, list, 1};
+hak_inline hak_run_t hak_front_run(hak_block_t *list, uint32_t most) {
+    hak_run_t run = {list, list, (uintptr_t)list, 1};
     hak_block_t *next = hak_block_next(list);
     uintptr_t step = (uintptr_t)next - (uintptr_t)list;
     while (run.count < most && next != NULL &&
            ((uintptr_t)next ^ (uintptr_t)list) >> HAK_UNIT_SHIFT == 0) {
         run.tail = next;
+        run.highest = (uintptr_t)next > run.highest ? (uintptr_t)next : run.highest;
         run.count++;
         next = hak_next_at_step(next, step);
     }
@@ -63,14 +65,15 @@ static hak_run_t hak_front_run(hak_block_t *list, uint32_t most) {
 }
 
 /* Blocks of another heap's slab go there as remote frees: a long run as it is, which is a batch
- * already, the blocks of a short one into the open batch of their slab. */
+ * already, the blocks of a short one into the open batch of their slab. One that was never carved,
+ * which the hit path cannot tell, stays behind. */
 static void hak_put_back(hak_heap_t *mine, hak_run_t run, unsigned sc) {
     hak_slab_t *slab = hak_slab_of_block(run.head);
     if (hak_likely(hak_slab_heap(slab) == mine)) {
         hak_free_local_push_run_owner(mine, slab, run.head, run.tail, run.count);
         return;
     }
-    if (run.count >= HAK_LONG_RUN) {
+    if (run.count >= HAK_LONG_RUN && run.highest < hak_slab_carved_end(slab)) {
         hak_free_remote_send_run(mine, slab, run.head, run.tail, run.count);
         return;
     }

@@ -19,7 +19,8 @@ extern "C" {
 /* Sends up to `most` blocks at the front of `*list`, all of the class, to their slabs; `*list` is
  * then the rest. Returns how many went. Neighbours in the list that lie in one slab go together:
  * a burst of frees costs a few instructions for each block. Owner lock of `mine` held: whose a slab
- * is cannot change if it is ours, and does not matter if it is not. */
+ * is cannot change if it is ours, and does not matter if it is not. Blocks of others' slabs go as
+ * remote frees, eight or more neighbours at once, fewer into the open batches of `mine`. */
 uint32_t hak_flush_list_locked(hak_heap_t *mine, unsigned sc, hak_block_t **list, uint32_t most);
 /* The same, as far as the blocks are of slabs of `mine`: what is in front of `*list` then is not,
  * or it is empty, or `most` went. */

@@ -96,6 +96,25 @@ TEST_F(Flush, LongRunOfAnothersBlocksTravelsAsItIs) {
     hak_free_remote_push_mt(slab[0], expected.front(), expected.back(), kLong);
 }
 
+/* The hit path does not ask; a long run is looked at as a short one is. */
+TEST_F(Flush, WhatWasNeverCarvedStaysBehindInALongRunToo) {
+    constexpr uint32_t kLong = 12, kWild = 5;
+    hak_testing::OwnHeap mine;
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, kLong);
+    std::vector<hak_block_t *> order = blocks;
+    order.insert(order.begin() + kWild, reinterpret_cast<hak_block_t *>(hak_slab_carved_end(slab)));
+    for (size_t i = 0; i < order.size(); i++) {
+        hak_block_link(order[i], i + 1 < order.size() ? order[i + 1] : nullptr);
+    }
+    hak_block_t *list = order[0];
+    hak_owner_lock_take_guest(&mine.get()->lock);
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, UINT32_MAX), order.size());
+    hak_owner_lock_drop_guest(&mine.get()->lock);
+    hak_free_remote_flush(mine.get());
+    EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, kLong) << "as many as were in use";
+}
+
 /* Three runs: four blocks of a, three of b, one of a again. */
 TEST_F(Flush, NeighboursOfOneSlabGoTogether) {
     hak_testing::OwnHeap mine;

@@ -76,17 +76,11 @@ static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
     batch->limit = 0;
 }
 
-/* Where carving has come to. */
-static uintptr_t hak_limit(const hak_slab_t *slab, uint32_t block_bytes) {
-    /* relaxed: only grows while a block is in use */
-    return hak_slab_base(slab) + (uintptr_t)hak_load_rlx(&slab->carved) * block_bytes;
-}
-
 /* Starts a batch with one block. */
 static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block,
                      unsigned sc) {
     uint32_t bytes = hak_dyn_class_bytes(sc);
-    uintptr_t limit = hak_limit(slab, bytes);
+    uintptr_t limit = hak_slab_carved_end(slab);
     if (hak_unlikely((uintptr_t)block >= limit)) {
         return false;
     }
@@ -102,7 +96,7 @@ static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak
 
 static bool hak_extend(hak_batch_t *batch, hak_block_t *block) {
     if (hak_unlikely((uintptr_t)block >= batch->limit)) {
-        batch->limit = hak_limit(batch->slab, batch->block_bytes);
+        batch->limit = hak_slab_carved_end(batch->slab);
         if ((uintptr_t)block >= batch->limit) {
             return false;
         }

@@ -32,7 +32,7 @@ extern "C" {
  * owner writes that line all the time. */
 bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc);
 /* Sends `count` blocks of `slab`, linked from `head` to `tail`, at once; the open batches stay.
- * Each was in use: nobody looks whether it was ever carved. */
+ * That they were carved the caller has looked (hak_slab_carved_end). */
 void hak_free_remote_send_run(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *head,
                               hak_block_t *tail, uint32_t count);
 /* True once for every 64 batches that were sent with fewer than 8 blocks because another slab was

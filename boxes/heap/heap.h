@@ -77,8 +77,8 @@ typedef struct hak_heap {
     /* adoption: active_ms at the last collection; free_local: 0 if there is something new */
     hak_a64_t collected_ms;
     hak_a64_t partial_mask[2];              /* bit per class: the list below is not empty */
-    hak_slab_t *partial[HAK_SC_COUNT];      /* first is the one to refill from */
-    hak_slab_t *partial_last[HAK_SC_COUNT]; /* of those lists that are not empty */
+    hak_slab_t *partial[HAK_SC_COUNT];      /* first of the list, to refill from; or NULL */
+    hak_slab_t *partial_last[HAK_SC_COUNT]; /* last of that list; NULL: it is empty */
     hak_a32_t partial_slabs[HAK_SC_COUNT];  /* length of those lists */
     uint16_t carve_step[HAK_SC_COUNT];      /* refill: blocks to carve next time */
     hak_a32_t cached_max[HAK_SC_COUNT]; /* cache_policy: bound of the blocks in the thread's bin */

@@ -53,7 +53,7 @@ static void hak_prefetch(hak_list_t list) {
     size_t bytes = hak_slab_block_bytes(slab);
     size_t pace = bytes < HAK_CACHE_LINE ? HAK_CACHE_LINE : bytes;
     const char *at = (const char *)hak_slab_base(slab);
-    const char *end = at + hak_load_rlx(&slab->carved) * bytes; /* relaxed: inside the lock */
+    const char *end = (const char *)hak_slab_carved_end(slab);
     intptr_t step = hak_step(list);
     if (step != 0 && bytes < OS_PAGE) {
         pace = OS_PAGE / bytes * bytes;

@@ -109,6 +109,13 @@ static inline uint32_t hak_slab_block_bytes(const hak_slab_t *slab) {
     return hak_load_rlx(&slab->block_bytes); /* relaxed: fixed while the slab is open */
 }
 
+/* Where carving has come to: no block was ever handed out from there on. By the same. */
+static inline uintptr_t hak_slab_carved_end(const hak_slab_t *slab) {
+    /* relaxed: only grows while a block is in use */
+    return hak_slab_base(slab) +
+           (uintptr_t)hak_load_rlx(&slab->carved) * hak_slab_block_bytes(slab);
+}
+
 /* The slab that holds `address`, or NULL if no superslab does. Any thread; the answer is stable
  * only while a block of it is in use. */
 hak_slab_t *hak_slab_of(uintptr_t address);

@@ -122,6 +122,10 @@ bool IsOnItsList(const hak_slab_t *slab) {
     return at != nullptr;
 }
 
+bool IsLastOfItsList(const hak_slab_t *slab) {
+    return hak_slab_heap(slab)->partial_last[hak_load_rlx(&slab->sc)] == slab;
+}
+
 void CheckSlab(const hak_slab_t *slab, size_t *faults) {
     unsigned sc = hak_load_rlx(&slab->sc);
     uint32_t used = hak_load_rlx(&slab->used);
@@ -143,6 +147,8 @@ void CheckSlab(const hak_slab_t *slab, size_t *faults) {
           "remote blocks are not in use");
     Fault(faults, has_something && !slab->listed, slab, "has free blocks and is not listed");
     Fault(faults, (slab->listed != 0) != IsOnItsList(slab), slab, "`listed` lies");
+    Fault(faults, IsLastOfItsList(slab) != (slab->listed && slab->next == nullptr), slab,
+          "the list ends elsewhere");
     for (unsigned i = 0; i < slab->units; i++) {
         uint32_t tag = hak_registry_tag(hak_slab_base(slab) + ((uintptr_t)i << HAK_UNIT_SHIFT));
         Fault(faults, tag != hak_heap_slab_tag(hak_slab_heap(slab), sc), slab, "wrong tag");
