@@ -2,11 +2,10 @@
  * end of one of them, and their blocks are in no cache of this processor. They only stop being
  * `used`; refill takes them when the free list is gone.
  *
- * A full slab that has room again waits its turn behind the others. Until then it gets more of its
- * blocks, and all of them make one long list, mostly in address order; where a thread refilled from
- * the slab that was drained last, each list would be short, and blocks that went out in pieces come
- * back in smaller ones. The blocks of slabs that their own thread frees are another matter: they
- * are still in its processor's cache, and free_local lists it behind the first. */
+ * A full slab that has room again waits its turn behind the others: until then more of its blocks
+ * come, and a refill that takes them all gets a longer list. Slabs whose blocks their own thread
+ * frees do not wait, free_local lists them behind the first: those blocks are in its processor's
+ * cache. */
 #include "boxes/drain/drain.h"
 
 #include "boxes/free_local/free_local.h"

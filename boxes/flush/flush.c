@@ -8,7 +8,6 @@
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
-    HAK_LONG_RUN = 8, /* as many blocks of one slab are worth a compare-and-swap */
     /* A heap looks at its bins when it has opened so many slabs since the last look, */
     HAK_OPENED_SLABS = 16, /* at least, */
     HAK_OPENED_PART = 8,   /* or this part of those that it has; */
@@ -30,7 +29,7 @@ static bool hak_is_ours(unsigned sc) {
 /* Blocks at the front of a list that lie in one 64 KiB unit, and so in one slab. */
 typedef struct {
     hak_block_t *head, *tail;
-    uintptr_t highest; /* address of them */
+    uintptr_t highest; /* address of a block among them */
     uint32_t count;
 } hak_run_t;
 
@@ -64,16 +63,16 @@ hak_inline hak_run_t hak_front_run(hak_block_t *list, uint32_t most) {
     return run;
 }
 
-/* Blocks of another heap's slab go there as remote frees: a long run as it is, which is a batch
- * already, the blocks of a short one into the open batch of their slab. One that was never carved,
- * which the hit path cannot tell, stays behind. */
+/* Blocks of another heap's slab go there as remote frees: a run that is no short batch as it is,
+ * the blocks of others into the open batch of their slab. One that was never carved, which the hit
+ * path cannot tell, stays behind. */
 static void hak_put_back(hak_heap_t *mine, hak_run_t run, unsigned sc) {
     hak_slab_t *slab = hak_slab_of_block(run.head);
     if (hak_likely(hak_slab_heap(slab) == mine)) {
         hak_free_local_push_run_owner(mine, slab, run.head, run.tail, run.count);
         return;
     }
-    if (run.count >= HAK_LONG_RUN && run.highest < hak_slab_carved_end(slab)) {
+    if (run.count >= HAK_BATCH_SHORT && run.highest < hak_slab_carved_end(slab)) {
         hak_free_remote_send_run(mine, slab, run.head, run.tail, run.count);
         return;
     }

@@ -9,8 +9,8 @@
 #define HAK_QUEUED 1ull
 #define HAK_HEAD_MASK 0x0000fffffffffff0ull
 enum { HAK_COUNT_SHIFT = 48 };
-/* A batch of fewer blocks is short; and so many of them do not come by chance. */
-enum { HAK_SHORT = 8, HAK_CROWDED = 64 };
+/* So many short batches do not come by chance. */
+enum { HAK_CROWDED = 64 };
 
 static hak_block_t *hak_head(uint64_t word) {
     return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK);
@@ -85,7 +85,7 @@ static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak
         return false;
     }
     if (batch->slab != NULL) {
-        mine->short_batches += batch->count < HAK_SHORT;
+        mine->short_batches += batch->count < HAK_BATCH_SHORT;
         hak_send(mine, batch);
     }
     hak_block_link(block, NULL);

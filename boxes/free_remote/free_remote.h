@@ -24,6 +24,10 @@
 extern "C" {
 #endif
 
+/* A batch of fewer blocks is short: sending it is most of what their frees cost. For what leaves a
+ * full bin no other value was tried. */
+enum { HAK_BATCH_SHORT = 8 };
+
 /* hak_free_remote_extend, the short way into a batch that is open, is in free_remote_inl.h. */
 
 /* Adds a block of `slab`, whose class is `sc`, to the open batch of its slab, sending what is in

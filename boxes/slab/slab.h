@@ -109,7 +109,8 @@ static inline uint32_t hak_slab_block_bytes(const hak_slab_t *slab) {
     return hak_load_rlx(&slab->block_bytes); /* relaxed: fixed while the slab is open */
 }
 
-/* Where carving has come to: no block was ever handed out from there on. By the same. */
+/* Where carving has come to: no block was ever handed out from there on. By who has a
+ * block, or is inside the owner lock. */
 static inline uintptr_t hak_slab_carved_end(const hak_slab_t *slab) {
     /* relaxed: only grows while a block is in use */
     return hak_slab_base(slab) +
