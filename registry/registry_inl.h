@@ -64,9 +64,12 @@ hak_inline uint32_t hak_registry_find_tag(uintptr_t address) {
 
 /* A word that no program writes by accident at `address`, for marking a free block there. It
  * depends on the address, so a stale mark copied elsewhere does not count, and on where the map
- * lies, which differs between runs. */
+ * lies, which differs between runs. The map and many blocks begin at OS pages: something is added
+ * so that the first bytes of a mark there are no small number and no pointer's. Even: see
+ * hak_registry_init. */
 hak_inline uintptr_t hak_registry_mark(uintptr_t address) {
-    return (uintptr_t)hak_registry_flat + address;
+    enum { HAK_MARK_OFFSET = 0xa5c };
+    return (uintptr_t)hak_registry_flat + address + HAK_MARK_OFFSET;
 }
 
 #endif /* HAK_REGISTRY_REGISTRY_INL_H_ */

@@ -35,6 +35,25 @@ static uint64_t pair_bytes(const hak_bench_row_t *row, const uint64_t *param) {
     return row->arg[0];
 }
 
+/* arg: size, -, divisor of ops. A constructor that sets fields of 4 bytes one after the other. */
+static void run_fields(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    size_t size = row->arg[0];
+    uint64_t ops = row_ops(row, run);
+    double begin = hak_bench_now();
+
+    for (uint64_t i = 0; i < ops; i++) {
+        unsigned char *block = hak_bench_take(size, (unsigned char)i);
+        uint32_t *field = (uint32_t *)(void *)block;
+        for (size_t k = 1; k < size / sizeof *field; k++) {
+            field[k] = (uint32_t)i;
+            hak_bench_escape(field); /* else two stores may become one */
+        }
+        hak_bench_give(block, (unsigned char)i);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = ops;
+}
+
 /* arg: smallest size, range, divisor of ops */
 static void run_mixed(const hak_bench_row_t *row, hak_bench_run_t *run) {
     hak_bench_rng_t rng = hak_bench_rng(run->param[P_SEED] + run->round);
@@ -155,6 +174,11 @@ static const hak_bench_row_t rows[] = {
     {"pair_1k", "malloc(1 KiB) and free at once", run_pair, pair_bytes, {1024, 0, 1}},
     {"pair_4k", "malloc(4 KiB) and free at once", run_pair, pair_bytes, {4096, 0, 2}},
     {"pair_32k", "malloc(32 KiB) and free at once", run_pair, pair_bytes, {32768, 0, 4}},
+    {"pair_fields",
+     "malloc(32), seven fields written one by one, and free at once",
+     run_fields,
+     pair_bytes,
+     {32, 0, 1}},
     {"pair_mixed", "16 B to 4 KiB, each size as likely", run_mixed, mixed_bytes, {16, 4081, 2}},
     {"lifo_1k", "bursts of 1,000 x 64 B, freed newest first", run_lifo, burst_bytes, {64, 1000, 1}},
     {"fifo_1k", "bursts of 1,000 x 64 B, freed oldest first", run_fifo, burst_bytes, {64, 1000, 1}},

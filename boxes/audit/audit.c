@@ -12,7 +12,7 @@
 
 static bool hak_is_marked(const hak_block_t *block) {
     return !hak_cfg_check_double_free ||
-           hak_block_mark(block) == hak_registry_mark((uintptr_t)block);
+           hak_block_has_mark(block, hak_registry_mark((uintptr_t)block));
 }
 
 /* A free block of this class, by its slab (`of`, or any if NULL). */

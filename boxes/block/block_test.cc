@@ -24,6 +24,19 @@ TEST(Block, LinkAndMarkAreKeptApart) {
     EXPECT_EQ(memcmp(memory + 32, zero, 16), 0) << "wrote behind its first 16 bytes";
 }
 
+/* A program's data may be like a mark in any part. */
+TEST(Block, AMarkIsAllOfItsBytes) {
+    alignas(16) char memory[16] = {};
+    auto *block = reinterpret_cast<hak_block_t *>(memory);
+    const uintptr_t mark = static_cast<uintptr_t>(0x0123456789abcdef);
+    hak_block_set_mark(block, mark);
+    EXPECT_TRUE(hak_block_has_mark(block, mark));
+    for (unsigned bit = 0; bit < sizeof mark * 8; bit++) {
+        hak_block_set_mark(block, mark ^ static_cast<uintptr_t>(1) << bit);
+        EXPECT_FALSE(hak_block_has_mark(block, mark)) << "bit " << bit;
+    }
+}
+
 /* A free block is poisoned as a whole, and these functions are the only way in. */
 TEST(Block, PoisonedBlockIsReachedThroughTheFunctions) {
     alignas(16) static char memory[64];
@@ -32,6 +45,7 @@ TEST(Block, PoisonedBlockIsReachedThroughTheFunctions) {
     hak_block_link(block, block);
     hak_block_set_mark(block, 5);
     EXPECT_EQ(hak_block_next(block), block);
+    EXPECT_TRUE(hak_block_has_mark(block, 5));
     EXPECT_EQ(hak_block_mark(block), 5u);
     hak_unpoison(memory, sizeof memory);
 }

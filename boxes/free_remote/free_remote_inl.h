@@ -24,7 +24,7 @@ hak_inline bool hak_free_remote_fits(const hak_batch_t *batch, uintptr_t address
 /* Marks a live block as free; false if it is marked already. */
 hak_inline bool hak_free_remote_mark(hak_block_t *block) {
     uintptr_t mark = hak_registry_mark((uintptr_t)block);
-    if (hak_cfg_check_double_free && hak_unlikely(hak_block_mark(block) == mark)) {
+    if (hak_cfg_check_double_free && hak_unlikely(hak_block_has_mark(block, mark))) {
         return false;
     }
     if (hak_cfg_check_double_free) {

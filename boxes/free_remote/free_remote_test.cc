@@ -174,7 +174,7 @@ TEST_F(FreeRemote, OpenBatchTakesMoreBlocksOfItsSlab) {
     EXPECT_FALSE(hak_free_remote_extend(mine_, reinterpret_cast<char *>(blocks[1]) + 16));
     EXPECT_TRUE(hak_free_remote_extend(mine_, blocks[1]));
     EXPECT_EQ(hak_load_rlx(&mine_->batched_bytes), 2 * kBytes);
-    EXPECT_EQ(hak_block_mark(blocks[1]) == hak_registry_mark((uintptr_t)blocks[1]),
+    EXPECT_EQ(hak_block_has_mark(blocks[1], hak_registry_mark((uintptr_t)blocks[1])),
               hak_cfg_check_double_free != 0);
     EXPECT_EQ(hak_free_remote_extend(mine_, blocks[1]), !hak_cfg_check_double_free) << "twice";
     for (size_t i = 2; i < HAK_BATCH_MAX_BLOCKS - 1; i++) {

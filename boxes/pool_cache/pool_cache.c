@@ -115,7 +115,7 @@ static bool hak_is_sound(const hak_block_t *block, unsigned ci) {
            offset % hak_pool_bytes(ci) == 0 &&
            offset / hak_pool_bytes(ci) < hak_load_rlx(&page->carved) &&
            (!hak_cfg_check_double_free ||
-            hak_block_mark(block) == hak_registry_mark((uintptr_t)block));
+            hak_block_has_mark(block, hak_registry_mark((uintptr_t)block)));
 }
 
 static size_t hak_check_list(const hak_block_t *block, uint64_t most, unsigned ci) {

@@ -57,7 +57,8 @@ static size_t hak_check_queue(const hak_pool_heap_t *pool, uintptr_t head, uint6
         unsigned sc = unit == NULL ? 0 : hak_load_rlx(&unit->sc);
         if (sc == 0 ||
             hak_pool_unit_block_index(unit, sc, (uintptr_t)b) >= hak_load_rlx(&unit->carved) ||
-            (hak_cfg_check_double_free && hak_block_mark(b) != hak_registry_mark((uintptr_t)b))) {
+            (hak_cfg_check_double_free &&
+             !hak_block_has_mark(b, hak_registry_mark((uintptr_t)b)))) {
             return 1; /* what follows it cannot be trusted */
         }
         own += hak_pool_chunk_heap(hak_pool_unit_chunk(unit)) == pool;

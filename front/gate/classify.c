@@ -23,7 +23,7 @@ static void hak_classify_block(hak_classified_t *c, uintptr_t address) {
     } else if (c->info.block != address) {
         hak_set_invalid(c, HAK_ERROR_INTERIOR);
     } else if (hak_cfg_check_double_free &&
-               hak_block_mark((const hak_block_t *)address) == hak_registry_mark(address)) {
+               hak_block_has_mark((const hak_block_t *)address, hak_registry_mark(address))) {
         hak_set_invalid(c, HAK_ERROR_DOUBLE_FREE);
     } else {
         c->kind = HAK_KIND_BLOCK;

@@ -340,7 +340,8 @@ static bool hak_free_fast(hak_block_t *block) {
     if (!hak_starts((uintptr_t)block, sc)) {
         return false;
     }
-    if (hak_cfg_check_double_free && hak_block_mark(block) == hak_registry_mark((uintptr_t)block)) {
+    if (hak_cfg_check_double_free &&
+        hak_block_has_mark(block, hak_registry_mark((uintptr_t)block))) {
         return false;
     }
     return hak_free_block(block, tag, sc);

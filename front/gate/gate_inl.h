@@ -80,7 +80,7 @@ hak_inline bool hak_gate_check_in(hak_block_t *block, const hak_own_bin_t *bin) 
     }
     if (hak_cfg_check_double_free) {
         uintptr_t mark = hak_registry_mark((uintptr_t)block);
-        if (hak_unlikely(hak_block_mark(block) == mark)) {
+        if (hak_unlikely(hak_block_has_mark(block, mark))) {
             return false;
         }
         hak_block_set_mark(block, mark);
