@@ -33,8 +33,8 @@ void hak_registry_init(hak_registry_form_t form, bool slow_only) {
     if (wanted) {
         hak_registry.map = hak_os_reserve(hak_flat_units * sizeof(hak_a32_t));
     }
-    /* Without a map this is still the base of hak_registry_mark, so it must not be 0: a word that
-     * holds the address of its own block, as in a list of one, would look like a mark. */
+    /* Without a map this is still the base of hak_registry_mark. It is odd then, so that marks are,
+     * and none is 0 or the address of its own block, which a list of one would hold. */
     uintptr_t base =
         hak_registry.map != NULL ? (uintptr_t)hak_registry.map : (uintptr_t)hak_os_random() | 1u;
     hak_registry_flat = (const hak_a32_t *)base;

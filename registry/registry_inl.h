@@ -64,11 +64,13 @@ hak_inline uint32_t hak_registry_find_tag(uintptr_t address) {
 
 /* A word that no program writes by accident at `address`, for marking a free block there. It
  * depends on the address, so a stale mark copied elsewhere does not count, and on where the map
- * lies, which differs between runs. The map and many blocks begin at OS pages: something is added
- * so that the first bytes of a mark there are no small number and no pointer's. Even: see
- * hak_registry_init. */
+ * lies, which differs between runs. Both end in a hexadecimal 0, as does a block that begins with a
+ * pointer there, and malloc clears the word: what is added gives every mark a first byte that
+ * neither has, since free looks at that byte first (boxes/block). */
 hak_inline uintptr_t hak_registry_mark(uintptr_t address) {
-    enum { HAK_MARK_OFFSET = 0xa5c };
+    enum { HAK_MARK_OFFSET = 0xa5a };
+    hak_static_assert(HAK_MARK_OFFSET % 16 != 0, "the first byte would be that of a pointer");
+    hak_static_assert(HAK_MARK_OFFSET % 2 == 0, "hak_registry_init relies on it");
     return (uintptr_t)hak_registry_flat + address + HAK_MARK_OFFSET;
 }
 

@@ -311,6 +311,14 @@ TEST_F(Registry, MarkIsNoWordThatAListWouldHold) {
     EXPECT_NE(hak_registry_mark(0x1000), hak_registry_mark(0x1010));
 }
 
+/* free looks at the first byte of a block's mark first: that of the 0 which malloc leaves there, or
+ * of a pointer, would cost it a second look, each time. */
+TEST_F(Registry, MarkBeginsAsNoPointerDoes) {
+    for (uintptr_t address = kWindow; address < kWindow + 0x20000; address += 16) {
+        ASSERT_NE(hak_registry_mark(address) % 16, 0u) << std::hex << address;
+    }
+}
+
 TEST_F(Registry, OwnerTagsAndOthersCannotBeMistaken) {
     /* free compares a tag with that of the bin which its lower half leads to. */
     EXPECT_LE(HAK_SC_COUNT << HAK_BIN_SHIFT, HAK_TAG_CLASSES);

@@ -33,14 +33,13 @@ HAK_NO_ASAN static inline void hak_block_link(hak_block_t *block, hak_block_t *n
     block->next = next;
 }
 HAK_NO_ASAN static inline uintptr_t hak_block_mark(const hak_block_t *block) { return block->mark; }
-/* True if the block carries `mark`. The first two bytes decide for nearly all others: a program may
- * have written fields there just before it freed the block, and a load of eight bytes that several
- * stores have written waits until these have left the store buffer. One of two bytes waits only
- * where single bytes were written. (Intel 64 and IA-32 Architectures Optimization Reference Manual,
- * "Store Forwarding".) */
+/* True if the block carries `mark`. The first byte tells for nearly all blocks that do not, and is
+ * looked at first: a load whose bytes come from several stores that are still on their way waits
+ * until these have reached the cache. Eight bytes do if the program wrote fields there just before
+ * it freed the block; one byte never does. (Intel 64 and IA-32 Architectures Optimization Reference
+ * Manual, "Store Forwarding".) */
 HAK_NO_ASAN static inline bool hak_block_has_mark(const hak_block_t *block, uintptr_t mark) {
-    typedef uint16_t __attribute__((may_alias)) hak_first_bytes_t;
-    return *(const hak_first_bytes_t *)&block->mark == *(const hak_first_bytes_t *)&mark &&
+    return *(const unsigned char *)&block->mark == *(const unsigned char *)&mark &&
            block->mark == mark;
 }
 HAK_NO_ASAN static inline void hak_block_set_mark(hak_block_t *block, uintptr_t mark) {
