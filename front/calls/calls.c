@@ -96,8 +96,8 @@ void *hak_calls_memalign(size_t align, size_t size) {
     if (align > SIZE_MAX / 2 + 1) {
         return hak_fail(EINVAL);
     }
-    if (align > 1 && !hak_is_pow2(align)) {
-        align = (size_t)2 << hak_log2_floor(align);
+    if (!hak_is_pow2(align)) { /* 0 is what glibc takes for any */
+        align = align == 0 ? 1 : (size_t)2 << hak_log2_floor(align);
     }
     return hak_aligned(align, size);
 }

@@ -35,6 +35,22 @@ TEST(Override, BothFamiliesShareBlocks) {
     EXPECT_EQ(hak_check(), 0u);
 }
 
+/* As in glibc. That the smallest class has a block at hand must not matter. */
+TEST(Memalign, AlignmentOfZeroIsNone) {
+    volatile size_t none = 0;
+    for (size_t size : {0ul, 17ul, 130ul, 1000ul, 65536ul, 100000ul}) {
+        for (bool ours : {false, true}) {
+            free(malloc(1));
+            void *block = ours ? hak_memalign(none, size) : memalign(none, size);
+            ASSERT_NE(block, nullptr) << size;
+            EXPECT_GE(malloc_usable_size(block), size);
+            memset(block, 1, size);
+            free(block);
+        }
+    }
+    EXPECT_EQ(hak_check(), 0u);
+}
+
 TEST(Mallopt, KnownParametersAreAccepted) {
     for (int parameter : {M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_CHECK_ACTION,
                           M_ARENA_TEST, M_ARENA_MAX, 2, 3, 4}) {
