@@ -68,8 +68,7 @@ static hak_leaf_t *hak_leaf_make(uintptr_t index) {
     return leaf;
 }
 
-/* Makes the leaves for [base, base + bytes). */
-static bool hak_leaves_ready(uintptr_t base, size_t bytes) {
+bool hak_registry_ready(uintptr_t base, size_t bytes) {
     bool ready = true;
     hak_lock_take(&hak_registry.lock);
     for (uintptr_t i = base >> HAK_LEAF_SHIFT; ready && i <= (base + bytes - 1) >> HAK_LEAF_SHIFT;
@@ -94,7 +93,7 @@ static void hak_set_regions(uintptr_t base, size_t bytes, uintptr_t value) {
 }
 
 bool hak_registry_add(hak_region_t *region, uintptr_t base, size_t bytes) {
-    if (!hak_leaves_ready(base, bytes)) {
+    if (!hak_registry_ready(base, bytes)) {
         return false;
     }
     hak_set_regions(base, bytes, (uintptr_t)region);

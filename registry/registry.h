@@ -95,8 +95,11 @@ typedef enum {
 void hak_registry_init(hak_registry_form_t form, bool slow_only);
 bool hak_registry_is_flat(void);
 
+/* Makes what hak_registry_add needs for the range, which need not be the caller's yet. False with
+ * ENOMEM. */
+bool hak_registry_ready(uintptr_t base, size_t bytes);
 /* Registers the windows of [base, base + bytes) for `region`. False with ENOMEM: nothing changed.
- * Cannot fail for windows that were registered before. */
+ * Cannot fail for windows that are ready or were registered before. */
 bool hak_registry_add(hak_region_t *region, uintptr_t base, size_t bytes);
 /* Forgets them. The tags must be 0, and the memory must still be the caller's: once it is unmapped
  * another thread may map something at the same place and register that. */

@@ -48,14 +48,16 @@ bool hak_os_purge(void *base, size_t bytes);
 /* Tells in bit 0 of a byte for each OS page whether it is resident. One that is not reads as zero,
  * or was swapped out: only a purge makes sure. False if the kernel does not tell. */
 bool hak_os_resident(void *base, size_t bytes, unsigned char *resident);
-/* Grows or shrinks a mapping without moving it. */
+/* Grows or shrinks a mapping without moving it. False with errno EFAULT: the program has changed
+ * parts of it (madvise, mlock ...), so that it cannot be moved as one either. */
 bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes);
 /* Holds address space without access, for hak_os_move or hak_os_commit_held. NULL with errno
  * ENOMEM. */
 void *hak_os_hold_aligned(size_t bytes, size_t align);
 /* Makes a part of a held range readable and writable; it reads as zero. */
 bool hak_os_commit_held(void *base, size_t bytes);
-/* Moves the pages of a mapping to `target`, a held range of `new_bytes`. False: nothing changed. */
+/* Moves the pages of a mapping to `target`, a held range of `new_bytes`. False: the pages are where
+ * they were, and the range is not the caller's any more. */
 bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes);
 /* Moves the pages of a part of a mapping that may be written to a mapping of their own, which is
  * returned. The part stays mapped and reads as zero. NULL: nothing changed; the kernel is older
@@ -65,7 +67,7 @@ void *hak_os_detach(void *base, size_t bytes);
 void hak_os_no_huge(void *base, size_t bytes);
 
 /* Limits that decide whether the flat registry may be used: false if address space is limited or
- * if the process seems set up to lock its memory. */
+ * if the process seems set up to lock its memory: it may lock some, and more than is usual. */
 bool hak_os_address_space_is_free(void);
 
 /* Registers the process for hak_os_barrier(). False if the kernel has no expedited membarrier.

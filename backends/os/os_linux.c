@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +28,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MAP_FIXED_NOREPLACE /* 4.17 */
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 
 #if HAK_OS_FAKE
 #include "backends/os/os_fake.h"
@@ -39,9 +43,11 @@
 
 /* An address space limit below this leaves no room for the flat map and a heap beside it. */
 static const uint64_t hak_address_space_min_bytes = 1ull << 36;
-/* The default of RLIMIT_MEMLOCK is at most this; a finite higher value was set by someone who
- * means to lock. */
-static const uint64_t hak_memlock_default_max_bytes = 8ull << 20;
+/* Defaults of RLIMIT_MEMLOCK are at most this, or an eighth of the machine's memory: 64 KiB or 8
+ * MiB of the kernel, and what systemd gives itself and in some versions lets others inherit
+ * (bump_rlimit_memlock). A finite higher value was set by someone who means to lock. */
+static const uint64_t hak_memlock_default_max_bytes = 64ull << 20;
+enum { HAK_MEMLOCK_DEFAULT_PART = 8 };
 
 static struct { hak_a64_t mmap, munmap, madvise, mremap, mprotect, failed; } hak_calls;
 
@@ -112,8 +118,20 @@ void *hak_os_map_aligned(size_t bytes, size_t align) {
         }
         hak_os_unmap(base, bytes);
     }
-    char *wide = hak_mmap(NULL, bytes + align, PROT_READ | PROT_WRITE, MAP_NORESERVE);
-    return wide == NULL ? NULL : hak_trim_to(wide, bytes, align);
+    /* Without access nothing is charged, so that what is cut off never was; and then as much as for
+     * an ordinary mapping, so that the kernel refuses what it would refuse there. */
+    char *wide = hak_mmap(NULL, bytes + align, PROT_NONE, 0);
+    if (wide == NULL) {
+        return NULL;
+    }
+    char *base = hak_trim_to(wide, bytes, align);
+    hak_count(&hak_calls.mprotect);
+    if (mprotect(base, bytes, PROT_READ | PROT_WRITE) != 0) {
+        hak_os_unmap(base, bytes);
+        hak_fail(ENOMEM);
+        return NULL;
+    }
+    return base;
 }
 
 void *hak_os_reserve(size_t bytes) {
@@ -171,13 +189,14 @@ bool hak_os_resident(void *base, size_t bytes, unsigned char *resident) {
     return done;
 }
 
+/* That it cannot be done in place is no failure. */
 bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes) {
-    int saved = errno;
     hak_count(&hak_calls.mremap);
-    bool done =
-        HAK_ALLOWED(HAK_OS_CALL_RESIZE) && mremap(base, old_bytes, new_bytes, 0) != MAP_FAILED;
-    errno = saved;
-    return done;
+    if (!HAK_ALLOWED(HAK_OS_CALL_RESIZE)) {
+        errno = ENOMEM;
+        return false;
+    }
+    return mremap(base, old_bytes, new_bytes, 0) != MAP_FAILED;
 }
 
 void *hak_os_hold_aligned(size_t bytes, size_t align) {
@@ -197,10 +216,24 @@ bool hak_os_commit_held(void *base, size_t bytes) {
     return true;
 }
 
+/* Lets go of a held range that a failed mremap may have unmapped already, so that others may have
+ * got it meanwhile: takes it once more where nothing is, and only what was so taken is unmapped.
+ * Else it stays: address space, if it is still ours. */
+static void hak_drop_doubtful(void *base, size_t bytes) {
+    void *taken = hak_mmap(base, bytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+    if (taken != NULL) { /* before Linux 4.17 perhaps elsewhere */
+        hak_os_unmap(taken, bytes);
+    }
+}
+
 bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes) {
     hak_count(&hak_calls.mremap);
-    if (!HAK_ALLOWED(HAK_OS_CALL_MOVE) ||
-        mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) == MAP_FAILED) {
+    if (!HAK_ALLOWED(HAK_OS_CALL_MOVE)) {
+        hak_os_unmap(target, new_bytes);
+        return hak_fail(ENOMEM);
+    }
+    if (mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target) == MAP_FAILED) {
+        hak_drop_doubtful(target, new_bytes);
         return hak_fail(ENOMEM);
     }
     return true;
@@ -238,8 +271,16 @@ bool hak_os_address_space_is_free(void) {
         limit.rlim_cur < hak_address_space_min_bytes) {
         return false;
     }
-    return getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-           limit.rlim_cur <= hak_memlock_default_max_bytes;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur <= hak_memlock_default_max_bytes) {
+        return true;
+    }
+    struct sysinfo machine;
+    if (sysinfo(&machine) != 0) {
+        return false;
+    }
+    uint64_t memory = (uint64_t)machine.totalram * machine.mem_unit;
+    return limit.rlim_cur <= memory / HAK_MEMLOCK_DEFAULT_PART;
 }
 
 bool hak_os_barrier_register(void) {

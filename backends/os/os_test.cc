@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 
 #include "backends/os/os_fake.h"
 #include "base/atomic.h"
+#include "base/bits.h"
 #include "base/testing/testing.h"
 
 namespace {
@@ -173,9 +175,8 @@ TEST_F(Os, ResizeInPlaceKeepsContent) {
 TEST_F(Os, ResizeInPlaceRefusesToRunIntoANeighbour) {
     char *base = static_cast<char *>(hak_os_map(8 * page_));
     ASSERT_EQ(mprotect(base + 4 * page_, page_, PROT_READ), 0);
-    errno = 3;
     EXPECT_FALSE(hak_os_resize(base, 4 * page_, 6 * page_));
-    EXPECT_EQ(errno, 3);
+    EXPECT_EQ(errno, ENOMEM);
     hak_os_unmap(base, 8 * page_);
 }
 
@@ -214,8 +215,35 @@ TEST_F(Os, FailedMoveChangesNothing) {
     EXPECT_FALSE(hak_os_move(base, page_, target, 2 * page_));
     EXPECT_EQ(errno, ENOMEM);
     EXPECT_EQ(base[0], 9);
-    hak_os_unmap(target, 2 * page_);
+    EXPECT_FALSE(IsMapped(target)) << "it is not the caller's any more";
     hak_os_unmap(base, page_);
+}
+
+/* The kernel moves no mapping that has become two. */
+TEST_F(Os, ResizeTellsThatPartsWereChanged) {
+    char *base = static_cast<char *>(hak_os_map(4 * page_));
+    ASSERT_EQ(mprotect(base + page_, page_, PROT_READ), 0);
+    errno = 0;
+    EXPECT_FALSE(hak_os_resize(base, 4 * page_, 8 * page_));
+    EXPECT_EQ(errno, EFAULT);
+    hak_os_unmap(base, 4 * page_);
+}
+
+/* Whether its size is a multiple of the alignment does not decide what the kernel lends. */
+TEST_F(Os, AlignedMappingIsChargedLikeAnyOther) {
+    struct sysinfo machine;
+    ASSERT_EQ(sysinfo(&machine), 0);
+    size_t align = (size_t)2 << 20;
+    size_t more = hak_align_up((machine.totalram + machine.totalswap) * machine.mem_unit, align);
+    int given = 0;
+    for (size_t bytes : {more + align, more + align + page_}) {
+        void *base = hak_os_map_aligned(bytes, align);
+        if (base != nullptr) {
+            given++;
+            hak_os_unmap(base, bytes);
+        }
+    }
+    EXPECT_TRUE(given == 0 || given == 2) << "vm.overcommit_memory says which";
 }
 
 TEST_F(Os, UnmapKeepsErrno) {
@@ -234,7 +262,7 @@ TEST_F(Os, FlatMapIsRefusedUnderLimits) {
     EXPECT_EQ(InChild([] {
                   struct rlimit limit;
                   (void)getrlimit(RLIMIT_MEMLOCK, &limit);
-                  limit.rlim_cur = (rlim_t)1 << 20; /* an ordinary default */
+                  limit.rlim_cur = std::min((rlim_t)64 << 20, limit.rlim_max); /* a default */
                   if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
                       return 0;
                   }
@@ -245,7 +273,12 @@ TEST_F(Os, FlatMapIsRefusedUnderLimits) {
               }),
               0);
     EXPECT_EQ(InChild([] {
-                  struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
+                  struct sysinfo machine;
+                  if (sysinfo(&machine) != 0) {
+                      return 2;
+                  }
+                  rlim_t half = (rlim_t)machine.totalram * machine.mem_unit / 2;
+                  struct rlimit limit = {half, half};
                   if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
                       return 0; /* only root may raise it */
                   }

@@ -33,8 +33,9 @@ static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
     return true;
 }
 
-/* Moves the pages to a place with room. The place is held and registered first, so that the move
- * is the last step that can fail. */
+/* Moves the pages to a place with room. The place is held, and memory for the registry made, first:
+ * the move is the last step that can fail. What is registered is ours, so the place is not before
+ * the pages are there. */
 static bool hak_move(hak_huge_t *huge, size_t mapped) {
     uintptr_t base = hak_region_base(&huge->region);
     size_t old = huge->mapped_bytes;
@@ -42,7 +43,7 @@ static bool hak_move(hak_huge_t *huge, size_t mapped) {
     if (target == NULL) {
         return false;
     }
-    if (!hak_registry_add(&huge->region, (uintptr_t)target, mapped)) {
+    if (!hak_registry_ready((uintptr_t)target, mapped)) {
         hak_os_unmap(target, mapped);
         return false;
     }
@@ -51,10 +52,9 @@ static bool hak_move(hak_huge_t *huge, size_t mapped) {
     if (!hak_os_move((void *)base, old, target, mapped)) {
         (void)hak_registry_add(&huge->region, base, old); /* was there before */
         hak_registry_set_tags(base, 1, HAK_TAG_HUGE);
-        hak_registry_remove((uintptr_t)target, mapped);
-        hak_os_unmap(target, mapped);
         return false;
     }
+    (void)hak_registry_add(&huge->region, (uintptr_t)target, mapped); /* is ready */
     hak_store_rlx(&huge->region.base, (uintptr_t)target); /* relaxed: the block is the caller's */
     hak_registry_set_tags((uintptr_t)target, 1, HAK_TAG_HUGE);
     return true;
@@ -62,8 +62,12 @@ static bool hak_move(hak_huge_t *huge, size_t mapped) {
 
 bool hak_huge_fit(hak_huge_t *huge, size_t mapped) {
     size_t old = huge->mapped_bytes;
-    return mapped == old || hak_resize_in_place(huge, mapped) ||
-           (mapped > old && hak_move(huge, mapped));
+    int saved = errno;
+    errno = 0;
+    bool fits = mapped == old || hak_resize_in_place(huge, mapped) ||
+                (mapped > old && errno != EFAULT && hak_move(huge, mapped));
+    errno = saved;
+    return fits;
 }
 
 void *hak_huge_resize_mt(void *block, size_t bytes) {
@@ -98,15 +102,14 @@ void *hak_huge_adopt_mt(void *pages, size_t page_bytes, size_t bytes) {
     }
     hak_huge_make_room(mapped);
     void *base = hak_os_hold_aligned(mapped, HAK_WINDOW_BYTES);
-    if (!hak_huge_register(huge, base, mapped)) {
-        hak_huge_descriptor_put(huge);
-        return NULL;
-    }
-    if (!hak_os_move(pages, page_bytes, base, mapped)) {
-        hak_registry_remove((uintptr_t)base, mapped);
+    bool ready = base != NULL && hak_registry_ready((uintptr_t)base, mapped);
+    if (base != NULL && !ready) {
         hak_os_unmap(base, mapped);
+    }
+    if (!ready || !hak_os_move(pages, page_bytes, base, mapped)) {
         hak_huge_descriptor_put(huge);
         return NULL;
     }
+    (void)hak_huge_register(huge, base, mapped); /* is ready */
     return hak_huge_bring_to_life(huge, false);
 }

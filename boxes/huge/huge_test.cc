@@ -17,11 +17,19 @@
 
 namespace {
 std::function<void()> *after_mremap;
+/* Moves fail as the kernel may fail: when it has unmapped the place. Then this is called. */
+std::function<void(void *, size_t)> *late_failure;
 void *next_mmap_at; /* where the next mapping shall lie, as the kernel might choose it */
 } // namespace
 
 extern "C" void *__real_mremap(void *base, size_t old_bytes, size_t bytes, int flags, void *to);
 extern "C" void *__wrap_mremap(void *base, size_t old_bytes, size_t bytes, int flags, void *to) {
+    if ((flags & MREMAP_FIXED) != 0 && late_failure != nullptr) {
+        munmap(to, bytes);
+        (*late_failure)(to, bytes);
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
     void *result = __real_mremap(base, old_bytes, bytes, flags, to);
     if (result != MAP_FAILED && after_mremap != nullptr) {
         std::function<void()> *hook = after_mremap;
@@ -53,6 +61,7 @@ class Huge : public ::testing::Test {
     }
     void TearDown() override {
         after_mremap = nullptr;
+        late_failure = nullptr;
         next_mmap_at = nullptr;
         hak_os_fake_reset();
         DropCache();
@@ -270,6 +279,56 @@ TEST_F(Huge, MoveDoesNotForgetWhatAnotherThreadPutInItsOldPlace) {
     ExpectKnown(moved, 8 * kMiB);
     EXPECT_TRUE(hak_huge_free_mt(other));
     EXPECT_TRUE(hak_huge_free_mt(moved));
+}
+
+/* A move that fails may have lost its place already, and another thread may have got that. */
+TEST_F(Huge, FailedMoveLeavesItsPlaceToWhoeverHasIt) {
+    for (bool taken : {false, true}) {
+        char *block = Alloc(4 * kMiB);
+        block[4 * kMiB - 1] = 6;
+        hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
+        char *place = nullptr;
+        std::function<void(void *, size_t)> hook = [&](void *to, size_t bytes) {
+            place = static_cast<char *>(to);
+            if (taken) {
+                ASSERT_EQ(__real_mmap(to, bytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                          to);
+                place[0] = 5;
+            }
+        };
+        late_failure = &hook;
+        EXPECT_EQ(hak_huge_resize_mt(block, 60 * kMiB), nullptr);
+        late_failure = nullptr;
+        ASSERT_NE(place, nullptr);
+        EXPECT_EQ(hak_registry_region((uintptr_t)place), nullptr);
+        unsigned char resident;
+        ASSERT_EQ(mincore(place, 4096, &resident) == 0, taken) << "it is not kept either";
+        if (taken) {
+            EXPECT_EQ(place[0], 5);
+            munmap(place, 60 * kMiB);
+        }
+        ExpectKnown(block, 4 * kMiB);
+        EXPECT_EQ(block[4 * kMiB - 1], 6);
+        hak_os_fake_reset();
+        EXPECT_TRUE(hak_huge_free_mt(block));
+    }
+}
+
+/* Who has changed a part of a block has made several mappings of it, which do not move as one. */
+TEST_F(Huge, BlockOfWhichAPartWasChangedIsNotMoved) {
+    char *block = Alloc(4 * kMiB);
+    ASSERT_EQ(madvise(block + kMiB, kMiB, MADV_DONTFORK), 0);
+    hak_os_calls_t before, after;
+    hak_os_calls(&before);
+    errno = 7;
+    EXPECT_EQ(hak_huge_resize_mt(block, 60 * kMiB), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    hak_os_calls(&after);
+    EXPECT_EQ(after.mremap, before.mremap + 1) << "once in place, no second time elsewhere";
+    EXPECT_EQ(after.mmap, before.mmap);
+    ExpectKnown(block, 4 * kMiB);
+    EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
 TEST_F(Huge, ShrinkDoesNotForgetWhatAnotherThreadPutBehind) {
