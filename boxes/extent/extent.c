@@ -107,8 +107,9 @@ static hak_extent_t *hak_find_locked(uint32_t units, uint32_t room) {
 
 /* Called when units are taken. What is free and dirty may bring resident memory above the most that
  * blocks ever had by a part; beyond that it goes back, ends of the longest extents first. So a
- * program's peak is that of its blocks and not of holes that were too short. Drops the lock
- * meanwhile. */
+ * program's peak is that of its blocks and not of holes that were too short. After a refusal it
+ * rests as long as the purge does, which else would never have its turn. Drops the lock meanwhile.
+ */
 static void hak_use_locked(uint32_t units) {
     hak_extents.used_units += units;
     if (hak_extents.used_peak_units < hak_extents.used_units) {
@@ -121,7 +122,7 @@ static void hak_use_locked(uint32_t units) {
         hak_extent_t *longest = hak_extent_longest_dirty_locked();
         /* relaxed: under the lock */
         uint64_t resident = hak_extents.used_units + hak_load_rlx(&hak_extents.dirty_units);
-        if (longest == NULL || resident <= most) {
+        if (longest == NULL || resident <= most || hak_extent_is_refused_locked(hak_os_now_ms())) {
             return;
         }
         bytes = 0;
@@ -295,6 +296,7 @@ void *hak_extent_resize_mt(void *block, size_t bytes) {
     hak_extent_t *other = NULL;
     hak_lock_take(&hak_extents.lock);
     if (units < old) {
+        (void)hak_bring_to_life(extent, bytes); /* never more than its units hold */
         hak_shrink_locked(extent, units);
     } else if (!hak_grow_locked(extent, units)) {
         bool zeroed;

@@ -119,6 +119,8 @@ hak_extent_t *hak_extent_join_locked(hak_extent_t *extent);
  * lock meanwhile. Returns the extent that they are part of then; adds to `*bytes`. */
 hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, uint32_t keep_units,
                                       size_t *bytes);
+/* True for a while after the kernel has refused to take something. */
+bool hak_extent_is_refused_locked(uint64_t now_ms);
 
 #ifdef __cplusplus
 }

@@ -87,6 +87,8 @@ static void hak_visit_locked(hak_tract_t *tract, hak_visit_t *visit) {
     }
 }
 
+bool hak_extent_is_refused_locked(uint64_t now_ms) { return now_ms < hak_extents.refused_until_ms; }
+
 static bool hak_is_idle_locked(const hak_tract_t *tract) {
     return tract->units != 0 && tract->dirty_units == 0 && tract->extent[0].in_bin != 0 &&
            hak_extent_units(&tract->extent[0]) == tract->units;
@@ -99,8 +101,7 @@ size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes
     hak_lock_take(&hak_extents.lock);
     /* A time further off than the delay was set when the delay was longer. */
     bool early = hak_extents.visit_at_ms > now_ms && hak_extents.visit_at_ms - now_ms <= delay_ms;
-    bool refused = now_ms < hak_extents.refused_until_ms;
-    if (!visit.all && (early || refused)) {
+    if (!visit.all && (early || hak_extent_is_refused_locked(now_ms))) {
         hak_lock_drop(&hak_extents.lock);
         return 0;
     }

@@ -259,6 +259,31 @@ TEST_F(Extent, WhatTheKernelDoesNotTakeStaysDirtyAndIsLeftAloneForAWhile) {
     EXPECT_TRUE(Free(wall));
 }
 
+/* What cannot be given back does not keep the rest from it, however often something is taken. */
+TEST_F(Extent, RefusalIsNotRepeatedByEachRequest) {
+    hak_extents.used_peak_units = 0;
+    char *a = Alloc(10 * kMiB), *wall = Alloc(1);
+    memset(a, 1, 10 * kMiB);
+    EXPECT_TRUE(Free(a));
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
+    std::vector<char *> more;
+    for (int i = 0; i < 5; i++) {
+        more.push_back(Alloc(12 * kMiB));
+    }
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
+    more.push_back(Alloc(12 * kMiB));
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls) << "refused just now";
+    hak_os_fake_reset();
+    hak_os_fake_advance_ms(20000);
+    uint64_t now = hak_os_now_ms();
+    (void)hak_extent_purge_mt(now, 1000, 0);
+    EXPECT_EQ(hak_extent_purge_mt(now + 2000, 1000, 0), 10 * kMiB);
+    for (char *block : more) {
+        EXPECT_TRUE(Free(block));
+    }
+    EXPECT_TRUE(Free(wall));
+}
+
 TEST_F(Extent, TractsComeAndGo) {
     std::vector<char *> blocks;
     for (size_t i = 0; i <= kTract / (32 * kMiB); i++) {

@@ -77,6 +77,25 @@ TEST_F(Extent, ThreadsAndAPurger) {
     }
 }
 
+/* Whoever looks while a block shrinks in place finds no block longer than its units. */
+TEST_F(Extent, BooksAreRightWhileABlockShrinks) {
+    std::atomic<bool> done(false);
+    std::thread reader([&] {
+        while (!done) {
+            hak_extent_stats_t stats = Stats();
+            ASSERT_LE(stats.tail_bytes, stats.mapped_bytes);
+            ASSERT_EQ(ExtentFaults(), 0u);
+        }
+    });
+    char *block = Alloc(8 * kMiB);
+    for (int i = 0; i < 20000 && !HasFailure(); i++) {
+        ASSERT_EQ(Resize(block, i % 2 == 0 ? kMiB : 8 * kMiB), block);
+    }
+    done = true;
+    reader.join();
+    EXPECT_TRUE(Free(block));
+}
+
 TEST_F(Extent, OfTwoFreesOfOneBlockOneCounts) {
     for (int i = 0; i < 200; i++) {
         char *block = Alloc(100 * kKiB);
