@@ -72,14 +72,18 @@ size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes) {
     return hak_pass(mine, &order);
 }
 
+uint64_t hak_decay_next_pause_ms(uint64_t pause_ms, bool found, uint64_t least_ms) {
+    uint64_t next_ms = found ? least_ms : pause_ms * 2;
+    return next_ms > HAK_MOST_PAUSE_MS ? HAK_MOST_PAUSE_MS : next_ms;
+}
+
 static void *hak_background_main(void *unused) {
     (void)unused;
     uint64_t pause_ms = hak_pause_ms();
     while (hak_load_rlx(&hak_background) != 0) { /* relaxed: never cleared but in a fork's child */
         hak_os_wait(&hak_background.v, 1, (int)pause_ms);
         size_t bytes = hak_delayed_pass(NULL, hak_os_now_ms(), HAK_CALLS_IN_BACKGROUND);
-        /* Nothing to do: wake up less often, so that an idle process stays idle. */
-        pause_ms = bytes != 0 || pause_ms * 2 > HAK_MOST_PAUSE_MS ? hak_pause_ms() : pause_ms * 2;
+        pause_ms = hak_decay_next_pause_ms(pause_ms, bytes != 0, hak_pause_ms());
     }
     return NULL;
 }

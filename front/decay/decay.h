@@ -9,6 +9,7 @@
 #ifndef HAK_FRONT_DECAY_DECAY_H_
 #define HAK_FRONT_DECAY_DECAY_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "boxes/heap/heap.h"
@@ -26,6 +27,9 @@ void hak_decay_tick_seldom(hak_heap_t *mine);
 /* Gives back all that is free, but `keep_bytes`. Returns the bytes. */
 size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes);
 
+/* How long the background thread sleeps after a pass: `least_ms` if the pass found something, else
+ * twice as long as before, up to a second, so that an idle process stays idle. */
+uint64_t hak_decay_next_pause_ms(uint64_t pause_ms, bool found, uint64_t least_ms);
 /* Starts the background thread if the option asks for it and it does not run. Also in the child of
  * a fork. */
 void hak_decay_start(void);

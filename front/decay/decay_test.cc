@@ -173,6 +173,16 @@ TEST_F(Decay, ThreadsTickTogether) {
     EXPECT_EQ(hak_testing::Faults(), 0u);
 }
 
+TEST_F(Decay, BackgroundThreadSleepsLongerAndLongerWhileThereIsNothingToDo) {
+    uint64_t pause_ms = 125;
+    for (uint64_t expected : {250, 500, 1000, 1000, 1000}) {
+        pause_ms = hak_decay_next_pause_ms(pause_ms, false, 125);
+        EXPECT_EQ(pause_ms, expected);
+    }
+    EXPECT_EQ(hak_decay_next_pause_ms(pause_ms, true, 125), 125u);
+    EXPECT_EQ(hak_decay_next_pause_ms(640, false, 10), 1000u);
+}
+
 TEST_F(Decay, BackgroundThreadStartsOnlyWhenAsked) {
     std::set<std::string> before = Tasks();
     hak_decay_start();

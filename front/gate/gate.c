@@ -173,8 +173,8 @@ void *hak_gate_alloc_class(unsigned sc) { return hak_alloc(sc, 0); }
 
 void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     hak_gate_ready();
-    if (hak_unlikely(size > PTRDIFF_MAX)) {
-        return hak_failed();
+    if (hak_unlikely(((size | align) >> HAK_OS_ADDRESS_BITS) != 0)) {
+        return hak_failed(); /* no address space has room: giving memory back would not help */
     }
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
