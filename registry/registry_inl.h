@@ -64,9 +64,10 @@ hak_inline uint32_t hak_registry_find_tag(uintptr_t address) {
 
 /* A word that no program writes by accident at `address`, for marking a free block there. It
  * depends on the address, so a stale mark copied elsewhere does not count, and on where the map
- * lies, which differs between runs. Both end in a hexadecimal 0, as does a block that begins with a
- * pointer there, and malloc clears the word: what is added gives every mark a first byte that
- * neither has, since free looks at that byte first (boxes/block). */
+ * lies, which differs between runs. Free looks at a mark's first byte first (boxes/block): what is
+ * added makes that a byte that neither a cleared word has nor one that points to an aligned place,
+ * since the address ends in a hexadecimal 0, and so does the map's; without a map the base is odd.
+ */
 hak_inline uintptr_t hak_registry_mark(uintptr_t address) {
     enum { HAK_MARK_OFFSET = 0xa5a };
     hak_static_assert(HAK_MARK_OFFSET % 16 != 0, "the first byte would be that of a pointer");

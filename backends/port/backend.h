@@ -4,7 +4,7 @@
  * The hit path does not come here: it pops and pushes the thread cache. A backend is asked when a
  * bin is empty, when it is full, when a block belongs to another thread, when a thread ends, when
  * memory should go back. Backends differ in all of that and the front knows none of them by name:
- * a variant's route (backends/route) names one for each class.
+ * a variant's route (one of backends/route_*) names one for each class.
  *
  * Threads    refill, refill_one, take_back, thread_flush: the calling thread, which has a heap
  *            (`hak_tls.heap`), but for what refill_one and take_back_remote say. The others: any

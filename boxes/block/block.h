@@ -6,7 +6,7 @@
  *
  * Owns       the first 16 bytes of every free block.
  * Threads    whoever holds the list that the block is on.
- * Layer      4 (boxes). Uses base, registry (the mark).
+ * Layer      4 (boxes). Uses base. What a mark is, registry_inl.h says.
  */
 #ifndef HAK_BOXES_BLOCK_BLOCK_H_
 #define HAK_BOXES_BLOCK_BLOCK_H_

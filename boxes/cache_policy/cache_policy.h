@@ -5,8 +5,9 @@
  *   bounded   a bin holds so many blocks; a free that finds it full sends a part of it to the
  *             slabs, or on to another thread. `room` counts free places: a push takes one, a pop
  *             gives it back. The default.
- *   drain     a bin may grow, and every HAKMEM_TINY_SLL_DRAIN_INTERVAL frees its whole list goes
- *             back. `room` counts the frees until then: a pop does not touch it.
+ *   drain     a bin may grow, and every HAKMEM_TINY_SLL_DRAIN_INTERVAL frees, fewer above 1 KiB,
+ *             its list goes back, whole or HAKMEM_TINY_SLL_DRAIN_BATCH of it. `room` counts the
+ *             frees until then: a pop does not touch it.
  *
  * Blocks in a bin count as `used` in their slabs, so a slab cannot become empty while they are
  * there: with a policy that never gives them back nothing would ever be empty. With
@@ -14,7 +15,8 @@
  *
  * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflows, overflows_since_ms,
  *            shares, cap_growth_bytes; the rooms of bins.
- * Threads    *_owner: the thread that has `mine`.
+ * Threads    *_owner: the thread that has `mine`; end also a guest, inside the owner lock of a
+ *            heap without a thread.
  * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, boxes/transfer, backends/os,
  *            core/options.
  */
@@ -36,8 +38,8 @@ extern const char hak_cache_policy_name[];
 void hak_cache_policy_start_owner(hak_heap_t *mine);
 /* The thread ends, its bins are empty: its share of what all threads may keep is free again. */
 void hak_cache_policy_end_owner(hak_heap_t *mine);
-/* The heap gets its first slab of a spare class since that has blocks of `bytes`: sets bin_cap, and
- * the bin, which is empty. False if nothing has changed since the last call. */
+/* The heap gets a slab of a spare class, which has blocks of `bytes` now. If that is new to the
+ * heap, sets bin_cap and the bin, which is empty; else false. */
 bool hak_cache_policy_resize_owner(hak_heap_t *mine, unsigned sc, uint32_t bytes);
 /* False if bins are to stay empty: a refill then fetches one block. */
 bool hak_cache_policy_keeps(void);

@@ -1,7 +1,7 @@
 /* flush: blocks leave the thread cache and go back to their slabs. When they do is for
  * boxes/cache_policy to say; here is how, and the case that all of them go.
  *
- * Owns       nothing.
+ * Owns       hak_heap.bin_seen, bins_seen_ms, bins_look_at, bins_emptied, bins_grow_at.
  * Threads    the thread that has `mine`; hak_flush_all_owner takes the owner lock itself. *_guest*:
  *            inside the owner lock of a heap that has no thread.
  * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/free_local, boxes/free_remote,

@@ -96,6 +96,28 @@ TEST_F(Flush, LongRunOfAnothersBlocksTravelsAsItIs) {
     hak_free_remote_push_mt(slab[0], expected.front(), expected.back(), kLong);
 }
 
+/* What `most` cuts off a long run may be short, and so may be what it leaves. */
+TEST_F(Flush, LongRunThatIsCutIsShort) {
+    constexpr uint32_t kLong = 12, kMost = 5;
+    hak_testing::OwnHeap mine;
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> order = hak_testing::Carve(other_, slab, kLong);
+    for (size_t i = 0; i < order.size(); i++) {
+        hak_block_link(order[i], i + 1 < order.size() ? order[i + 1] : nullptr);
+    }
+    hak_block_t *list = order[0];
+    hak_owner_lock_take_guest(&mine.get()->lock);
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, kMost), kMost);
+    EXPECT_EQ(list, order[kMost]);
+    EXPECT_EQ(hak_flush_list_locked(mine.get(), kClass, &list, UINT32_MAX), kLong - kMost);
+    EXPECT_EQ(list, nullptr);
+    hak_owner_lock_drop_guest(&mine.get()->lock);
+    EXPECT_EQ(hak_load_rlx(&slab->remote), 0u) << "both parts wait in the open batch";
+    EXPECT_EQ(hak_load_rlx(&mine.get()->batched_bytes), kLong * hak_sc_bytes[kClass]);
+    hak_free_remote_flush(mine.get());
+    EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, kLong);
+}
+
 /* The hit path does not ask; a long run is looked at as a short one is. */
 TEST_F(Flush, WhatWasNeverCarvedStaysBehindInALongRunToo) {
     constexpr uint32_t kLong = 12, kWild = 5;

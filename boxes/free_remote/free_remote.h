@@ -7,7 +7,7 @@
  * it is on one it is not retired. Batching is snmalloc's BatchIt (ISMM 2024) with a direct-mapped
  * cache of 16 open batches; one CAS a batch needs no intermediate state that a fork could freeze.
  *
- * Owns       hak_slab.remote; the batches of a heap.
+ * Owns       hak_slab.remote; hak_heap.batch, batched_bytes, short_batches.
  * Threads    *_mt: any. hak_free_remote_add, extend, send_run, was_crowded, flush: the thread that
  *            has the heap, no lock. *_owner: inside the owner lock of the slab's heap.
  * Invariant  every block on the remote list belongs to the slab, counts in `used` or `left`, and is
@@ -24,8 +24,8 @@
 extern "C" {
 #endif
 
-/* A batch of fewer blocks is short: sending it is most of what their frees cost. For what leaves a
- * full bin no other value was tried. */
+/* A batch of fewer blocks is short: sending it is most of what their frees cost. With 24 several
+ * threads that allocate for one that frees were a fifth slower (docs/PERFORMANCE.md). */
 enum { HAK_BATCH_SHORT = 8 };
 
 /* hak_free_remote_extend, the short way into a batch that is open, is in free_remote_inl.h. */

@@ -24,7 +24,8 @@ extern "C" {
 #endif
 
 /* The calling thread leaves `mine`: its small bins of blocks of slabs move there, and caps stay.
- * They may stay until somebody looks who finds them `delay_ms` old. */
+ * They may stay until somebody finds them old (hak_left_bins_old). Bins of spare classes, whose
+ * size may change, never stay. */
 void hak_left_bins_leave_locked(hak_heap_t *mine, uint64_t now_ms);
 /* The calling thread has got `mine`, whose bins are those of its tls_sll and empty: takes what the
  * thread before left there. */

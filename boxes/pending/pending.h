@@ -8,8 +8,7 @@
  * Threads    *_mt: any. *_owner: inside the owner lock of the heap, the owner or a guest.
  * Invariant  a slab with `queued` on is on exactly one heap's stack or drain list, or in the hand
  *            of one thread.
- * Layer      4 (boxes). Uses boxes/heap, boxes/slab. Used by boxes/free_remote (push), boxes/drain
- *            (next).
+ * Layer      4 (boxes). Uses boxes/heap, boxes/slab.
  */
 #ifndef HAK_BOXES_PENDING_PENDING_H_
 #define HAK_BOXES_PENDING_PENDING_H_

@@ -1,5 +1,5 @@
 /* gate_inl: the hit path of malloc and free. Everything that a hit executes is in this file and in
- * the two that it includes; a miss leaves by one call.
+ * headers that it includes, foremost tls_sll_inl.h and registry_inl.h; a miss leaves by one call.
  */
 #ifndef HAK_FRONT_GATE_GATE_INL_H_
 #define HAK_FRONT_GATE_GATE_INL_H_
