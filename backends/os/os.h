@@ -73,8 +73,9 @@ bool hak_os_address_space_is_free(void);
 /* Registers the process for hak_os_barrier(). False if the kernel has no expedited membarrier.
  * Must be called again in the child of a fork. */
 bool hak_os_barrier_register(void);
-/* Makes every other thread of the process execute a full memory barrier. */
-void hak_os_barrier(void);
+/* Makes every other thread of the process execute a full memory barrier. False: it did not, as the
+ * call is forbidden since it was registered (seccomp). */
+bool hak_os_barrier(void);
 
 /* Waits while *word == seen, at most about `timeout_ms` (< 0: no limit); may return early without
  * cause. */

@@ -23,7 +23,7 @@ typedef enum {
     HAK_OS_CALL_RESIZE,
     HAK_OS_CALL_MOVE,
     HAK_OS_CALL_RESIDENT,
-    HAK_OS_CALL_BARRIER, /* membarrier is missing, as on old kernels */
+    HAK_OS_CALL_BARRIER, /* membarrier is missing, as on old kernels, or forbidden later */
     HAK_OS_CALL_COUNT
 } hak_os_call_t;
 

@@ -291,11 +291,12 @@ bool hak_os_barrier_register(void) {
     return done;
 }
 
-void hak_os_barrier(void) {
+bool hak_os_barrier(void) {
     int saved = errno;
-    /* cannot fail once registered */
-    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    bool done = HAK_ALLOWED(HAK_OS_CALL_BARRIER) &&
+                syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
     errno = saved;
+    return done;
 }
 
 void hak_os_wait(const uint32_t *word, uint32_t seen, int timeout_ms) {

@@ -3,9 +3,13 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -309,11 +313,35 @@ TEST_F(Os, BarrierCanBeRegisteredTwiceAndFaked) {
     bool has = hak_os_barrier_register();
     EXPECT_EQ(hak_os_barrier_register(), has);
     if (has) {
-        hak_os_barrier();
+        EXPECT_TRUE(hak_os_barrier());
     }
-    hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, 1);
+    hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, 2);
     EXPECT_FALSE(hak_os_barrier_register());
+    EXPECT_FALSE(hak_os_barrier());
     hak_os_yield();
+}
+
+/* As a program does that gives up what it does not need once it runs. */
+bool ForbidMembarrier() {
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof program / sizeof *program, program};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+TEST_F(Os, BarrierTellsThatItWasForbiddenSince) {
+    EXPECT_EQ(InChild([] {
+                  if (!hak_os_barrier_register() || !hak_os_barrier() || !ForbidMembarrier()) {
+                      return 0; /* this kernel has no such thing */
+                  }
+                  errno = 3;
+                  return !hak_os_barrier() && errno == 3 ? 0 : 1;
+              }),
+              0);
 }
 
 TEST_F(Os, ClockGoesForwardAndCanBeAdvanced) {

@@ -18,10 +18,14 @@
  */
 enum { HAK_OPEN, HAK_GUEST, HAK_OWNER_WAITS, HAK_RESERVED }; /* of `revoke` */
 
-hak_a32_t hak_owner_lock_has_barrier;
+enum { HAK_STORES_ARRIVE_MS = 20 };
+
+hak_a32_t hak_owner_lock_barrier;
 
 void hak_owner_lock_init(void) {
-    hak_store_rlx(&hak_owner_lock_has_barrier, hak_os_barrier_register() ? 1 : 0);
+    /* relaxed: one thread */
+    hak_store_rlx(&hak_owner_lock_barrier,
+                  hak_os_barrier_register() ? HAK_BARRIER_WORKS : HAK_BARRIER_NONE);
 }
 
 /* False if a guest is inside. */
@@ -63,10 +67,32 @@ static bool hak_raise(hak_owner_lock_t *lock, bool *owner_is_out) {
     if (!hak_cas_seq(&lock->revoke, &seen, HAK_GUEST)) {
         return false;
     }
-    if (hak_load_rlx(&hak_owner_lock_has_barrier) != 0) { /* relaxed: as in hak_owner_lock_enter */
-        hak_os_barrier();
-    }
     return true;
+}
+
+/* After hak_raise: false if an owner may be inside whose `busy` is not to be seen yet. */
+static bool hak_owner_shows(hak_owner_lock_t *lock) {
+    /* relaxed: as in hak_owner_lock_enter */
+    uint32_t barrier = hak_load_rlx(&hak_owner_lock_barrier);
+    if (barrier == HAK_BARRIER_WORKS) {
+        if (hak_os_barrier()) {
+            return true;
+        }
+        hak_store_rlx(&hak_owner_lock_barrier, HAK_BARRIER_LOST);
+    } else if (barrier == HAK_BARRIER_NONE) {
+        return true;
+    }
+    /* acquire: pairs with the release in hak_owner_lock_enter; what the owner's plain entries
+     * stored before is to be seen, and each later one is a sequentially consistent store */
+    return hak_load_acq(&lock->seq) != 0;
+}
+
+static hak_cold void hak_wait_for_stores(void) {
+    uint32_t word = 0;
+    uint64_t start_ms = hak_os_now_ms();
+    while (hak_os_now_ms() - start_ms < HAK_STORES_ARRIVE_MS) {
+        hak_os_wait(&word, 0, HAK_STORES_ARRIVE_MS); /* nobody wakes it: it sleeps */
+    }
 }
 
 static bool hak_owner_is_out(hak_owner_lock_t *lock) {
@@ -88,7 +114,7 @@ bool hak_owner_lock_try_guest(hak_owner_lock_t *lock) {
     if (hak_load_rlx(&lock->busy) != 0 || !hak_raise(lock, &owner_is_out)) {
         return false;
     }
-    if (!owner_is_out && !hak_owner_is_out(lock)) {
+    if (!owner_is_out && !(hak_owner_shows(lock) && hak_owner_is_out(lock))) {
         hak_lower(lock, HAK_OPEN);
         return false;
     }
@@ -101,8 +127,13 @@ void hak_owner_lock_take_guest(hak_owner_lock_t *lock) {
     while (!hak_raise(lock, &owner_is_out)) {
         hak_os_yield();
     }
-    while (!owner_is_out && !hak_owner_is_out(lock)) {
-        hak_os_yield();
+    if (!owner_is_out) {
+        if (!hak_owner_shows(lock)) {
+            hak_wait_for_stores();
+        }
+        while (!hak_owner_is_out(lock)) {
+            hak_os_yield();
+        }
     }
     hak_lock_rank_enter(HAK_RANK_HEAP);
 }
@@ -115,4 +146,5 @@ void hak_owner_lock_drop_guest(hak_owner_lock_t *lock) {
 void hak_owner_lock_reset(hak_owner_lock_t *lock) {
     hak_store_rlx(&lock->busy, 0); /* relaxed: one thread left */
     hak_store_rlx(&lock->revoke, HAK_OPEN);
+    hak_store_rlx(&lock->seq, 0);
 }

@@ -4,8 +4,11 @@
  * read-modify-write; others (adoption, purge, fork) come rarely. This is Dekker's mutual exclusion
  * with the store-load barrier moved to the rare side: the guest raises `revoke`, makes every
  * thread execute a barrier by membarrier(2), then looks at `busy`. Where the kernel has no
- * expedited membarrier, both sides use sequentially consistent operations instead. Rejected: a
- * plain mutex per heap costs an atomic swap (8-10 ns) on each refill and each overflowing free.
+ * expedited membarrier, both sides use sequentially consistent operations instead; the same once
+ * membarrier fails, which it does in a program that forbids itself the call (seccomp) when it runs
+ * already: a guest then stays out until the owner's next entry has shown that it changed its ways.
+ * Rejected: a plain mutex per heap costs an atomic swap (8-10 ns) on each refill and each
+ * overflowing free.
  *
  * A guest that goes leaves the lock reserved, and so does an owner that leaves for good: the owner
  * has to ask, by a compare-and-swap, before it enters again, and until it does the next guest
@@ -33,6 +36,7 @@ extern "C" {
 typedef struct {
     hak_a32_t busy;   /* written by the owner */
     hak_a32_t revoke; /* 0: open to the owner; else see owner_lock.c */
+    hak_a32_t seq; /* the owner has entered by a sequentially consistent store, and always will */
 } hak_owner_lock_t;
 
 /* Chooses the barrier. Once, before any lock is used by two threads, and again in the child of a
@@ -45,10 +49,12 @@ void hak_owner_lock_init(void);
 /* The owner leaves for good: from outside the lock. The next one may enter once it knows that. */
 void hak_owner_lock_leave_owner(hak_owner_lock_t *lock);
 
-/* False if the owner is inside or another guest is. */
+/* False if the owner is inside or another guest is, or if membarrier fails and the owner has not
+ * entered since. */
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock);
 /* Waits until the owner has left. The owner's critical sections are short and do not wait for
- * guests. */
+ * guests. If membarrier fails and the owner has not entered since, it first waits for 20 ms in
+ * place of the barrier: far longer than any processor keeps a store to itself. */
 void hak_owner_lock_take_guest(hak_owner_lock_t *lock);
 void hak_owner_lock_drop_guest(hak_owner_lock_t *lock);
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
 extern "C" {
@@ -12,17 +13,29 @@ extern "C" {
 
 namespace {
 
-/* Runs with membarrier, if the kernel has it, and without. */
-class OwnerLock : public ::testing::TestWithParam<bool> {
+void ForbidBarrier() { hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, UINT64_MAX); }
+
+enum class Barrier { kMembarrier, kSeqCst, kLost };
+
+/* Runs with membarrier, if the kernel has it, without, and with one that failed before the owner's
+ * last visit. */
+class OwnerLock : public ::testing::TestWithParam<Barrier> {
   protected:
     void SetUp() override {
         hak_os_fake_reset();
-        if (!GetParam()) {
-            hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, UINT64_MAX);
+        if (GetParam() == Barrier::kSeqCst) {
+            ForbidBarrier();
         }
         hak_owner_lock_init();
         hak_os_fake_reset();
+        if (GetParam() == Barrier::kLost) {
+            ForbidBarrier();
+            (void)hak_owner_lock_try_guest(&lock_);
+            hak_owner_lock_take_owner(&lock_);
+            hak_owner_lock_drop_owner(&lock_);
+        }
     }
+    void TearDown() override { hak_os_fake_reset(); }
     hak_owner_lock_t lock_ = {};
 };
 
@@ -171,15 +184,78 @@ TEST_P(OwnerLock, OwnershipMayPassBetweenThreads) {
 TEST_P(OwnerLock, ResetFreesALockWhoeverWasInside) {
     hak_owner_lock_take_owner(&lock_);
     hak_owner_lock_reset(&lock_);
-    EXPECT_TRUE(hak_owner_lock_try_guest(&lock_));
+    EXPECT_EQ(hak_owner_lock_try_guest(&lock_), GetParam() != Barrier::kLost)
+        << "what the owner showed is forgotten, too";
     hak_owner_lock_reset(&lock_);
     hak_owner_lock_take_owner(&lock_);
     hak_owner_lock_drop_owner(&lock_);
 }
 
-INSTANTIATE_TEST_SUITE_P(Barrier, OwnerLock, ::testing::Values(true, false),
-                         [](const ::testing::TestParamInfo<bool> &info) {
-                             return info.param ? "membarrier" : "seq_cst";
+INSTANTIATE_TEST_SUITE_P(Barriers, OwnerLock,
+                         ::testing::Values(Barrier::kMembarrier, Barrier::kSeqCst, Barrier::kLost),
+                         [](const ::testing::TestParamInfo<Barrier> &info) {
+                             return info.param == Barrier::kMembarrier ? "membarrier"
+                                    : info.param == Barrier::kSeqCst   ? "seq_cst"
+                                                                       : "lost";
                          });
+
+class LostBarrier : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        hak_os_fake_reset();
+        hak_owner_lock_init();
+        if (hak_load_rlx(&hak_owner_lock_barrier) != HAK_BARRIER_WORKS) {
+            GTEST_SKIP() << "this kernel has no expedited membarrier";
+        }
+        ForbidBarrier();
+    }
+    void TearDown() override { hak_os_fake_reset(); }
+    hak_owner_lock_t lock_ = {};
+};
+
+/* The owner's store to `busy` may still be on its way: nobody knows that it is outside. */
+TEST_F(LostBarrier, TryIsRefusedUntilTheOwnerHasEntered) {
+    hak_owner_lock_take_owner(&lock_);
+    hak_owner_lock_drop_owner(&lock_);
+    EXPECT_FALSE(hak_owner_lock_try_guest(&lock_));
+    EXPECT_FALSE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_take_owner(&lock_);
+    EXPECT_FALSE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_drop_owner(&lock_);
+    ASSERT_TRUE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_drop_guest(&lock_);
+}
+
+TEST_F(LostBarrier, TryNeedsNoBarrierOnceTheOwnerHasLeft) {
+    hak_owner_lock_leave_owner(&lock_);
+    ASSERT_TRUE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_drop_guest(&lock_);
+}
+
+TEST_F(LostBarrier, TakeWaitsInPlaceOfTheBarrier) {
+    uint64_t start_ms = hak_os_now_ms();
+    hak_owner_lock_take_guest(&lock_);
+    EXPECT_GE(hak_os_now_ms() - start_ms, 20u);
+    hak_owner_lock_drop_guest(&lock_);
+    hak_owner_lock_take_owner(&lock_);
+    hak_owner_lock_drop_owner(&lock_);
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_BARRIER);
+    hak_owner_lock_take_guest(&lock_); /* now the owner shows */
+    hak_owner_lock_drop_guest(&lock_);
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_BARRIER), calls);
+}
+
+TEST_F(LostBarrier, ChildOfAForkBeginsAnew) {
+    EXPECT_FALSE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_take_owner(&lock_);
+    hak_owner_lock_drop_owner(&lock_);
+    hak_os_fake_reset();
+    hak_owner_lock_init();
+    hak_owner_lock_reset(&lock_);
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_BARRIER);
+    ASSERT_TRUE(hak_owner_lock_try_guest(&lock_));
+    hak_owner_lock_drop_guest(&lock_);
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_BARRIER), calls + 1);
+}
 
 } // namespace

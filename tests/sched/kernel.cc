@@ -163,12 +163,16 @@ bool hak_os_address_space_is_free(void) { return true; }
 
 bool hak_os_barrier_register(void) { return Allows(HAK_OS_CALL_BARRIER); }
 
-void hak_os_barrier(void) {
+bool hak_os_barrier(void) {
     Point(nullptr);
+    if (!Allows(HAK_OS_CALL_BARRIER)) {
+        return false;
+    }
     if (!IsDropped("barrier", LastSite())) {
         Trace("membarrier");
         Barrier();
     }
+    return true;
 }
 
 void hak_os_wait(const uint32_t *word, uint32_t seen, int) {

@@ -96,6 +96,31 @@ hak_sched::Add owner_try({"owner_try", 2, {4, 2}, 1000, WithBarrier, OwnerAndTry
 hak_sched::Add
     owner_try_seq({"owner_try_seq", 2, {4, 2}, 1000, WithoutBarrier, OwnerAndTry, TwoOrThree});
 
+/* The barrier fails when the first guest needs it: the second one comes in if the owner has entered
+ * since by a store that shows. */
+void LosesBarrier() {
+    hak_owner_lock_init();
+    hak_os_fake_fail(HAK_OS_CALL_BARRIER, 0, UINT64_MAX);
+}
+void OwnerAndTwoTries(int self) {
+    if (self == 0) {
+        VisitAsOwner();
+        VisitAsOwner();
+    } else {
+        (void)TryAsGuest();
+        (void)TryAsGuest();
+    }
+}
+void TwoToFour() {
+    HAK_SCHED_CHECK(visits >= 2 && visits <= 4);
+    (void)TryAsGuest();
+    VisitAsOwner();
+    HAK_SCHED_CHECK(TryAsGuest());
+    VisitAsOwner();
+}
+hak_sched::Add
+    owner_lost({"owner_lost", 2, {4, 2}, 1000, LosesBarrier, OwnerAndTwoTries, TwoToFour});
+
 void OwnerAndGuest(int self) {
     if (self == 0) {
         VisitAsOwner();
