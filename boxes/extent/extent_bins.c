@@ -111,6 +111,19 @@ hak_extent_t *hak_extent_find_locked(uint32_t units, bool dirty) {
     return NULL;
 }
 
+hak_extent_t *hak_extent_find_committed_locked(uint32_t units) {
+    for (unsigned i = 0; i < 2 * HAK_EXTENT_BINS; i++) {
+        hak_extent_t *extent = hak_extents.bins[i % 2].first[i / 2];
+        for (; extent != NULL; extent = extent->next) {
+            if (hak_extent_units(extent) >= units &&
+                extent->index + units <= hak_extent_tract(extent)->committed) {
+                return extent;
+            }
+        }
+    }
+    return NULL;
+}
+
 hak_extent_t *hak_extent_longest_dirty_locked(void) {
     const hak_extent_bins_t *bins = &hak_extents.bins[true];
     return bins->mask == 0 ? NULL : bins->first[hak_log2_floor(bins->mask)];

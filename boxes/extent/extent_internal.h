@@ -89,6 +89,8 @@ void hak_extent_bin_remove_locked(hak_extent_t *extent);
 unsigned hak_extent_bin_of(uint32_t units);
 /* The shortest free extent of at least `units`, or nearly, still in its bin. NULL if none. */
 hak_extent_t *hak_extent_find_locked(uint32_t units, bool dirty);
+/* Any whose first `units` are usable already, still in its bin. NULL if none. Looks at all. */
+hak_extent_t *hak_extent_find_committed_locked(uint32_t units);
 /* One of the longest with dirty units, still in its bin. NULL if none. */
 hak_extent_t *hak_extent_longest_dirty_locked(void);
 /* Bits of a range of units. */

@@ -239,51 +239,6 @@ TEST_F(Extent, PurgeKeepsWhatItIsToldTo) {
     }
 }
 
-TEST_F(Extent, WhatTheKernelDoesNotTakeStaysDirtyAndIsLeftAloneForAWhile) {
-    char *block = Alloc(kMiB), *wall = Alloc(1);
-    memset(block, 1, kMiB);
-    EXPECT_TRUE(Free(block));
-    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
-    EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, 0), 0u);
-    EXPECT_EQ(Stats().cached_bytes, kMiB);
-    EXPECT_EQ(ExtentFaults(), 0u);
-    hak_os_fake_reset();
-    uint64_t now = hak_os_now_ms();
-    EXPECT_EQ(hak_extent_purge_mt(now + 2000, 1000, 0), 0u);
-    EXPECT_EQ(hak_extent_purge_mt(now + 4000, 1000, 0), 0u) << "refused shortly before";
-    bool zeroed = true;
-    EXPECT_EQ(Alloc(kMiB, &zeroed), block);
-    EXPECT_FALSE(zeroed);
-    EXPECT_TRUE(Free(block));
-    EXPECT_EQ(hak_extent_purge_mt(now, 0, 0), kMiB) << "who asks for all gets another try";
-    EXPECT_TRUE(Free(wall));
-}
-
-/* What cannot be given back does not keep the rest from it, however often something is taken. */
-TEST_F(Extent, RefusalIsNotRepeatedByEachRequest) {
-    hak_extents.used_peak_units = 0;
-    char *a = Alloc(10 * kMiB), *wall = Alloc(1);
-    memset(a, 1, 10 * kMiB);
-    EXPECT_TRUE(Free(a));
-    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
-    std::vector<char *> more;
-    for (int i = 0; i < 5; i++) {
-        more.push_back(Alloc(12 * kMiB));
-    }
-    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
-    more.push_back(Alloc(12 * kMiB));
-    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls) << "refused just now";
-    hak_os_fake_reset();
-    hak_os_fake_advance_ms(20000);
-    uint64_t now = hak_os_now_ms();
-    (void)hak_extent_purge_mt(now, 1000, 0);
-    EXPECT_EQ(hak_extent_purge_mt(now + 2000, 1000, 0), 10 * kMiB);
-    for (char *block : more) {
-        EXPECT_TRUE(Free(block));
-    }
-    EXPECT_TRUE(Free(wall));
-}
-
 TEST_F(Extent, TractsComeAndGo) {
     std::vector<char *> blocks;
     for (size_t i = 0; i <= kTract / (32 * kMiB); i++) {
@@ -302,36 +257,6 @@ TEST_F(Extent, TractsComeAndGo) {
     EXPECT_TRUE(Free(Alloc(kMiB)));
     EXPECT_EQ(Stats().tracts_made, made + 1);
     EXPECT_EQ(hak_meta_bytes(), meta) << "descriptors are used again";
-}
-
-TEST_F(Extent, EachFailureLeavesEverythingAsItWas) {
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
-    errno = 0;
-    EXPECT_EQ(Alloc(kMiB), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    EXPECT_EQ(Stats().tracts, 0u);
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 1); /* 256 MiB are refused, a little is not */
-    char *little = Alloc(5 * kMiB);
-    ASSERT_NE(little, nullptr);
-    EXPECT_EQ(Stats().tracts, 1u);
-    char *second = Alloc(2 * kMiB);
-    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
-    errno = 0;
-    EXPECT_EQ(Alloc(32 * kMiB), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    memset(little, 6, 5 * kMiB);
-    errno = 0;
-    EXPECT_EQ(Resize(little, 30 * kMiB), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    EXPECT_EQ(Usable(little, little), 5 * kMiB);
-    EXPECT_EQ(memcmp(little, little + 1, 5 * kMiB - 1), 0);
-    EXPECT_EQ(ExtentFaults(), 0u);
-    hak_os_fake_reset();
-    little = Resize(little, 30 * kMiB);
-    ASSERT_NE(little, nullptr);
-    EXPECT_EQ(memcmp(little, little + 1, 5 * kMiB - 1), 0);
-    EXPECT_TRUE(Free(little));
-    EXPECT_TRUE(Free(second));
 }
 
 TEST_F(Extent, RandomOperationsKeepContentAndBooks) {

@@ -5,6 +5,10 @@
 #include "base/bits.h"
 #include "boxes/huge/huge_internal.h"
 
+/* Growth by as much is tried before the registry gets ready for it: that takes 4 KiB for each GiB,
+ * for good. */
+#define HAK_TRY_BYTES ((size_t)4 << 30)
+
 /* The bytes of the whole windows that a mapping of `mapped` bytes touches. */
 static size_t hak_windows(size_t mapped) { return hak_align_up(mapped, HAK_WINDOW_BYTES); }
 
@@ -33,6 +37,13 @@ static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
     return true;
 }
 
+/* Memory for the registry of a held place that a block of `old` bytes is to move to. */
+static bool hak_get_ready(void *place, size_t old, size_t mapped) {
+    size_t more = mapped - old;
+    return (more < HAK_TRY_BYTES || hak_os_commit_held(place, more)) &&
+           hak_registry_ready((uintptr_t)place, mapped);
+}
+
 /* Moves the pages to a place with room. The place is held, and memory for the registry made, first:
  * the move is the last step that can fail. What is registered is ours, so the place is not before
  * the pages are there. */
@@ -43,7 +54,7 @@ static bool hak_move(hak_huge_t *huge, size_t mapped) {
     if (target == NULL) {
         return false;
     }
-    if (!hak_registry_ready((uintptr_t)target, mapped)) {
+    if (!hak_get_ready(target, old, mapped)) {
         hak_os_unmap(target, mapped);
         return false;
     }
@@ -102,7 +113,7 @@ void *hak_huge_adopt_mt(void *pages, size_t page_bytes, size_t bytes) {
     }
     hak_huge_make_room(mapped);
     void *base = hak_os_hold_aligned(mapped, HAK_WINDOW_BYTES);
-    bool ready = base != NULL && hak_registry_ready((uintptr_t)base, mapped);
+    bool ready = base != NULL && hak_get_ready(base, page_bytes, mapped);
     if (base != NULL && !ready) {
         hak_os_unmap(base, mapped);
     }

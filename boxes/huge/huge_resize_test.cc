@@ -1,113 +1,13 @@
-/* Growth, moves, failures, purges and forks: the registry and the kernel agree at each step, also
- * while other threads do the same. */
-#include "boxes/huge/huge.h"
-
-#include <errno.h>
-#include <gtest/gtest.h>
-#include <string.h>
-
+/* Growth, moves, purges and forks: the registry and the kernel agree at each step, also while other
+ * threads do the same. */
 #include <atomic>
 #include <thread>
 
-#include "backends/os/os.h"
-#include "backends/os/os_fake.h"
-#include "base/bits.h"
-#include "base/testing/testing.h"
-#include "boxes/testing/engine.h"
-#include "core/options/options.h"
-#include "registry/registry.h"
+#include "boxes/huge/huge_fixture.h"
 
 namespace {
 
-constexpr size_t kMiB = 1 << 20;
-constexpr size_t kWindow = HAK_WINDOW_BYTES;
-
-hak_huge_stats_t Stats() {
-    hak_huge_stats_t stats;
-    hak_huge_stats_mt(&stats);
-    return stats;
-}
-
-uint64_t Now() { return hak_os_now_ms(); }
-
-class HugeResize : public ::testing::Test {
-  protected:
-    void SetUp() override {
-        hak_testing::StartEngine();
-        saved_cache_mb_ = hak_option(HAK_OPTION_HUGE_CACHE_MB);
-        SetCache(1024);
-        PurgeAll();
-    }
-    void TearDown() override {
-        hak_os_fake_reset();
-        PurgeAll();
-        SetCache(saved_cache_mb_);
-        EXPECT_EQ(Stats().blocks, 0u);
-        EXPECT_EQ(Stats().bytes, 0u);
-        EXPECT_EQ(Stats().cached_bytes, 0u);
-        EXPECT_FALSE(hak_huge_has_cached());
-    }
-
-    static void SetCache(uint64_t mb) {
-        hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], mb);
-    }
-    static void PurgeAll() { (void)hak_huge_purge_mt(Now(), 0, 0); }
-    static char *Alloc(size_t bytes, size_t align = 1) {
-        bool zeroed;
-        return static_cast<char *>(hak_huge_alloc_mt(bytes, align, &zeroed));
-    }
-    static char *Resize(char *block, size_t bytes) {
-        return static_cast<char *>(hak_huge_resize_mt(block, bytes));
-    }
-    static size_t Usable(const char *block) {
-        uintptr_t start = 0;
-        size_t bytes = hak_huge_describe_mt((uintptr_t)block, &start);
-        EXPECT_TRUE(bytes == 0 || start == (uintptr_t)block);
-        return bytes;
-    }
-    /* A word at each OS page that tells where it was written. */
-    static void Write(char *block, size_t bytes) {
-        for (size_t at = 0; at + sizeof at <= bytes; at += hak_os_page_bytes()) {
-            memcpy(block + at, &at, sizeof at);
-        }
-    }
-    static bool Holds(const char *block, size_t bytes) {
-        for (size_t at = 0; at + sizeof at <= bytes; at += hak_os_page_bytes()) {
-            if (memcmp(block + at, &at, sizeof at) != 0) {
-                return false;
-            }
-        }
-        return true;
-    }
-    /* True if each window of the block leads to it and the one behind does not. */
-    static bool Registered(const char *block, size_t bytes) {
-        uintptr_t base = (uintptr_t)block, end = base + hak_align_up(bytes, kWindow);
-        hak_region_t *region = hak_registry_region(base);
-        if (region == nullptr || hak_region_base(region) != base ||
-            hak_registry_tag(base) != HAK_TAG_HUGE) {
-            return false;
-        }
-        for (uintptr_t at = base; at < end; at += kWindow) {
-            if (hak_registry_region(at) != region) {
-                return false;
-            }
-        }
-        return hak_registry_region(end) != region;
-    }
-    /* But for the windows that the kernel gave to `heir` meanwhile. */
-    static bool Forgotten(uintptr_t base, size_t bytes, const char *heir = nullptr) {
-        const hak_region_t *later =
-            heir != nullptr ? hak_registry_region((uintptr_t)heir) : nullptr;
-        for (uintptr_t at = base; at < base + bytes; at += kWindow) {
-            const hak_region_t *found = hak_registry_region(at);
-            if (found == nullptr ? hak_registry_tag(at) != HAK_TAG_NONE : found != later) {
-                return false;
-            }
-        }
-        return true;
-    }
-    uint64_t saved_cache_mb_;
-};
+using namespace hak_testing;
 
 TEST_F(HugeResize, CacheIsPurgedOldestFirstAfterTheDelay) {
     constexpr uint64_t kDelayMs = 100000;
@@ -167,40 +67,6 @@ TEST_F(HugeResize, GrowthByMoveKeepsContentAndLeavesNothingBehind) {
         EXPECT_EQ(moved[bytes - 1], 0);
         EXPECT_FALSE(hak_huge_free_mt(block)) << "the old place is no block";
         block = moved;
-    }
-    EXPECT_TRUE(hak_huge_free_mt(block));
-}
-
-TEST_F(HugeResize, FailedResizeLeavesAllAsItWas) {
-    char *block = Alloc(12 * kMiB);
-    Write(block, 12 * kMiB);
-    hak_huge_stats_t before = Stats();
-    struct {
-        hak_os_call_t call;
-        size_t bytes;
-        const char *what;
-    } const cases[] = {
-        {HAK_OS_CALL_MAP, 40 * kMiB, "no address space to move to"},
-        {HAK_OS_CALL_MOVE, 40 * kMiB, "the kernel refuses the move"},
-        {HAK_OS_CALL_COMMIT, 3072 * kMiB, "the registry has no memory for the new place"},
-        {HAK_OS_CALL_RESIZE, 3 * kMiB, "the kernel refuses to cut"},
-    };
-    for (const auto &c : cases) {
-        hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
-        hak_os_fake_fail(c.call, 0, UINT64_MAX);
-        errno = 0;
-        EXPECT_EQ(Resize(block, c.bytes), nullptr) << c.what;
-        EXPECT_EQ(errno, ENOMEM) << c.what;
-        EXPECT_TRUE(Registered(block, 12 * kMiB)) << c.what;
-        EXPECT_TRUE(Holds(block, 12 * kMiB)) << c.what;
-        EXPECT_EQ(Usable(block), 12 * kMiB) << c.what;
-        EXPECT_EQ(Stats().bytes, before.bytes) << c.what;
-        hak_os_fake_reset();
-        char *resized = Resize(block, 13 * kMiB);
-        ASSERT_NE(resized, nullptr) << c.what;
-        ASSERT_EQ(Resize(resized, 12 * kMiB), resized);
-        EXPECT_TRUE(Holds(resized, 12 * kMiB));
-        block = resized;
     }
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
@@ -294,31 +160,6 @@ TEST_F(HugeBound, GrowthMakesRoom) {
     EXPECT_EQ(Stats().cached_bytes, 1080 * kMiB);
     block = Resize(block, 60 * kMiB);
     EXPECT_EQ(Stats().cached_bytes, 500 * kMiB);
-    EXPECT_TRUE(hak_huge_free_mt(block));
-}
-
-TEST_F(HugeResize, FailedAllocationKeepsNothing) {
-    hak_os_calls_t before, after;
-    char *warm = Alloc(3 * kMiB); /* the descriptor and the leaf exist from here on */
-    EXPECT_TRUE(hak_huge_free_mt(warm));
-    PurgeAll();
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
-    errno = 0;
-    EXPECT_EQ(Alloc(3 * kMiB), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    hak_os_fake_reset();
-    /* A registry without memory: what was mapped goes back. */
-    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
-    hak_os_calls(&before);
-    errno = 0;
-    EXPECT_EQ(Alloc(2100 * kMiB), nullptr);
-    EXPECT_EQ(errno, ENOMEM);
-    hak_os_calls(&after);
-    EXPECT_GE(after.munmap, before.munmap + 1);
-    EXPECT_EQ(Stats().bytes, 0u);
-    hak_os_fake_reset();
-    char *block = Alloc(3 * kMiB);
-    ASSERT_NE(block, nullptr);
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
 

@@ -67,9 +67,9 @@ void hak_decay_tick_seldom(hak_heap_t *mine) {
     }
 }
 
-size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes) {
+size_t hak_decay_trim(size_t keep_bytes) {
     hak_purge_order_t order = {hak_os_now_ms(), 0, UINT32_MAX, keep_bytes};
-    return hak_pass(mine, &order);
+    return hak_pass(NULL, &order);
 }
 
 uint64_t hak_decay_next_pause_ms(uint64_t pause_ms, bool found, uint64_t least_ms) {

@@ -24,8 +24,9 @@ enum { HAK_DECAY_SELDOM = 32 };
 void hak_decay_tick(hak_heap_t *mine);
 /* The same for refills and flushes: reads the clock on one of HAK_DECAY_SELDOM calls only. */
 void hak_decay_tick_seldom(hak_heap_t *mine);
-/* Gives back all that is free, but `keep_bytes`. Returns the bytes. */
-size_t hak_decay_trim(hak_heap_t *mine, size_t keep_bytes);
+/* Gives back all that is free, but `keep_bytes`; what the caller's thread caches, only if it has
+ * flushed that before. Returns the bytes. */
+size_t hak_decay_trim(size_t keep_bytes);
 
 /* How long the background thread sleeps after a pass: `least_ms` if the pass found something, else
  * twice as long as before, up to a second, so that an idle process stays idle. */

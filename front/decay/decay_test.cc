@@ -72,7 +72,7 @@ class Decay : public ::testing::Test {
         SetOption(HAK_OPTION_PURGE_DELAY_MS, kDelayMs);
         SetOption(HAK_OPTION_BACKGROUND, 0);
         Advance(1000000);
-        (void)hak_decay_trim(nullptr, 0);
+        (void)hak_decay_trim(0);
         hak_decay_tick(nullptr);
         Advance(5000); /* the next pass is due */
         ASSERT_FALSE(HasSlots() || HasMappings());
@@ -119,13 +119,13 @@ TEST_F(Decay, PassesKeepTheirDistance) {
 
 TEST_F(Decay, TrimTakesAllAtOnceButWhatItShallKeep) {
     MakeGarbage();
-    EXPECT_EQ(hak_decay_trim(nullptr, 64 << 20), 0u);
+    EXPECT_EQ(hak_decay_trim(64 << 20), 0u);
     EXPECT_TRUE(HasMappings());
     EXPECT_TRUE(HasSlots());
-    EXPECT_GE(hak_decay_trim(nullptr, 0), kBytes + kMappedBytes + 4 * HAK_UNIT_BYTES);
+    EXPECT_GE(hak_decay_trim(0), kBytes + kMappedBytes + 4 * HAK_UNIT_BYTES);
     EXPECT_FALSE(HasMappings());
     EXPECT_FALSE(HasSlots());
-    EXPECT_EQ(hak_decay_trim(nullptr, 0), 0u);
+    EXPECT_EQ(hak_decay_trim(0), 0u);
 }
 
 TEST_F(Decay, TickTellsOthersThatTheThreadIsActive) {
@@ -150,10 +150,10 @@ TEST_F(Decay, SeldomTickLooksAtEvery32ndCall) {
 TEST_F(Decay, RefusedPurgeLosesNothing) {
     MakeGarbage();
     hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
-    (void)hak_decay_trim(nullptr, 0);
+    (void)hak_decay_trim(0);
     EXPECT_TRUE(HasSlots());
     hak_os_fake_reset();
-    EXPECT_GE(hak_decay_trim(nullptr, 0), kBytes + 4 * HAK_UNIT_BYTES)
+    EXPECT_GE(hak_decay_trim(0), kBytes + 4 * HAK_UNIT_BYTES)
         << "who asks for all gets another try";
     EXPECT_FALSE(HasSlots());
 }

@@ -155,10 +155,10 @@ static inline void *hak_alloc(unsigned sc, size_t size) {
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc, size) : hak_refill_borrowed(sc);
     if (hak_unlikely(block == NULL)) {
-        /* What other threads hold free may be enough. */
-        if (hak_decay_trim(mine, 0) != 0) {
-            block = mine != NULL ? hak_refill(mine, sc, 0) : hak_refill_borrowed(sc);
-        }
+        /* What this thread's bins and other threads hold free may be enough, also if the kernel
+         * takes none of it. */
+        (void)hak_gate_trim(0);
+        block = mine != NULL ? hak_refill(mine, sc, 0) : hak_refill_borrowed(sc);
         if (block == NULL) {
             return hak_failed();
         }
@@ -178,7 +178,8 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     }
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
-    if (hak_unlikely(block == NULL) && hak_decay_trim(mine, 0) != 0) {
+    if (hak_unlikely(block == NULL)) {
+        (void)hak_gate_trim(0); /* as in hak_alloc */
         block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     }
     hak_decay_tick(mine);

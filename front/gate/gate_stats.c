@@ -15,7 +15,7 @@
 
 int hak_gate_trim(size_t keep_bytes) {
     hak_thread_flush_all();
-    return hak_decay_trim(NULL, keep_bytes) != 0;
+    return hak_decay_trim(keep_bytes) != 0;
 }
 
 void hak_gate_thread_flush(void) { hak_thread_flush_all(); }

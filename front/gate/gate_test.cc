@@ -175,6 +175,35 @@ TEST_F(Gate, WithoutMemoryWhatOthersHoldFreeIsUsed) {
     EXPECT_EQ(errno, ENOMEM);
 }
 
+/* As in a process that has locked its memory. */
+TEST_F(Gate, RoomThatATrimMadeIsUsedAlsoIfTheKernelTakesNothing) {
+    std::vector<char *> blocks = {Alloc(60000)};
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
+    for (size_t size : {60000, 30000, 9000, 1000}) {
+        while (char *block = Alloc(size)) {
+            blocks.push_back(block);
+        }
+    }
+    errno = 0;
+    EXPECT_EQ(Alloc(100), nullptr) << "no slot is left for a slab of this class";
+    EXPECT_EQ(errno, ENOMEM);
+    /* All of a slab, and the bin keeps some of them. */
+    uintptr_t slab = (uintptr_t)blocks[0] >> 20;
+    for (char *&block : blocks) {
+        if ((uintptr_t)block >> 20 == slab) {
+            Free(block);
+            block = nullptr;
+        }
+    }
+    char *block = Alloc(100);
+    EXPECT_NE(block, nullptr);
+    Free(block);
+    for (char *rest : blocks) {
+        Free(rest);
+    }
+}
+
 /* The memory equation and the counts of blocks. */
 TEST_F(Gate, StatisticsFollowTheBlocks) {
     std::vector<char *> blocks;
