@@ -44,20 +44,80 @@ void hak_registry_init(hak_registry_form_t form, bool slow_only) {
 
 bool hak_registry_is_flat(void) { return hak_registry.map != NULL; }
 
+enum {
+    HAK_LEAF_TAGS_BYTES = HAK_LEAF_UNITS * sizeof(hak_a32_t),
+    HAK_ROOM_LEAVES = 64, /* kept on either side: mappings lie next to each other */
+};
+
+/* A bit for each leaf's part of the flat map that was given back. */
+static uint64_t hak_given[HAK_ROOT_ENTRIES / 64];
+
+static bool hak_is_given_locked(uintptr_t index) {
+    return (hak_given[index / 64] >> (index % 64) & 1) != 0;
+}
+
+static char *hak_map_part(uintptr_t index) {
+    return hak_registry.map + index * HAK_LEAF_TAGS_BYTES;
+}
+
+/* The parts of leaves [first, end), none of which is in use. What was given before may be somebody
+ * else's now. */
+static bool hak_give_locked(uintptr_t first, uintptr_t end) {
+    bool given = false;
+    for (uintptr_t i = first; i < end; i++) {
+        uintptr_t start = i;
+        for (; i < end && !hak_is_given_locked(i); i++) {
+            hak_given[i / 64] |= UINT64_C(1) << (i % 64);
+        }
+        if (i > start) {
+            hak_os_unmap(hak_map_part(start), (i - start) * HAK_LEAF_TAGS_BYTES);
+            given = true;
+        }
+    }
+    return given;
+}
+
+bool hak_registry_give_room(void) {
+    bool given = false;
+    uintptr_t from = 1; /* free(NULL) looks at the first */
+    hak_lock_take(&hak_registry.lock);
+    for (uintptr_t i = 0; hak_registry.map != NULL && i <= HAK_ROOT_ENTRIES; i++) {
+        bool at_end = i == HAK_ROOT_ENTRIES;
+        if (at_end || hak_load_rlx(&hak_registry_root[i]) != 0) { /* relaxed: under the lock */
+            uintptr_t end = at_end ? i : i > HAK_ROOM_LEAVES ? i - HAK_ROOM_LEAVES : 0;
+            given |= hak_give_locked(from, end);
+            from = i + HAK_ROOM_LEAVES + 1;
+        }
+    }
+    hak_lock_drop(&hak_registry.lock);
+    return given;
+}
+
+static bool hak_take_part_back_locked(uintptr_t index) {
+    if (!hak_os_reserve_at(hak_map_part(index), HAK_LEAF_TAGS_BYTES)) {
+        return false;
+    }
+    hak_given[index / 64] &= ~(UINT64_C(1) << (index % 64));
+    return true;
+}
+
 static hak_leaf_t *hak_leaf_make(uintptr_t index) {
+    if (hak_registry.map != NULL && hak_is_given_locked(index) &&
+        !hak_take_part_back_locked(index)) {
+        return NULL;
+    }
     hak_leaf_t *leaf = hak_meta_alloc_mt(sizeof *leaf);
     if (leaf == NULL) {
         return NULL;
     }
-    size_t bytes = HAK_LEAF_UNITS * sizeof(hak_a32_t);
     if (hak_registry.map != NULL) {
-        leaf->tags = (hak_a32_t *)(hak_registry.map + index * bytes);
-        if (!hak_os_commit(leaf->tags, bytes)) {
+        leaf->tags = (hak_a32_t *)hak_map_part(index);
+        if (!hak_os_commit(leaf->tags, HAK_LEAF_TAGS_BYTES)) {
             /* the leaf's 4 KiB are lost; the kernel is out of mappings, which is rare and final */
             return NULL;
         }
     } else {
-        leaf->tags = hak_os_map(bytes);
+        leaf->tags = hak_os_map(HAK_LEAF_TAGS_BYTES);
         if (leaf->tags == NULL) {
             return NULL;
         }

@@ -95,6 +95,12 @@ typedef enum {
 void hak_registry_init(hak_registry_form_t form, bool slow_only);
 bool hak_registry_is_flat(void);
 
+/* Gives the address space of the flat map back, but for the parts in use and what lies within
+ * 64 GiB of them: for a process that limits its address space when it runs already, where the map
+ * would count as 8 GiB. Blocks are found as before; a wild pointer that is freed may fault. False
+ * if there is nothing to give. */
+bool hak_registry_give_room(void);
+
 /* Makes what hak_registry_add needs for the range, which need not be the caller's yet. False with
  * ENOMEM. */
 bool hak_registry_ready(uintptr_t base, size_t bytes);

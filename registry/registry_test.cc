@@ -107,6 +107,59 @@ TEST_F(Registry, WhatIsNotOursReadsAsNothing) {
     }
 }
 
+size_t MappedBytes() {
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file != nullptr) {
+        EXPECT_EQ(fscanf(file, "%zu", &pages), 1);
+        fclose(file);
+    }
+    return pages * hak_os_page_bytes();
+}
+
+/* In a child: what was given back is gone for all other tests. */
+TEST_F(Registry, GivesRoomAndFindsEverythingAsBefore) {
+    EXPECT_EQ(hak_testing::InChild([this] {
+                  uintptr_t high = 0x7f0000000000, low = 300 * kGiB;
+                  hak_region_t *first = Add(high), *second = Add(low);
+                  hak_registry_set_tags(high, 1, 77);
+                  size_t before = MappedBytes();
+                  if (hak_registry_give_room() != kFlat || hak_registry_give_room()) {
+                      return 1; /* there is nothing left for the second time */
+                  }
+                  if (kFlat && before - MappedBytes() < 7 * kGiB) {
+                      return 2;
+                  }
+                  uint32_t tag = 0;
+                  if (hak_registry_tag(high) != 77 || hak_registry_region(high) != first ||
+                      hak_registry_region(low) != second ||
+                      hak_registry_look_up(high, &tag) != kFlat || tag != (kFlat ? 77 : 0)) {
+                      return 3;
+                  }
+                  if (kFlat && (!hak_registry_look_up(0, &tag) || tag != HAK_TAG_NONE)) {
+                      return 7; /* what free(NULL) does */
+                  }
+                  /* the neighbourhood is kept, and what is far away comes back if it can */
+                  uintptr_t near = high - 60 * kGiB, far = 9000 * kGiB;
+                  Add(near);
+                  hak_registry_set_tags(near, 1, 78);
+                  Add(far);
+                  hak_registry_set_tags(far, 1, 79);
+                  if (kFlat && (!hak_registry_look_up(near, &tag) || tag != 78 ||
+                                !hak_registry_look_up(far, &tag) || tag != 79)) {
+                      return 4;
+                  }
+                  hak_os_fake_fail(HAK_OS_CALL_RESERVE, 0, 1);
+                  static hak_region_t taken = Region(20000 * kGiB);
+                  if (hak_registry_add(&taken, 20000 * kGiB, kWindow) == kFlat ||
+                      (kFlat && hak_registry_region(20000 * kGiB) != nullptr)) {
+                      return 5; /* somebody else has that place of the map */
+                  }
+                  return HasFailure() ? 6 : 0;
+              }),
+              0);
+}
+
 /* T-01: every byte of a unit leads to the unit's own tag. */
 TEST_F(Registry, EveryUnitResolvesToItsOwnTag) {
     uintptr_t base = 77 * kGiB + 3 * kWindow;

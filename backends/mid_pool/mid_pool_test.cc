@@ -71,11 +71,11 @@ class MidPool : public testing::Test {
         return pool.purge(mine, &order);
     }
     static size_t Check() {
-        hak_heap_fork_take();
+        hak_heap_fork_take(nullptr);
         pool.fork_take();
         size_t faults = pool.check();
         pool.fork_drop(false);
-        hak_heap_fork_drop_parent();
+        hak_heap_fork_drop_parent(nullptr);
         return faults;
     }
 };
@@ -316,7 +316,7 @@ TEST_F(MidPool, ForkLosesNothing) {
     hak_block_t *block = pool.refill(gone, sc);
     hak_block_set_mark(block, hak_registry_mark((uintptr_t)block));
     hak_pool_cache_put_owner(hak_pool_cache_find(gone), 1, block);
-    hak_heap_fork_take();
+    hak_heap_fork_take(nullptr);
     pool.fork_take();
     int end = hak_testing::InChild([&] {
         pool.fork_drop(true);
@@ -326,7 +326,7 @@ TEST_F(MidPool, ForkLosesNothing) {
     });
     EXPECT_EQ(end, 0);
     pool.fork_drop(false);
-    hak_heap_fork_drop_parent();
+    hak_heap_fork_drop_parent(nullptr);
     hak_heap_release_mt(gone);
 }
 

@@ -38,6 +38,8 @@ void *hak_os_map_aligned(size_t bytes, size_t align);
  * core dumps, never huge pages. Locking the process's memory maps the shared zero page there and
  * makes nothing resident. */
 void *hak_os_reserve(size_t bytes);
+/* Reserves a part again that was unmapped. False if the place is taken. */
+bool hak_os_reserve_at(void *base, size_t bytes);
 /* Makes a part of a reservation writable. */
 bool hak_os_commit(void *base, size_t bytes);
 void hak_os_unmap(void *base, size_t bytes);
@@ -70,8 +72,8 @@ void hak_os_no_huge(void *base, size_t bytes);
  * if the process seems set up to lock its memory: it may lock some, and more than is usual. */
 bool hak_os_address_space_is_free(void);
 
-/* Registers the process for hak_os_barrier(). False if the kernel has no expedited membarrier.
- * Must be called again in the child of a fork. */
+/* Registers the process, and children that it forks, for hak_os_barrier(). False if the kernel has
+ * no expedited membarrier. */
 bool hak_os_barrier_register(void);
 /* Makes every other thread of the process execute a full memory barrier. False: it did not, as the
  * call is forbidden since it was registered (seccomp). */

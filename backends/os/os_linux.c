@@ -148,6 +148,22 @@ void *hak_os_reserve(size_t bytes) {
     return base;
 }
 
+bool hak_os_reserve_at(void *base, size_t bytes) {
+    if (!HAK_ALLOWED(HAK_OS_CALL_RESERVE)) {
+        return hak_fail(ENOMEM);
+    }
+    void *got = hak_mmap(base, bytes, PROT_READ, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+    if (got == NULL) {
+        return false;
+    }
+    if (got != base) { /* a kernel before 4.17 takes the place for a wish */
+        hak_os_unmap(got, bytes);
+        return hak_fail(ENOMEM);
+    }
+    (void)madvise(base, bytes, MADV_DONTDUMP); /* as above */
+    return true;
+}
+
 bool hak_os_commit(void *base, size_t bytes) {
     if (!hak_os_commit_held(base, bytes)) {
         return false;
@@ -283,18 +299,24 @@ bool hak_os_address_space_is_free(void) {
     return limit.rlim_cur <= memory / HAK_MEMLOCK_DEFAULT_PART;
 }
 
+static bool hak_membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0) == 0; }
+
 bool hak_os_barrier_register(void) {
     int saved = errno;
     bool done = HAK_ALLOWED(HAK_OS_CALL_BARRIER) &&
-                syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+                hak_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     errno = saved;
     return done;
 }
 
+/* EPERM: the process is not registered, should a kernel not pass that on to the child of a fork; or
+ * a filter says so. */
 bool hak_os_barrier(void) {
     int saved = errno;
-    bool done = HAK_ALLOWED(HAK_OS_CALL_BARRIER) &&
-                syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    bool done =
+        HAK_ALLOWED(HAK_OS_CALL_BARRIER) && (hak_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+                                             (errno == EPERM && hak_os_barrier_register() &&
+                                              hak_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)));
     errno = saved;
     return done;
 }

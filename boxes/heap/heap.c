@@ -7,6 +7,7 @@
 #include "core/errors/errors.h"
 #include "core/lock/lock.h"
 #include "core/meta/meta.h"
+#include "core/owner_lock/owner_lock_inl.h"
 
 static struct {
     hak_lock_t lock; /* idle list, ids */
@@ -135,16 +136,26 @@ bool hak_heap_has_lost(void) {
     return hak_load_rlx(&hak_heaps.has_lost) != 0; /* relaxed: set when there was one thread */
 }
 
-void hak_heap_fork_take(void) {
+/* The caller's own heap as its owner: a process with one thread needs no barrier then, and a filter
+ * of system calls may forbid it. */
+void hak_heap_fork_take(hak_heap_t *mine) {
     hak_lock_take(&hak_heaps.lock);
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
-        hak_owner_lock_take_guest(&heap->lock);
+        if (heap == mine) {
+            hak_owner_lock_take_owner(&heap->lock);
+        } else {
+            hak_owner_lock_take_guest(&heap->lock);
+        }
     }
 }
 
-void hak_heap_fork_drop_parent(void) {
+void hak_heap_fork_drop_parent(hak_heap_t *mine) {
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
-        hak_owner_lock_drop_guest(&heap->lock);
+        if (heap == mine) {
+            hak_owner_lock_drop_owner(&heap->lock);
+        } else {
+            hak_owner_lock_drop_guest(&heap->lock);
+        }
     }
     hak_lock_drop(&hak_heaps.lock);
 }
@@ -153,7 +164,6 @@ void hak_heap_fork_drop_parent(void) {
  * of a list that was being changed while the kernel copied the pages cannot be trusted. The
  * batches are dropped for the same reason. */
 void hak_heap_fork_drop_child(hak_heap_t *mine) {
-    hak_owner_lock_init();
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
         hak_lock_rank_leave(HAK_RANK_HEAP);
         hak_owner_lock_reset(&heap->lock);

@@ -168,10 +168,10 @@ static inline uint32_t hak_heap_slab_tag(const hak_heap_t *heap, unsigned sc) {
 
 void hak_heap_counts(uint64_t *made, uint64_t *idle);
 
-/* Around a fork: no other thread is inside any heap. In the child all heaps but `mine` become
- * idle. */
-void hak_heap_fork_take(void);
-void hak_heap_fork_drop_parent(void);
+/* Around a fork: no other thread is inside any heap. `mine` is the caller's, or NULL. In the child
+ * all others become idle. */
+void hak_heap_fork_take(hak_heap_t *mine);
+void hak_heap_fork_drop_parent(hak_heap_t *mine);
 void hak_heap_fork_drop_child(hak_heap_t *mine);
 /* True in the child of a fork that lost what other threads' caches and batches held. */
 bool hak_heap_has_lost(void);

@@ -217,7 +217,7 @@ TEST_F(Heap, InTheForksChildOnlyTheForkersHeapIsInUse) {
     others->batch[2].slab = slab;
     mine->batch[2].slab = slab;
     EXPECT_EQ(hak_testing::InChild([&] {
-                  hak_heap_fork_take();
+                  hak_heap_fork_take(mine);
                   int end = hak_testing::InChild([&] {
                       uint64_t idle = Idle();
                       hak_heap_fork_drop_child(mine);
@@ -232,7 +232,7 @@ TEST_F(Heap, InTheForksChildOnlyTheForkersHeapIsInUse) {
                       bool next = hak_heap_acquire_mt() == others;
                       return kept && left && clean && guest && next ? 0 : 1;
                   });
-                  hak_heap_fork_drop_parent();
+                  hak_heap_fork_drop_parent(mine);
                   hak_owner_lock_take_owner(&mine->lock);
                   hak_owner_lock_drop_owner(&mine->lock);
                   return end == 0 && hak_heap_acquire_mt() != nullptr ? 0 : 1;
@@ -243,6 +243,23 @@ TEST_F(Heap, InTheForksChildOnlyTheForkersHeapIsInUse) {
     Close(slab);
     hak_heap_release_mt(mine);
     hak_heap_release_mt(others);
+}
+
+/* A program with one thread may have forbidden itself what it does not need, on pain of death. */
+TEST_F(Heap, ForkOfOneThreadNeedsNoBarrier) {
+    hak_heap_t *mine = hak_heap_acquire_mt(), *left = hak_heap_acquire_mt();
+    hak_owner_lock_take_owner(&mine->lock);
+    hak_owner_lock_drop_owner(&mine->lock);
+    hak_heap_release_mt(left);
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_BARRIER);
+    hak_heap_fork_take(mine);
+    EXPECT_FALSE(hak_owner_lock_try_guest(&mine->lock));
+    EXPECT_FALSE(hak_owner_lock_try_guest(&left->lock));
+    hak_heap_fork_drop_parent(mine);
+    hak_heap_fork_take(mine);
+    hak_heap_fork_drop_child(mine);
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_BARRIER), calls);
+    hak_heap_release_mt(mine);
 }
 
 TEST_F(Heap, ForkWaitsForOwnersInside) {
@@ -264,9 +281,9 @@ TEST_F(Heap, ForkWaitsForOwnersInside) {
             std::this_thread::yield();
         }
         forking = true;
-        hak_heap_fork_take();
+        hak_heap_fork_take(nullptr);
         stopped = true;
-        hak_heap_fork_drop_parent();
+        hak_heap_fork_drop_parent(nullptr);
     });
     hak_heap_release_mt(heap);
 }

@@ -40,7 +40,8 @@ typedef struct {
 typedef struct {
     hak_bin_t bin[HAK_SC_COUNT];
     uint32_t tag;          /* of the thread's heap, or HAK_TAG_NOBODY */
-    uint32_t ended;        /* 1 once the thread's destructors ran: it gets no heap any more */
+    uint16_t ended;        /* 1 once the thread's destructors ran: it gets no heap any more */
+    uint16_t lone_frees;   /* frees before it had a heap */
     struct hak_heap *heap; /* NULL: none */
 } hak_tls_t;
 

@@ -39,8 +39,8 @@ typedef struct {
     hak_a32_t seq; /* the owner has entered by a sequentially consistent store, and always will */
 } hak_owner_lock_t;
 
-/* Chooses the barrier. Once, before any lock is used by two threads, and again in the child of a
- * fork. */
+/* Chooses the barrier. Once, before any lock is used by two threads; the child of a fork goes on
+ * with it. */
 void hak_owner_lock_init(void);
 
 /* hak_owner_lock_take_owner and hak_owner_lock_drop_owner are in owner_lock_inl.h: every refill

@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "core/errors/errors.h"
 #include "core/options/options.h"
+#include "registry/registry.h"
 
 enum {
     HAK_LEAST_PAUSE_MS = 10,
@@ -19,6 +20,7 @@ enum {
 };
 
 static hak_a64_t hak_next_ms;    /* when the next pass is due */
+static hak_a32_t hak_gave_room;  /* 1 once a pass has found the address space limited */
 static hak_a32_t hak_background; /* 1 while the thread runs; also the word that it sleeps on */
 
 static uint64_t hak_pause_ms(void) {
@@ -36,8 +38,21 @@ static size_t hak_pass(hak_heap_t *mine, const hak_purge_order_t *order) {
     return bytes + hak_large_purge_mt(order->now_ms, order->delay_ms, order->keep_bytes);
 }
 
+/* A process that has limited its address space since it started needs the registry's 8 GiB for the
+ * mappings that it makes itself, such as the stacks of threads; once, as requests that fail try
+ * again. */
+static void hak_look_at_limit(void) {
+    uint32_t off = 0;
+    /* relaxed, both: two that give would do no harm */
+    if (hak_load_rlx(&hak_gave_room) == 0 && !hak_os_address_space_is_free() &&
+        hak_cas_rlx(&hak_gave_room, &off, 1)) {
+        (void)hak_registry_give_room();
+    }
+}
+
 static size_t hak_delayed_pass(hak_heap_t *mine, uint64_t now_ms, unsigned max_calls) {
     hak_purge_order_t order = {now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), max_calls, 0};
+    hak_look_at_limit();
     return hak_pass(mine, &order);
 }
 

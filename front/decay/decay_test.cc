@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <functional>
@@ -14,12 +15,14 @@
 #include <string>
 
 #include "backends/large/large.h"
+#include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "backends/port/backend.h"
 #include "base/testing/testing.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
 #include "core/options/options.h"
+#include "registry/registry.h"
 
 namespace {
 
@@ -146,6 +149,24 @@ TEST_F(Decay, SeldomTickLooksAtEvery32ndCall) {
     hak_decay_tick_seldom(own.get());
     EXPECT_NE(hak_load_rlx(&own.get()->active_ms), 0u);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need the space */
+/* Else the process could start no thread any more, whatever hakmem does for itself. */
+TEST_F(Decay, PassGivesAddressSpaceBackOnceItIsLimited) {
+    EXPECT_EQ(hak_testing::InChild([] {
+                  struct rlimit limit = {(rlim_t)4 << 30, (rlim_t)4 << 30};
+                  if (!hak_registry_is_flat() || setrlimit(RLIMIT_AS, &limit) != 0) {
+                      return 1;
+                  }
+                  if (hak_os_map(1 << 20) != nullptr) {
+                      return 2; /* the map alone is longer than that */
+                  }
+                  hak_decay_tick(nullptr);
+                  return hak_os_map(1 << 20) != nullptr ? 0 : 3;
+              }),
+              0);
+}
+#endif
 
 TEST_F(Decay, RefusedPurgeLosesNothing) {
     MakeGarbage();

@@ -139,6 +139,15 @@ static void *hak_refill(hak_heap_t *mine, unsigned sc, size_t size) {
     return block == NULL ? NULL : hak_hand_out(block, sc);
 }
 
+/* What this thread's bins and other threads hold free may be enough for a request that failed, also
+ * if the kernel takes none of it. */
+static hak_cold void hak_make_room(void) {
+    if (!hak_os_address_space_is_free()) {
+        (void)hak_registry_give_room(); /* the process has limited itself since it started */
+    }
+    (void)hak_gate_trim(0);
+}
+
 static hak_cold void *hak_refill_borrowed(unsigned sc) {
     hak_heap_t *heap = hak_thread_borrow();
     if (heap == NULL) {
@@ -155,9 +164,7 @@ static inline void *hak_alloc(unsigned sc, size_t size) {
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc, size) : hak_refill_borrowed(sc);
     if (hak_unlikely(block == NULL)) {
-        /* What this thread's bins and other threads hold free may be enough, also if the kernel
-         * takes none of it. */
-        (void)hak_gate_trim(0);
+        hak_make_room();
         block = mine != NULL ? hak_refill(mine, sc, 0) : hak_refill_borrowed(sc);
         if (block == NULL) {
             return hak_failed();
@@ -179,7 +186,7 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     if (hak_unlikely(block == NULL)) {
-        (void)hak_gate_trim(0); /* as in hak_alloc */
+        hak_make_room();
         block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     }
     hak_decay_tick(mine);
@@ -284,7 +291,7 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
         hak_block_set_mark(block, hak_registry_mark((uintptr_t)block));
     }
     hak_poison(block, hak_dyn_class_bytes(sc));
-    hak_heap_t *mine = hak_thread_heap();
+    hak_heap_t *mine = hak_thread_heap_of_free();
     if (mine != NULL && hak_is_kept(tag, sc)) {
         if (!hak_tls_sll_push_class(sc, block)) {
             hak_gate_take_back(block, sc);

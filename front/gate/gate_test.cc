@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <vector>
@@ -203,6 +204,30 @@ TEST_F(Gate, RoomThatATrimMadeIsUsedAlsoIfTheKernelTakesNothing) {
         Free(rest);
     }
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need the space */
+/* The registry's flat map alone is longer than that. */
+TEST_F(Gate, ProcessMayLimitItsAddressSpaceWhenItRuns) {
+    EXPECT_EQ(hak_testing::InChild([] {
+                  struct rlimit limit = {(rlim_t)4 << 30, (rlim_t)4 << 30};
+                  if (setrlimit(RLIMIT_AS, &limit) != 0) {
+                      return 1;
+                  }
+                  for (size_t size : {(size_t)100, (size_t)60000, (size_t)1 << 20, kHuge}) {
+                      for (size_t bytes = 0; bytes < 256 << 20; bytes += size) {
+                          char *block = Alloc(size);
+                          if (block == nullptr) {
+                              return 2;
+                          }
+                          block[0] = 1;
+                      }
+                  }
+                  Free(nullptr);
+                  return hak_gate_check_heap() == 0 ? 0 : 3;
+              }),
+              0);
+}
+#endif
 
 /* The memory equation and the counts of blocks. */
 TEST_F(Gate, StatisticsFollowTheBlocks) {

@@ -2,7 +2,8 @@
  * all keys in any order and in up to four rounds, and other destructors may allocate and free
  * after ours. Such a thread gets no heap again, because nothing would tell us when to take it
  * back: it borrows an idle heap for each allocation and sends each free at once. That is slow,
- * correct, and loses nothing.
+ * correct, and loses nothing. The C library itself frees after all destructors, also in threads
+ * that never allocated; so it takes some frees before a thread that only frees gets a heap.
  */
 #include "front/thread/thread.h"
 
@@ -22,6 +23,10 @@
 #include "core/options/options.h"
 #include "core/owner_lock/owner_lock_inl.h"
 #include "registry/registry.h"
+
+/* glibc frees the vectors of thread-local storage: of the thread that ends, if its stack is the
+ * program's, and of stacks that it kept for reuse and drops now, of which there are seldom two. */
+enum { HAK_LONE_FREES = 64 };
 
 static struct {
     pthread_key_t key;
@@ -109,6 +114,18 @@ hak_heap_t *hak_thread_heap(void) {
     return hak_likely(heap != NULL) ? heap : hak_thread_attach();
 }
 
+hak_heap_t *hak_thread_heap_of_free(void) {
+    hak_heap_t *heap = hak_tls.heap;
+    if (hak_likely(heap != NULL)) {
+        return heap;
+    }
+    if (hak_tls.lone_frees < HAK_LONE_FREES) {
+        hak_tls.lone_frees++;
+        return NULL;
+    }
+    return hak_thread_attach();
+}
+
 hak_heap_t *hak_thread_borrow(void) { return hak_heap_acquire_mt(); }
 void hak_thread_return(hak_heap_t *heap) { hak_heap_release_mt(heap); }
 
@@ -129,7 +146,7 @@ void hak_thread_stop_all(void) {
             (*b)->pause();
         }
     }
-    hak_heap_fork_take();
+    hak_heap_fork_take(hak_tls.heap);
     hak_large_fork_take();
     for (const hak_backend_t *const *b = hak_route_backends; *b != NULL; b++) {
         (*b)->fork_take();
@@ -159,7 +176,7 @@ static void hak_resume(void) {
 
 void hak_thread_go_on(void) {
     hak_release(false);
-    hak_heap_fork_drop_parent();
+    hak_heap_fork_drop_parent(hak_tls.heap);
     hak_resume();
 }
 

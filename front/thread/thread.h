@@ -23,6 +23,9 @@ void hak_thread_init_fork(void (*in_child)(void));
 /* The calling thread's heap; attaches one if it has none. NULL if there is no memory for one, or
  * if the thread's destructors ran already: such a thread borrows a heap for each call. */
 hak_heap_t *hak_thread_heap(void);
+/* The same for a thread that frees: NULL also for its first frees, which may be its last act, after
+ * all destructors; a heap that it got then would be lost. */
+hak_heap_t *hak_thread_heap_of_free(void);
 
 /* For a thread without: a heap that the caller must return at once. NULL with errno ENOMEM. */
 hak_heap_t *hak_thread_borrow(void);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -70,6 +71,35 @@ TEST_F(T13_Interposed, ThreadsThroughTheCLibrary) {
     for (unsigned i = 1; i < 200; i++) {
         EXPECT_EQ(i * 50, lengths[i].size() < i * 50 ? 0 : lengths[i].size());
     }
+}
+
+// At its very end, after all destructors, a thread with a stack of the program's has the C library
+// free what it had: that must not cost a heap, which nobody would take back.
+TEST_F(T13_Interposed, ThreadsThatOnlyEndTakeNoHeap) {
+    constexpr size_t kStackBytes = size_t{64} << 10;
+    static std::atomic<unsigned> ran{0};
+    pthread_attr_t attributes;
+    ASSERT_EQ(0, pthread_attr_init(&attributes));
+    ASSERT_EQ(0, pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED));
+    std::vector<std::vector<char>> stacks(
+        100); // a detached thread never tells when it left its own
+    uint64_t heaps = hak_test_stats().heaps;
+    for (std::vector<char> &stack : stacks) {
+        stack.resize(kStackBytes);
+        ASSERT_EQ(0, pthread_attr_setstack(&attributes, stack.data(), kStackBytes));
+        pthread_t thread;
+        auto count = [](void *) -> void * {
+            ran++;
+            return nullptr;
+        };
+        ASSERT_EQ(0, pthread_create(&thread, &attributes, count, nullptr));
+    }
+    while (ran != stacks.size()) {
+        usleep(1000);
+    }
+    usleep(200 * 1000); // and they have gone
+    EXPECT_EQ(heaps, hak_test_stats().heaps);
+    pthread_attr_destroy(&attributes);
 }
 
 // What the C library frees or grows was allocated by it: both sides must meet in hakmem.

@@ -154,6 +154,7 @@ bool hak_os_purge(void *base, size_t bytes) {
 
 bool hak_os_resident(void *, size_t, unsigned char *) { return false; }
 bool hak_os_resize(void *, size_t, size_t) { return false; }
+bool hak_os_reserve_at(void *, size_t) { return false; }
 void *hak_os_hold_aligned(size_t bytes, size_t align) { return hak_os_map_aligned(bytes, align); }
 bool hak_os_commit_held(void *, size_t) { return Allows(HAK_OS_CALL_COMMIT); }
 bool hak_os_move(void *, size_t, void *, size_t) { return false; }

@@ -245,13 +245,13 @@ hak_heap_t *Inside(hak_heap_t *heap) {
 }
 void ForkAndWork(int self) {
     if (self == 0) {
-        hak_heap_fork_take();
+        hak_heap_fork_take(nullptr);
         for (hak_heap_t *heap : world.heap) {
             uint32_t steps = heap->slow_steps;
             hak_sched::Yield();
             HAK_SCHED_CHECK(heap->slow_steps == steps);
         }
-        hak_heap_fork_drop_parent();
+        hak_heap_fork_drop_parent(nullptr);
     } else {
         (void)Inside(world.heap[1]);
         PushOne(world.slab[0], world.block[0][0]);
