@@ -102,6 +102,8 @@ def _hak_shared_library(name, variant, tags, testonly, visibility):
             # Everything is bound at start: lazy binding may allocate, inside the allocator.
             "-Wl,-z,now",
             "-Wl,-z,relro",
+            # Its constructor runs before those of other libraries: front/api/process.c.
+            "-Wl,-z,initfirst",
             # Threads hold blocks and destructors: the library cannot leave the process.
             "-Wl,-z,nodelete",
             "-Wl,--no-undefined",

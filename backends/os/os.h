@@ -27,6 +27,10 @@ enum { HAK_OS_ADDRESS_BITS = 47 };
 enum { HAK_OS_ADDRESS_BITS = 48 };
 #endif
 
+/* The process's environment. `passed` is a constructor's third argument, for one that runs before
+ * the C library has set `environ`; only the GNU C library passes it. */
+char **hak_os_environment(char **passed);
+
 /* Size of an OS page in bytes, read from the auxiliary vector: 4, 16 or 64 KiB. */
 size_t hak_os_page_bytes(void);
 

@@ -299,6 +299,15 @@ bool hak_os_address_space_is_free(void) {
     return limit.rlim_cur <= memory / HAK_MEMLOCK_DEFAULT_PART;
 }
 
+char **hak_os_environment(char **passed) {
+#ifdef __GLIBC__
+    return environ != NULL ? environ : passed;
+#else
+    (void)passed;
+    return environ;
+#endif
+}
+
 static bool hak_membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0) == 0; }
 
 bool hak_os_barrier_register(void) {

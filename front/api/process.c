@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backends/os/os.h"
 #include "core/options/options.h"
 #include "front/gate/gate.h"
 #include "include/hakmem.h"
@@ -38,10 +39,14 @@ static int hak_report_fd(void) {
 }
 
 /* 101 is the first priority that programs may use: this runs before other constructors of the same
- * file. `environ` and not a constructor's third argument, which only the GNU C library passes. */
-__attribute__((constructor(101))) static void hak_process_start(void) {
+ * file. The shared library is linked so that it runs before those of all libraries, the C library's
+ * too, which sets `environ`: fork calls handlers newest first, and those of libraries, which may
+ * allocate, must find the allocator's locks free. */
+__attribute__((constructor(101))) static void hak_process_start(int argc, char **argv, char **env) {
     int saved = errno;
-    hak_gate_init(environ);
+    (void)argc;
+    (void)argv;
+    hak_gate_init(hak_os_environment(env));
     if (hak_option(HAK_OPTION_STATS) != HAK_STATS_OPTION_OFF) {
         /* Without a duplicate the report goes to stderr or nowhere. */
         hak_duplicate = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, HAK_LOWEST_DUPLICATE);
