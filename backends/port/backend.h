@@ -99,7 +99,8 @@ typedef struct hak_backend {
      * fork. NULL: it has none. */
     void (*start)(void);
     /* Gives memory back that has been free for `delay_ms`, keeping `keep_bytes` of it, with about
-     * `max_calls` system calls. Returns the bytes. `mine` is the caller's heap or NULL. */
+     * `max_calls` system calls. Returns the bytes, and not 0 also if slabs wait for another call
+     * soon. `mine` is the caller's heap or NULL. */
     size_t (*purge)(hak_heap_t *mine, const hak_purge_order_t *order);
     bool (*has_garbage)(void); /* a hint: purge may find something, now or later */
     /* True if a block of the class that was handed out starts at `address`, an address in memory of

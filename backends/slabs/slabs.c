@@ -72,9 +72,11 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     }
     unsigned lease_ms = order->delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)order->delay_ms;
     unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
-    (void)hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);
-    return hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
-                                  order->keep_bytes);
+    size_t more = hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);
+    more += mine != NULL && hak_pending_has_any(mine);
+    size_t bytes = hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
+                                          order->keep_bytes);
+    return order->delay_ms == 0 ? bytes : bytes + more;
 }
 
 static bool hak_starts(uintptr_t address, unsigned sc) {

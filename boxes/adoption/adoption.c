@@ -4,14 +4,21 @@
 #include "boxes/free_local/free_local.h"
 #include "boxes/left_bins/left_bins.h"
 #include "boxes/pending/pending.h"
+#include "core/options/options.h"
 
-enum { HAK_LOOK_AT = 8, HAK_ENTER = 2, HAK_DRAIN_SLABS = 64 };
+/* 640 slabs take one or two milliseconds, and at one pass in 100 ms a GiB is through in 3 s. */
+enum { HAK_LOOK_AT = 8, HAK_ENTER = 2, HAK_DRAIN_SLABS = 64, HAK_COLLECT_SLABS = 640 };
 
 static hak_aptr_t hak_cursor; /* hak_heap_t: where the next look begins; any value is right */
 
 static bool hak_is_idle(const hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms) {
     /* relaxed: hints, the lock decides */
     return hak_load_rlx(&heap->idle) != 0 || hak_load_rlx(&heap->active_ms) + lease_ms <= now_ms;
+}
+
+/* True if nobody has used the heap for so long that even memory would have been given back. */
+static bool hak_sleeps(const hak_heap_t *heap, uint64_t now_ms) {
+    return hak_is_idle(heap, now_ms, (unsigned)hak_option(HAK_OPTION_PURGE_DELAY_MS));
 }
 
 /* The first of a few partial slabs that has something to give. */
@@ -51,7 +58,7 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
         if (heap == NULL || heap == mine || !hak_is_idle(heap, now_ms, HAK_ADOPTION_LEASE_MS)) {
             continue;
         }
-        bool has_partial = hak_load_rlx(&heap->idle) != 0 &&
+        bool has_partial = hak_sleeps(heap, now_ms) &&
                            (hak_heap_has_partial(heap, sc) || hak_left_bins_has(heap, sc));
         if (!has_partial && !hak_pending_has_any(heap)) {
             continue;
@@ -65,32 +72,33 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
     return NULL;
 }
 
-/* Returns the number of slabs given back. `*flushed` becomes true if bins were emptied: blocks of
- * other heaps among theirs have gone to heaps that may have been looked at before. */
-static unsigned hak_collect(hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms, bool *flushed) {
+/* Of a heap whose thread is at work only the frees that wait there. `*flushed` becomes true if bins
+ * were emptied: blocks of other heaps among theirs have gone to heaps that may have been looked at
+ * before. */
+static void hak_collect(hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms, bool *flushed) {
     uint64_t active_ms = hak_load_rlx(&heap->active_ms); /* relaxed: a hint */
-    bool old_bins = hak_left_bins_old(heap, now_ms, lease_ms);
-    if (!hak_pending_has_any(heap) && !old_bins && hak_load_rlx(&heap->collected_ms) == active_ms) {
-        return 0; /* nothing happened there since the last collection */
+    bool idle = hak_is_idle(heap, now_ms, lease_ms);
+    bool old = idle && (hak_left_bins_old(heap, now_ms, lease_ms) ||
+                        hak_load_rlx(&heap->collected_ms) != active_ms); /* something happened */
+    if ((!old && !hak_pending_has_any(heap)) || !hak_owner_lock_try_guest(&heap->lock)) {
+        return;
     }
-    if (!hak_owner_lock_try_guest(&heap->lock)) {
-        return 0;
+    (void)hak_drain_pending_owner(heap, lease_ms == 0 ? UINT32_MAX : HAK_COLLECT_SLABS);
+    if (idle) {
+        if (hak_left_bins_old(heap, now_ms, lease_ms)) {
+            hak_left_bins_flush_locked(heap);
+            *flushed = true;
+        }
+        (void)hak_free_local_retire_kept_owner(heap);
+        hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
     }
-    (void)hak_drain_pending_owner(heap, lease_ms == 0 ? UINT32_MAX : HAK_DRAIN_SLABS);
-    if (hak_left_bins_old(heap, now_ms, lease_ms)) {
-        hak_left_bins_flush_locked(heap);
-        *flushed = true;
-    }
-    unsigned retired = hak_free_local_retire_kept_owner(heap);
-    hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
     hak_owner_lock_drop_guest(&heap->lock);
-    return retired;
 }
 
 /* A trim shall be complete: it looks twice if bins were emptied. Else a later pass sees to it. */
 unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
                                  unsigned max_heaps) {
-    unsigned retired = 0;
+    unsigned unfinished = 0;
     bool again = true;
     uint64_t made, idle;
     hak_heap_counts(&made, &idle);
@@ -98,11 +106,12 @@ unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsign
         bool flushed = false;
         for (unsigned i = 0; i < max_heaps && i < made; i++) {
             hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
-            if (heap != NULL && heap != mine && hak_is_idle(heap, now_ms, lease_ms)) {
-                retired += hak_collect(heap, now_ms, lease_ms, &flushed);
+            if (heap != NULL && heap != mine) {
+                hak_collect(heap, now_ms, lease_ms, &flushed);
+                unfinished += hak_pending_has_any(heap);
             }
         }
         again = flushed && lease_ms == 0;
     }
-    return retired;
+    return unfinished;
 }

@@ -1,9 +1,10 @@
 /* adoption: slabs change hands when their owner is gone or idle, so that no memory waits for a
  * thread that sleeps.
  *
- * A thread that needs a slab first looks at a few other heaps. From a heap without a thread it may
- * take any partial slab of its class; from a heap whose thread has been on no slow path for the
- * lease time it takes in the pending remote frees and then a partial slab. It works as a guest
+ * A thread that needs a slab first looks at a few other heaps. From a heap without a thread, or
+ * whose thread has been on no slow path for the purge delay, it may take any partial slab of its
+ * class; from a heap whose thread has been on none for the lease time it takes in the pending
+ * remote frees and then a partial slab. It works as a guest
  * inside that heap's owner lock, so the owner never sees a half-moved slab; blocks of the slab in
  * the old owner's thread cache stay valid there (boxes/tls_sll).
  *
@@ -29,9 +30,10 @@ enum { HAK_ADOPTION_LEASE_MS = 10 };
 /* A slab of class `sc` that has free blocks, now owned by `mine` and on no list, or NULL. */
 hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_ms);
 
-/* Takes in the remote frees of heaps that are idle and gives their wholly free slabs to the pool.
- * Looks at up to `max_heaps` heaps, going on where the last call stopped. Returns the number of
- * slabs given back. */
+/* Takes in the remote frees of other heaps and gives wholly free slabs to the pool, also the last
+ * ones of heaps that are idle. A thread that is busy elsewhere seldom does that itself. Looks
+ * at up to `max_heaps` heaps, going on where the last call stopped. Returns how many of them have
+ * frees waiting still. */
 unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
                                  unsigned max_heaps);
 

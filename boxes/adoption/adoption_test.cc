@@ -13,6 +13,7 @@
 #include "boxes/pending/pending.h"
 #include "boxes/refill/refill.h"
 #include "boxes/testing/engine.h"
+#include "core/options/options.h"
 extern "C" {
 #include "boxes/tls_sll/tls_sll_inl.h"
 #include "core/owner_lock/owner_lock_inl.h"
@@ -107,11 +108,14 @@ TEST_F(Adoption, HeapAtWorkKeepsItsSlabs) {
     Push(slab, blocks[2]);
 }
 
-TEST_F(Adoption, SleepersSlabsWithoutRemoteFreesAreNotTaken) {
+TEST_F(Adoption, SleepersSlabsWithoutRemoteFreesAreTakenAfterThePurgeDelay) {
     hak_slab_t *slab = NewSlab(other_, kClass);
     std::vector<hak_block_t *> blocks = Carve(other_, slab, 3);
+    SeenNow(other_);
     hak_os_fake_advance_ms(2 * HAK_ADOPTION_LEASE_MS);
     EXPECT_EQ(Adopt(Now()), nullptr);
+    hak_os_fake_advance_ms(hak_option(HAK_OPTION_PURGE_DELAY_MS));
+    EXPECT_EQ(Adopt(Now()), slab);
     PushAll(slab, blocks);
 }
 
@@ -182,12 +186,26 @@ TEST_F(Adoption, CollectionEmptiesSleepersAndReturnsTheirSlabs) {
     }
     SeenNow(other_);
     SeenNow(mine_);
-    EXPECT_EQ(hak_adoption_collect_mt(mine_, Now(), 100, 100), 0u) << "busy";
-    EXPECT_EQ(SlabsOf(other_, kClass), 5u);
+    EXPECT_EQ(hak_adoption_collect_mt(mine_, Now(), 100, 100), 0u);
+    EXPECT_EQ(SlabsOf(other_, kClass), 1u) << "busy: it keeps its last one";
+    EXPECT_FALSE(hak_pending_has_any(other_));
     hak_os_fake_advance_ms(200);
     (void)hak_adoption_collect_mt(mine_, Now(), 100, 100);
     EXPECT_EQ(SlabsOf(other_, kClass), 0u);
-    EXPECT_FALSE(hak_pending_has_any(other_));
+}
+
+/* One pass does not keep an owner waiting for long, and tells that another one is due. */
+TEST_F(Adoption, CollectionGoesOnWhereThereIsMoreThanAPassTakes) {
+    enum { SLABS = 700, AT_ONCE = 640 };
+    for (int i = 0; i < SLABS; i++) {
+        hak_slab_t *slab = NewSlab(other_, kClass);
+        PushAll(slab, CarveAll(other_, slab));
+    }
+    hak_os_fake_advance_ms(200);
+    EXPECT_EQ(hak_adoption_collect_mt(mine_, Now(), 100, 100), 1u);
+    EXPECT_EQ(SlabsOf(other_, kClass), (size_t)SLABS - AT_ONCE);
+    EXPECT_EQ(hak_adoption_collect_mt(mine_, Now(), 100, 100), 0u);
+    EXPECT_EQ(SlabsOf(other_, kClass), 0u);
 }
 
 TEST_F(Adoption, CollectionSparesTheCallerAndLooksAtEachHeapOnce) {
