@@ -9,6 +9,7 @@
 #include "boxes/extent/extent.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "backends/os/os.h"
@@ -22,7 +23,7 @@ enum {
     HAK_PARKED_MAX_UNITS = HAK_EXTENT_PARKED_MAX_BYTES / HAK_UNIT_BYTES,
     HAK_SLACK_PART = 8,        /* of the peak of blocks: what else may be resident */
     HAK_SLACK_MIN_UNITS = 128, /* 8 MiB are always allowed */
-    HAK_SLACK_PURGES = 8,      /* by one request */
+    HAK_SLACK_PURGES = 8,      /* extents that one request tries */
 };
 
 hak_extents_t hak_extents = {.lock = HAK_LOCK_INIT(HAK_RANK_EXTENT)};
@@ -83,6 +84,7 @@ static bool hak_cut_locked(hak_extent_t *extent, uint32_t units) {
     if (dirty != 0) {
         hak_extent_bits_clear(tract->dirty, first, units);
         hak_extent_bits_clear(tract->aged, first, units);
+        hak_extent_bits_clear(tract->refused, first, units);
         hak_count_dirty_locked(tract, -dirty);
     }
     if (whole > units) {
@@ -105,10 +107,34 @@ static hak_extent_t *hak_find_locked(uint32_t units, uint32_t room) {
     return extent != NULL ? extent : hak_tract_new_locked(units);
 }
 
+/* Gives ends of the longest free extents back until no more than `most` units are resident. What
+ * is known to be refused is passed over without a call; where nothing else is found it rests. */
+static void hak_give_slack_locked(uint64_t most) {
+    unsigned skip = 0;
+    for (int tries = 0; tries < HAK_SLACK_PURGES; tries++) {
+        hak_extent_t *longest = hak_extent_longest_dirty_locked(skip);
+        /* relaxed: under the lock */
+        uint64_t resident = hak_extents.used_units + hak_load_rlx(&hak_extents.dirty_units);
+        if (longest == NULL || resident <= most) {
+            return;
+        }
+        uint64_t excess = resident - most;
+        hak_cleaning_t cleaning = {
+            .what = HAK_CLEAN_DIRTY,
+            .most_units = excess < HAK_TRACT_UNITS ? (uint32_t)excess : HAK_TRACT_UNITS,
+            .calls_left = UINT_MAX,
+        };
+        (void)hak_extent_clean_locked(longest, &cleaning);
+        skip += cleaning.bytes == 0;
+    }
+    if (skip == HAK_SLACK_PURGES) {
+        hak_extents.slack_refused_until_ms = hak_os_now_ms() + HAK_EXTENT_REFUSED_PAUSE_MS;
+    }
+}
+
 /* Called when units are taken. What is free and dirty may bring resident memory above the most that
- * blocks ever had by a part; beyond that it goes back, ends of the longest extents first. So a
- * program's peak is that of its blocks and not of holes that were too short. After a refusal it
- * rests as long as the purge does, which else would never have its turn. Drops the lock meanwhile.
+ * blocks ever had by a part; beyond that it goes back. So a program's peak is that of its blocks
+ * and not of holes that were too short. Drops the lock meanwhile.
  */
 static void hak_use_locked(uint32_t units) {
     hak_extents.used_units += units;
@@ -117,18 +143,10 @@ static void hak_use_locked(uint32_t units) {
     }
     uint64_t most = hak_extents.used_peak_units + hak_extents.used_peak_units / HAK_SLACK_PART;
     most = most < HAK_SLACK_MIN_UNITS ? HAK_SLACK_MIN_UNITS : most;
-    size_t bytes = 1;
-    for (int calls = 0; calls < HAK_SLACK_PURGES && bytes != 0; calls++) {
-        hak_extent_t *longest = hak_extent_longest_dirty_locked();
-        /* relaxed: under the lock */
-        uint64_t resident = hak_extents.used_units + hak_load_rlx(&hak_extents.dirty_units);
-        if (longest == NULL || resident <= most || hak_extent_is_refused_locked(hak_os_now_ms())) {
-            return;
-        }
-        bytes = 0;
-        uint64_t excess = resident - most;
-        uint32_t keep = longest->dirty > excess ? (uint32_t)(longest->dirty - excess) : 0;
-        (void)hak_extent_clean_locked(longest, false, keep, &bytes);
+    /* relaxed: under the lock */
+    if (hak_extents.used_units + hak_load_rlx(&hak_extents.dirty_units) > most &&
+        hak_os_now_ms() >= hak_extents.slack_refused_until_ms) {
+        hak_give_slack_locked(most);
     }
 }
 
@@ -161,8 +179,9 @@ static void hak_give_locked(hak_extent_t *extent) {
     /* relaxed: under the lock */
     if (hak_unlikely(hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT >
                      hak_option(HAK_OPTION_HUGE_CACHE_MB) << 20)) {
-        size_t bytes = 0;
-        (void)hak_extent_clean_locked(extent, false, 0, &bytes);
+        hak_cleaning_t cleaning = {
+            .what = HAK_CLEAN_DIRTY, .most_units = HAK_TRACT_UNITS, .calls_left = UINT_MAX};
+        (void)hak_extent_clean_locked(extent, &cleaning);
     }
 }
 

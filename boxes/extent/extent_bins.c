@@ -124,7 +124,16 @@ hak_extent_t *hak_extent_find_committed_locked(uint32_t units) {
     return NULL;
 }
 
-hak_extent_t *hak_extent_longest_dirty_locked(void) {
+hak_extent_t *hak_extent_longest_dirty_locked(unsigned skip) {
     const hak_extent_bins_t *bins = &hak_extents.bins[true];
-    return bins->mask == 0 ? NULL : bins->first[hak_log2_floor(bins->mask)];
+    for (uint64_t mask = bins->mask; mask != 0;) {
+        unsigned bin = hak_log2_floor(mask);
+        for (hak_extent_t *extent = bins->first[bin]; extent != NULL; extent = extent->next) {
+            if (skip-- == 0) {
+                return extent;
+            }
+        }
+        mask &= ~(UINT64_C(1) << bin);
+    }
+    return NULL;
 }

@@ -55,7 +55,8 @@ static void hak_check_tract(hak_tract_t *tract, hak_census_t *census) {
     census->faults += dirty != tract->dirty_units || tract->committed > tract->units;
     census->faults += hak_extent_bits_count(tract->dirty, 0, tract->committed) != dirty;
     for (unsigned i = 0; i < HAK_TRACT_WORDS; i++) {
-        census->faults += (tract->aged[i] & ~tract->dirty[i]) != 0;
+        census->faults += ((tract->aged[i] | tract->refused[i]) & ~tract->dirty[i]) != 0;
+        census->faults += tract->refused[i] != 0 && tract->retry_ms == 0;
     }
     uintptr_t base = hak_region_base(&tract->region);
     for (size_t i = 0; i < (size_t)tract->units << HAK_UNIT_SHIFT; i += HAK_WINDOW_BYTES) {

@@ -25,6 +25,7 @@ enum {
     /* One bin for each length up to 32 units, then four for each doubling. */
     HAK_EXACT_BINS = 32,
     HAK_EXTENT_BINS = HAK_EXACT_BINS + 4 * 7 + 1,
+    HAK_EXTENT_REFUSED_PAUSE_MS = 10000, /* until what the kernel refused is tried again */
 };
 
 /* Entry of a unit. It tells of the extent that begins there and, by `before`, of the one that ends
@@ -45,10 +46,13 @@ typedef struct hak_tract {
     uint32_t units;      /* 0 while the descriptor has no memory */
     uint32_t committed;  /* units from the start that may be read and written */
     uint32_t dirty_units;
-    struct hak_tract *next;          /* spare descriptors */
-    struct hak_tract *all_next;      /* every descriptor ever made; never changes */
-    uint64_t dirty[HAK_TRACT_WORDS]; /* bit per unit: not in use and touched since the purge */
-    uint64_t aged[HAK_TRACT_WORDS];  /* of them: since before the last visit of purge */
+    struct hak_tract *next;            /* spare descriptors */
+    struct hak_tract *all_next;        /* every descriptor ever made; never changes */
+    uint64_t dirty[HAK_TRACT_WORDS];   /* bit per unit: not in use and touched since the purge */
+    uint64_t aged[HAK_TRACT_WORDS];    /* of them: since before visited_ms */
+    uint64_t refused[HAK_TRACT_WORDS]; /* of dirty: the kernel did not take them */
+    uint64_t visited_ms;               /* when `aged` became what `dirty` was */
+    uint64_t retry_ms;                 /* what was refused is forgotten then; 0: nothing was */
     hak_extent_t extent[HAK_TRACT_UNITS + 1]; /* the last one only has `before` */
 } hak_tract_t;
 
@@ -66,8 +70,10 @@ typedef struct {
     uint64_t committed_units, committed_peak_units, tracts, tracts_made;
     uint64_t used_units, used_peak_units; /* not free, now and at most */
     uint64_t grown, moved, left;
-    uint64_t visit_at_ms;      /* when purge looks at the tracts next */
-    uint64_t refused_until_ms; /* the kernel refused a purge: no other before this time */
+    hak_tract_t *visit_next; /* where purge goes on; NULL: at the first */
+    /* So much was refused that none was taken: a purge with a delay, one for the sake of the bound
+     * on resident memory rests until then. */
+    uint64_t refused_until_ms, slack_refused_until_ms;
 } hak_extents_t;
 extern hak_extents_t hak_extents;
 
@@ -91,8 +97,9 @@ unsigned hak_extent_bin_of(uint32_t units);
 hak_extent_t *hak_extent_find_locked(uint32_t units, bool dirty);
 /* Any whose first `units` are usable already, still in its bin. NULL if none. Looks at all. */
 hak_extent_t *hak_extent_find_committed_locked(uint32_t units);
-/* One of the longest with dirty units, still in its bin. NULL if none. */
-hak_extent_t *hak_extent_longest_dirty_locked(void);
+/* One of the longest with dirty units, still in its bin, when `skip` others are left out. NULL if
+ * there are no more. */
+hak_extent_t *hak_extent_longest_dirty_locked(unsigned skip);
 /* Bits of a range of units. */
 uint32_t hak_extent_bits_count(const uint64_t *words, uint32_t first, uint32_t count);
 void hak_extent_bits_set(uint64_t *words, uint32_t first, uint32_t count);
@@ -116,13 +123,21 @@ hak_extent_t *hak_extent_make_locked(hak_tract_t *tract, uint32_t first, uint32_
 /* Joins an extent in hand with its free neighbours. Returns the whole, in its bin. */
 hak_extent_t *hak_extent_join_locked(hak_extent_t *extent);
 
-/* extent_purge.c. Gives the dirty units of a free extent back, or only the aged ones, but for the
- * first `keep_units` of them. Drops the
- * lock meanwhile. Returns the extent that they are part of then; adds to `*bytes`. */
-hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, bool aged_only, uint32_t keep_units,
-                                      size_t *bytes);
-/* True for a while after the kernel has refused to take something. */
-bool hak_extent_is_refused_locked(uint64_t now_ms);
+/* extent_purge.c. What of an extent goes back. */
+typedef enum {
+    HAK_CLEAN_ALL,   /* what is dirty */
+    HAK_CLEAN_DIRTY, /* but for what was refused not long ago */
+    HAK_CLEAN_AGED,  /* and only if it is aged */
+} hak_clean_what_t;
+typedef struct {
+    hak_clean_what_t what;
+    uint32_t most_units; /* of each extent, its last ones */
+    unsigned calls_left; /* system calls that may still be made */
+    size_t bytes;        /* given back */
+} hak_cleaning_t;
+/* Gives units of a free extent back. Drops the lock meanwhile. Returns the extent that they are
+ * part of then. */
+hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, hak_cleaning_t *cleaning);
 
 #ifdef __cplusplus
 }

@@ -80,6 +80,7 @@ typedef struct hak_superslab {
     uint8_t sc;          /* slot_policy: the one class that it holds */
     bool visiting;       /* on the visit list */
     uint64_t visit_at_ms;
+    uint64_t refused_until_ms;         /* the kernel refused a purge here: no other before */
     uint64_t cached_ms;                /* ss_lru: when it became wholly free */
     struct hak_superslab *next, *prev; /* ss_bins, ss_lru */
     struct hak_superslab *visit_next;

@@ -3,6 +3,9 @@
  * per slot, and the visit list, kept in order of time, makes each visit O(1). Superslabs that are
  * wholly free are visited like the others; the LRU decides when they are unmapped, and a trim
  * leaves it a few: their address space, registry entries and descriptors are then warm.
+ *
+ * A superslab of which the kernel did not take all, as locked memory, is visited like the others
+ * but not purged for a while: one locked page must not keep the rest of the pool from going back.
  */
 #include "backends/os/os.h"
 #include "base/bits.h"
@@ -18,7 +21,7 @@ enum {
 
 /* System calls of one purge. */
 typedef struct {
-    uint64_t count;
+    uint64_t count, refused;
     uint64_t cost, most_cost;
 } hak_calls_t;
 
@@ -75,6 +78,8 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
         if (hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT),
                          (size_t)count << HAK_UNIT_SHIFT)) {
             done |= run;
+        } else {
+            calls->refused++;
         }
         left &= ~run;
         hak_count_call(calls, count > HAK_FEW_SLOTS ? HAK_CALL_COST : 1);
@@ -82,10 +87,10 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
     hak_pool_lock_take();
     hak_pool.purges_in_flight--;
     hak_pool_move_locked(ss, done, HAK_SLOT_PURGING, HAK_SLOT_UNUSED);
-    /* locked memory cannot be given back: it stays EMPTY and is tried again later */
+    /* what was refused stays EMPTY and is tried again later */
     if (done != mask) {
         hak_pool_move_locked(ss, mask & ~done, HAK_SLOT_PURGING, HAK_SLOT_EMPTY);
-        hak_pool.refused_until_ms = now_ms + HAK_REFUSED_PAUSE_MS;
+        ss->refused_until_ms = now_ms + HAK_REFUSED_PAUSE_MS;
     }
     return (size_t)hak_bit_count32(done) << HAK_UNIT_SHIFT;
 }
@@ -97,7 +102,10 @@ static size_t hak_visit_locked(hak_superslab_t *ss, uint64_t now_ms, uint64_t de
         hak_pool_visit_later_locked(ss, now_ms + 1);
         return 0;
     }
-    uint32_t mask = delay_ms == 0 ? ss->dirty_mask : ss->aged_mask;
+    /* Who asks for all gets another try. */
+    uint32_t mask = delay_ms == 0                   ? ss->dirty_mask
+                    : now_ms < ss->refused_until_ms ? 0
+                                                    : ss->aged_mask;
     size_t bytes = mask == 0 ? 0 : hak_purge_slots_locked(ss, mask, now_ms, calls);
     ss->aged_mask = ss->dirty_mask;
     if (ss->dirty_mask != 0) {
@@ -150,6 +158,11 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
             break;
         }
         bytes += hak_visit_locked(ss, now_ms, delay_ms, &calls);
+    }
+    /* All that could be tried in one pass was refused, as in a program whose memory is all locked:
+     * there is little point in going on with the rest at once. */
+    if (calls.refused != 0 && shed_bytes + bytes == 0 && calls.cost >= calls.most_cost) {
+        hak_pool.refused_until_ms = now_ms + HAK_REFUSED_PAUSE_MS;
     }
     hak_pool.stats.purges += calls.count;
     hak_pool.stats.purged_bytes += bytes;

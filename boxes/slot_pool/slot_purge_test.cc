@@ -188,6 +188,51 @@ TEST_F(SlotPurge, RefusedPurgeKeepsTheSlotEmptyAndIsTriedAgain) {
     EXPECT_EQ(Stats().dirty_slots, 0u);
 }
 
+/* A program locked a page of one superslab: the others go back as ever, and that one is not
+ * tried by each pass. */
+TEST_F(SlotPurge, OneRefusalStopsNoOtherSuperslab) {
+    std::vector<hak_slab_t *> slabs = Take(32 * 2), later = Take(32);
+    Give(slabs);
+    Wait(kDelayMs / 2 + 1);
+    EXPECT_EQ(Purge(kDelayMs), 0u);
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, 1);
+    Wait(kDelayMs / 2 + 1);
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
+    EXPECT_EQ(Purge(kDelayMs), 32u * HAK_UNIT_BYTES);
+    Give(later);
+    size_t given = 0;
+    for (int i = 0; i < 3; i++) {
+        Wait(kDelayMs / 2 + 1);
+        given += Purge(kDelayMs);
+    }
+    EXPECT_EQ(given, 32u * HAK_UNIT_BYTES) << "it was freed after the refusal";
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + 3);
+    EXPECT_EQ(Stats().dirty_slots, 32u);
+    Wait(10000);
+    given = 0;
+    for (int i = 0; i < 3; i++) {
+        Wait(kDelayMs / 2 + 1);
+        given += Purge(kDelayMs);
+    }
+    EXPECT_EQ(given, 32u * HAK_UNIT_BYTES) << "tried again after a while";
+}
+
+TEST_F(SlotPurge, APassThatMetRefusalsOnlyIsFollowedByARest) {
+    std::vector<hak_slab_t *> slabs = Take(32 * 3);
+    Give(slabs);
+    Wait(kDelayMs / 2 + 1);
+    EXPECT_EQ(Purge(kDelayMs), 0u);
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, 2);
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
+    for (int i = 0; i < 4; i++) {
+        Wait(kDelayMs / 2 + 1);
+        EXPECT_EQ(Purge(kDelayMs, 2), 0u);
+    }
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + 2);
+    Wait(10000);
+    EXPECT_EQ(Purge(kDelayMs, 1), 32u * HAK_UNIT_BYTES) << "the one that had no turn";
+}
+
 /* Memory that cannot be given back (a program locked it) must not keep a pass busy for ever. */
 TEST_F(SlotPurge, PassEndsWhenEveryPurgeIsRefused) {
     std::vector<hak_slab_t *> slabs = Take(32 * 3);

@@ -129,6 +129,7 @@ size_t hak_pool_release_locked(hak_superslab_t *ss) {
     hak_pool_show_locked();
     hak_slot_state_init_locked(ss); /* nothing for a visit that is still due */
     ss->kept_mask = 0;
+    ss->refused_until_ms = 0;
     hak_store_rlx(&ss->mapped, 0); /* relaxed: a visitor that sees it looks at nothing else */
     hak_pool.stats.superslabs--;
     hak_pool.purges_in_flight++;
