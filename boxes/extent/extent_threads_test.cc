@@ -39,8 +39,8 @@ TEST_F(Extent, ThreadsAndAPurger) {
     std::atomic<bool> done(false);
     hak_aptr_t parked[3] = {};
     std::thread purger([&] {
-        while (!done) {
-            (void)hak_extent_purge_mt(hak_os_now_ms(), 0, 0);
+        for (uint64_t i = 0; !done; i++) {
+            (void)hak_extent_purge_mt(hak_os_now_ms(), i / 16 % 2, 0);
             for (hak_aptr_t &word : parked) {
                 hak_extent_unpark_mt(&word);
             }
