@@ -109,6 +109,14 @@ TEST_F(ExtentPurge, TractsBeyondTheBoundOfStepsHaveTheirTurnToo) {
         FillTract(holes.back(), 512);
     }
     FreeAll(holes);
+    EXPECT_EQ(PassAfter(100), 0u);
+    size_t aged = 0;
+    for (char *hole : holes) {
+        aged += hak_extent_bits_count(hak_extent_tract(hak_extent_entry((uintptr_t)hole))->aged, 0,
+                                      HAK_TRACT_UNITS);
+    }
+    EXPECT_GT(aged, 0u);
+    EXPECT_LT(aged, holes.size()) << "one pass looked at all";
     size_t bytes = 0;
     int passes = 0;
     for (; bytes < holes.size() * kUnit && passes < 40; passes++) {
