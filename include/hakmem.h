@@ -56,7 +56,8 @@ HAKMEM_API void *hak_pvalloc(size_t size) HAKMEM_MALLOC;
 HAKMEM_API size_t hak_usable_size(const void *block);
 
 /* The usable size that malloc(size) gives, without allocating; above 1 MiB it may give more,
- * because freed mappings are reused. 0 if `size` exceeds PTRDIFF_MAX. */
+ * because freed mappings are reused. 0 for a size that malloc never serves: from 2^47 bytes on,
+ * 2^48 on aarch64. */
 HAKMEM_API size_t hak_good_size(size_t size);
 
 /* The largest power of two that divides the address of `block` (C23 memalignment); 0 for NULL. */

@@ -49,6 +49,18 @@ inline std::vector<size_t> BorderSizes() {
     return std::vector<size_t>(sizes.begin(), sizes.end());
 }
 
+/* Takes blocks of 1 to 60 KB until nothing but a free block of a slab serves a request of another
+ * size; the kernel gives nothing more and takes nothing back until hak_os_fake_reset(). */
+inline void FillSlots(std::vector<char *> *blocks) {
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
+    for (size_t size : {60000, 30000, 9000, 1000}) {
+        while (char *block = Alloc(size)) {
+            blocks->push_back(block);
+        }
+    }
+}
+
 class Gate : public ::testing::Test {
   protected:
     void SetUp() override {

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "front/gate/gate_fixture.h"
 
@@ -28,8 +29,10 @@ TEST_F(Gate, GoodSizeIsWhatABlockHas) {
         memset(block, 1, usable);
         Free(block);
     }
-    EXPECT_GT(hak_gate_good_size(PTRDIFF_MAX), 0u);
-    EXPECT_EQ(hak_gate_good_size((size_t)PTRDIFF_MAX + 1), 0u);
+    size_t addresses = (size_t)1 << HAK_OS_ADDRESS_BITS;
+    EXPECT_GE(hak_gate_good_size(addresses - 1), addresses - 1);
+    EXPECT_EQ(hak_gate_good_size(addresses), 0u) << "malloc serves no such size";
+    EXPECT_EQ(hak_gate_good_size(PTRDIFF_MAX), 0u);
     EXPECT_EQ(hak_gate_good_size(SIZE_MAX), 0u);
 }
 
@@ -127,6 +130,30 @@ TEST_F(Gate, FailedReallocLeavesTheBlock) {
         block = Realloc(block, 2 * kExtentMax);
         ASSERT_NE(block, nullptr);
         EXPECT_TRUE(block[0] == 6 && memcmp(block, block + 1, size - 1) == 0);
+        Free(block);
+    }
+}
+
+/* A smaller block cannot be had, and the one that there is holds as much. */
+TEST_F(Gate, ReallocToLessDoesNotFail) {
+    std::vector<char *> blocks = {Alloc(60000), Alloc(5u << 20), Alloc(kHuge)};
+    for (char *block : blocks) {
+        memset(block, 6, 60000);
+    }
+    FillSlots(&blocks);
+    memset(blocks.back(), 6, 1000);
+    for (char *block : {blocks[0], blocks[1], blocks[2], blocks.back()}) {
+        size_t usable = hak_gate_usable(block, "usable");
+        errno = 55;
+        EXPECT_EQ(Realloc(block, 100), block) << usable;
+        EXPECT_EQ(errno, 55) << usable;
+        EXPECT_EQ(hak_gate_usable(block, "usable"), usable);
+        EXPECT_TRUE(block[0] == 6 && memcmp(block, block + 1, 999) == 0) << usable;
+    }
+    errno = 0;
+    EXPECT_EQ(Realloc(blocks.back(), 64 << 20), nullptr) << "more than it holds";
+    EXPECT_EQ(errno, ENOMEM);
+    for (char *block : blocks) {
         Free(block);
     }
 }

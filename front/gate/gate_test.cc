@@ -179,13 +179,7 @@ TEST_F(Gate, WithoutMemoryWhatOthersHoldFreeIsUsed) {
 /* As in a process that has locked its memory. */
 TEST_F(Gate, RoomThatATrimMadeIsUsedAlsoIfTheKernelTakesNothing) {
     std::vector<char *> blocks = {Alloc(60000)};
-    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
-    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
-    for (size_t size : {60000, 30000, 9000, 1000}) {
-        while (char *block = Alloc(size)) {
-            blocks.push_back(block);
-        }
-    }
+    FillSlots(&blocks);
     errno = 0;
     EXPECT_EQ(Alloc(100), nullptr) << "no slot is left for a slab of this class";
     EXPECT_EQ(errno, ENOMEM);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backends/large/large.h"
+#include "backends/os/os.h"
 #include "base/bits.h"
 #include "core/dyn_class/dyn_class.h"
 #include "front/gate/gate_inl.h"
@@ -43,7 +44,7 @@ size_t hak_gate_good_size(size_t size) {
         uint32_t bytes = hak_dyn_class_bytes(hak_dyn_class_of(size));
         return bytes >= size ? bytes : hak_sc_bytes[hak_sc_of(size)]; /* it changed just now */
     }
-    return size > PTRDIFF_MAX ? 0 : hak_large_good_bytes(size);
+    return size >> HAK_OS_ADDRESS_BITS != 0 ? 0 : hak_large_good_bytes(size);
 }
 
 /* Stays in place if the block fits and is at least half used, or is small: another one would save
@@ -79,10 +80,17 @@ void *hak_gate_realloc(void *block, size_t size, const char *call) {
         errno = ENOMEM;
         return NULL;
     }
-    if (c.kind == HAK_KIND_BLOCK) {
-        return hak_fits(c.info.bytes, size) ? block
-                                            : hak_realloc_by_copy(block, c.info.bytes, size);
+    if (c.kind == HAK_KIND_BLOCK && hak_fits(c.info.bytes, size)) {
+        return block;
     }
-    void *resized = hak_large_resize_mt(block, size);
-    return resized != NULL ? resized : hak_realloc_by_copy(block, c.info.bytes, size);
+    int saved = errno;
+    void *resized = c.kind == HAK_KIND_BLOCK ? NULL : hak_large_resize_mt(block, size);
+    if (resized == NULL) {
+        resized = hak_realloc_by_copy(block, c.info.bytes, size);
+    }
+    if (resized == NULL && size <= c.info.bytes) {
+        errno = saved; /* no smaller block is to be had, but this one holds as much */
+        return block;
+    }
+    return resized;
 }
