@@ -368,7 +368,8 @@ bool hak_os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 bool hak_os_write(int fd, const char *text, size_t bytes) {
     while (bytes != 0) {
-        ssize_t n = write(fd, text, bytes);
+        /* not write(), at which a thread may be cancelled: free is no such point */
+        long n = syscall(SYS_write, fd, text, bytes);
         if (n > 0) {
             text += n;
             bytes -= (size_t)n;

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <string>
 
 #include "backends/os/os_fake.h"
 #include "base/atomic.h"
@@ -361,31 +360,6 @@ TEST_F(Os, RandomDiffersFromZero) { EXPECT_NE(hak_os_random(), 0u); }
 TEST_F(Os, ProcessFacts) {
     EXPECT_EQ(hak_os_pid(), (uint32_t)getpid());
     EXPECT_FALSE(hak_os_is_secure());
-}
-
-TEST_F(Os, WriteDeliversAllOrFails) {
-    int ends[2];
-    ASSERT_EQ(pipe(ends), 0);
-    std::string text(200000, 'x'); /* more than a pipe takes at once */
-    text += "end";
-    std::string got;
-    hak_testing::RunThreads(2, [&](int self) {
-        if (self == 0) {
-            EXPECT_TRUE(hak_os_write(ends[1], text.data(), text.size()));
-            close(ends[1]);
-            return;
-        }
-        char buffer[4096];
-        ssize_t n;
-        while ((n = read(ends[0], buffer, sizeof buffer)) > 0) {
-            got.append(buffer, (size_t)n);
-        }
-    });
-    EXPECT_EQ(got, text);
-    close(ends[0]);
-    errno = 0;
-    EXPECT_FALSE(hak_os_write(-1, "x", 1));
-    EXPECT_EQ(errno, EBADF);
 }
 
 } // namespace
