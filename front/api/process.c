@@ -3,8 +3,9 @@
  *
  * Many programs close stderr in an exit handler, to find write errors, and handlers run before
  * destructors. A report would then vanish, so a duplicate of stderr is kept while a report is due.
- * It is used only if it still is the file it was: a program may close all descriptors and open
- * others in their place.
+ * Descriptor 2 and the duplicate are used only if they still are the file that stderr was at start:
+ * a program may close all descriptors and open others in their place, and a report must not end up
+ * in its data.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,22 +21,24 @@
 /* Above what shells and daemons use for themselves. */
 enum { HAK_LOWEST_DUPLICATE = 100 };
 
+static bool hak_had_stderr;
+static struct stat hak_stderr_file; /* only if there was one */
 static int hak_duplicate = -1;
-static struct stat hak_duplicate_file;
 
-static bool hak_is_same_file(int fd, const struct stat *file) {
+static bool hak_is_stderr(int fd) {
     struct stat now;
-    return fstat(fd, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino &&
-           now.st_rdev == file->st_rdev;
+    return fstat(fd, &now) == 0 && now.st_dev == hak_stderr_file.st_dev &&
+           now.st_ino == hak_stderr_file.st_ino && now.st_rdev == hak_stderr_file.st_rdev;
 }
 
 static int hak_report_fd(void) {
-    if (fcntl(STDERR_FILENO, F_GETFD) != -1) {
+    if (!hak_had_stderr) {
+        return -1;
+    }
+    if (hak_is_stderr(STDERR_FILENO)) {
         return STDERR_FILENO;
     }
-    return hak_duplicate >= 0 && hak_is_same_file(hak_duplicate, &hak_duplicate_file)
-               ? hak_duplicate
-               : -1;
+    return hak_duplicate >= 0 && hak_is_stderr(hak_duplicate) ? hak_duplicate : -1;
 }
 
 /* 101 is the first priority that programs may use: this runs before other constructors of the same
@@ -48,12 +51,9 @@ __attribute__((constructor(101))) static void hak_process_start(int argc, char *
     (void)argv;
     hak_gate_init(hak_os_environment(env));
     if (hak_option(HAK_OPTION_STATS) != HAK_STATS_OPTION_OFF) {
+        hak_had_stderr = fstat(STDERR_FILENO, &hak_stderr_file) == 0;
         /* Without a duplicate the report goes to stderr or nowhere. */
         hak_duplicate = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, HAK_LOWEST_DUPLICATE);
-        if (hak_duplicate >= 0 && fstat(hak_duplicate, &hak_duplicate_file) != 0) {
-            (void)close(hak_duplicate);
-            hak_duplicate = -1;
-        }
     }
     errno = saved;
 }

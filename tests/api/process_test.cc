@@ -119,6 +119,19 @@ TEST(Report, DoesNotWriteIntoAStrangersFile) {
     EXPECT_EQ(result.err, "");
 }
 
+/* Nor into one that a program opened after it closed stderr, and so got its number. */
+TEST(Report, LeavesTheFileAloneThatBecameDescriptorTwo) {
+    Result result = RunChild("replace_stderr", {"HAKMEM_STATS=summary"});
+    EXPECT_EQ(result.status, 0);
+    EXPECT_EQ(LineCount(result.err), 2u) << "both go to what was stderr: " << result.err;
+}
+
+TEST(Report, NoneWithoutStderrAtStart) {
+    Result result = RunChild("start_without_stderr", {"HAKMEM_STATS=summary"});
+    EXPECT_EQ(result.status, 0);
+    EXPECT_EQ(LineCount(result.err), 1u) << "the parent's: " << result.err;
+}
+
 TEST(Report, NoneAfterUnderscoreExit) { EXPECT_EQ(RunChild("_exit", {"HAKMEM_STATS=1"}).err, ""); }
 
 TEST(Report, TheChildOfAForkReportsForItself) {
@@ -214,6 +227,52 @@ int ReuseDescriptors() {
     return fstat(mine, &file) == 0 && file.st_size == 0 ? 0 : 3;
 }
 
+constexpr int kFile = 50;
+
+/* An empty file without a name, at descriptor kFile. */
+bool OpenFile() {
+    char path[] = "/tmp/hakmem_process_test_XXXXXX";
+    int file = mkstemp(path);
+    unlink(path);
+    return dup2(file, kFile) == kFile && close(file) == 0;
+}
+
+/* Waits for the child; whether it succeeded and the file is still empty. */
+bool LeftFileEmpty(pid_t child) {
+    int status = 0;
+    struct stat file;
+    return waitpid(child, &status, 0) == child && status == 0 && fstat(kFile, &file) == 0 &&
+           file.st_size == 0;
+}
+
+int ReplaceStderr() {
+    if (!OpenFile()) {
+        return 2;
+    }
+    close(2);
+    if (dup(kFile) != 2) {
+        return 3;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        exit(0); /* reports */
+    }
+    return LeftFileEmpty(child) ? 0 : 4;
+}
+
+int StartWithoutStderr() {
+    if (!OpenFile()) {
+        return 2;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        close(2);
+        execl("/proc/self/exe", "process_test", "take_two", static_cast<char *>(nullptr));
+        _exit(126);
+    }
+    return LeftFileEmpty(child) ? 0 : 4;
+}
+
 int Fork() {
     pid_t child = fork();
     if (child == 0) {
@@ -238,6 +297,15 @@ int Child(const std::string &task) {
     }
     if (task == "reuse_descriptors") {
         return ReuseDescriptors();
+    }
+    if (task == "replace_stderr") {
+        return ReplaceStderr();
+    }
+    if (task == "start_without_stderr") {
+        return StartWithoutStderr();
+    }
+    if (task == "take_two") {
+        return dup(kFile) == 2 ? 0 : 1;
     }
     if (task == "_exit") {
         _exit(Allocate());
