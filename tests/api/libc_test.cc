@@ -35,6 +35,38 @@ TEST(Override, BothFamiliesShareBlocks) {
     EXPECT_EQ(hak_check(), 0u);
 }
 
+/* The GNU C library exports them; whoever calls them must get what free takes. */
+extern "C" {
+void *__libc_malloc(size_t size);
+void __libc_free(void *block);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void *__libc_valloc(size_t size);
+void *__libc_pvalloc(size_t size);
+}
+
+TEST(Override, TheNamesOfTheCLibrarysOwnAllocatorAreOurs) {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    for (size_t size : {Hidden(100), Hidden(5000), Hidden(200000)}) {
+        char *zeroes = static_cast<char *>(__libc_calloc(2, size / 2));
+        EXPECT_EQ(zeroes[0] + zeroes[size - 1], 0);
+        void *aligned[] = {__libc_memalign(64, size), __libc_valloc(size), __libc_pvalloc(size)};
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(aligned[0]) % 64, 0u);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(aligned[1]) % page, 0u);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(aligned[2]) % page, 0u);
+        EXPECT_GE(malloc_usable_size(aligned[2]), page);
+        for (void *block : {__libc_malloc(size), static_cast<void *>(zeroes), aligned[0],
+                            aligned[1], aligned[2], __libc_realloc(malloc(10), size)}) {
+            EXPECT_TRUE(hak_owns(block)) << size;
+            EXPECT_GE(malloc_usable_size(block), size);
+            free(block);
+        }
+        __libc_free(malloc(size));
+    }
+    EXPECT_EQ(hak_check(), 0u);
+}
+
 /* As in glibc. That the smallest class has a block at hand must not matter. */
 TEST(Memalign, AlignmentOfZeroIsNone) {
     volatile size_t none = 0;
