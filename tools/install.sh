@@ -142,6 +142,8 @@ main() {
         install -m 644 "$root/docs/hakmem.3" "$prefix/share/man/man3/"
     fi
     say "$variant $version is installed in $prefix"
+    # A program that was linked with it finds it at run time in one of these ways alone.
+    say "for the loader: ldconfig, if it searches $prefix/lib; else LD_LIBRARY_PATH, or an rpath"
 }
 
 main "$@"

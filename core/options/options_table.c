@@ -156,7 +156,8 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .high = HAK_MAX_HUGE_CACHE_MB},
     [HAK_OPTION_THP] =
         {.name = "thp",
-         .help = "1: huge pages follow the system's setting; 0: memory of small blocks has none.",
+         .help = "1: huge pages where the system's setting is always: hakmem never asks for them; "
+                 "0: none but in blocks above 32 MiB.",
          .kind = HAK_OPTION_IS_SWITCH},
     [HAK_OPTION_CACHE_POLICY] =
         {.name = "cache_policy",
