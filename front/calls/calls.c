@@ -42,7 +42,7 @@ void *hak_calls_realloc(void *block, size_t size, const char *call) {
         return hak_gate_malloc(size);
     }
     if (size == 0) {
-        hak_gate_free(block);
+        hak_gate_free_as(block, call);
         return NULL;
     }
     return hak_gate_realloc(block, size, call);
@@ -114,7 +114,7 @@ void *hak_calls_pvalloc(size_t size) {
 
 void hak_calls_free_sized(void *block, size_t align, size_t size, const char *call) {
     if (block != NULL && hak_gate_check_sized(block, size, align, call)) {
-        hak_gate_free(block);
+        hak_gate_free_as(block, call);
     }
 }
 

@@ -135,13 +135,15 @@ static inline void *hak_new_aligned_nothrow_inline(size_t size, size_t align) {
     return hak_likely(block != NULL) ? block : hak_new_nothrow_failed(size, align);
 }
 
+/* What lines about misuse call all forms. */
+#define HAK_DELETE "operator delete"
+
 /* The compiler knows the size of what it deletes, hakmem knows it better; debug builds compare. */
 static inline void hak_delete_checked(void *block, size_t size, size_t align) {
-    if (hak_cfg_debug && block != NULL &&
-        !hak_gate_check_sized(block, size, align, "operator delete")) {
+    if (hak_cfg_debug && block != NULL && !hak_gate_check_sized(block, size, align, HAK_DELETE)) {
         return;
     }
-    hak_gate_free(block);
+    hak_gate_free_as(block, HAK_DELETE);
 }
 
 void *hak_new(size_t size) HAK_OPERATOR("_Znwm");
@@ -198,19 +200,19 @@ void hak_delete_aligned_nothrow(void *block, size_t align, const void *nothrow)
 void hak_delete_array_aligned_nothrow(void *block, size_t align, const void *nothrow)
     HAK_OPERATOR("_ZdaPvSt11align_val_tRKSt9nothrow_t");
 
-void hak_delete(void *block) { hak_gate_free(block); }
-void hak_delete_array(void *block) { hak_gate_free(block); }
+void hak_delete(void *block) { hak_gate_free_as(block, HAK_DELETE); }
+void hak_delete_array(void *block) { hak_gate_free_as(block, HAK_DELETE); }
 void hak_delete_sized(void *block, size_t size) { hak_delete_checked(block, size, 0); }
 void hak_delete_array_sized(void *block, size_t size) { hak_delete_checked(block, size, 0); }
 
 void hak_delete_nothrow(void *block, const void *nothrow) {
     (void)nothrow;
-    hak_gate_free(block);
+    hak_gate_free_as(block, HAK_DELETE);
 }
 
 void hak_delete_array_nothrow(void *block, const void *nothrow) {
     (void)nothrow;
-    hak_gate_free(block);
+    hak_gate_free_as(block, HAK_DELETE);
 }
 
 void hak_delete_aligned(void *block, size_t align) { hak_delete_checked(block, 0, align); }

@@ -88,11 +88,11 @@ hak_inline bool hak_gate_check_in(hak_block_t *block, const hak_own_bin_t *bin) 
     return true;
 }
 
-/* Takes a block back. */
-hak_inline void hak_gate_free(void *address) {
+/* Takes a block back. A line about misuse names `call`, a constant that a hit does not load. */
+hak_inline void hak_gate_free_as(void *address, const char *call) {
     hak_own_bin_t *bin;
     if (!hak_gate_find_bin(address, &bin) || !hak_gate_check_in(address, bin)) {
-        hak_gate_free_slow(address, "free");
+        hak_gate_free_slow(address, call);
         return;
     }
     if (hak_cfg_stats) {
@@ -103,5 +103,6 @@ hak_inline void hak_gate_free(void *address) {
         hak_gate_take_back(address, hak_tls_sll_class(bin));
     }
 }
+hak_inline void hak_gate_free(void *address) { hak_gate_free_as(address, "free"); }
 
 #endif /* HAK_FRONT_GATE_GATE_INL_H_ */

@@ -23,7 +23,7 @@ void *__libc_valloc(size_t size);
 void *__libc_pvalloc(size_t size);
 
 hak_export void *__libc_malloc(size_t size) { return hak_gate_malloc(size); }
-hak_export void __libc_free(void *block) { hak_gate_free(block); }
+hak_export void __libc_free(void *block) { hak_gate_free_as(block, "__libc_free"); }
 hak_export void *__libc_calloc(size_t count, size_t size) { return hak_calls_calloc(count, size); }
 
 hak_export void *__libc_realloc(void *block, size_t size) {

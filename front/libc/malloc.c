@@ -19,7 +19,7 @@ void cfree(void *block);
 
 hak_export void *malloc(size_t size) { return hak_gate_malloc(size); }
 hak_export void free(void *block) { hak_gate_free(block); }
-hak_export void cfree(void *block) { hak_gate_free(block); }
+hak_export void cfree(void *block) { hak_gate_free_as(block, "cfree"); }
 hak_export void *calloc(size_t count, size_t size) { return hak_calls_calloc(count, size); }
 
 hak_export void *realloc(void *block, size_t size) {

@@ -67,6 +67,32 @@ TEST(Override, TheNamesOfTheCLibrarysOwnAllocatorAreOurs) {
     EXPECT_EQ(hak_check(), 0u);
 }
 
+std::string LineOf(void (*misuse)(void *)) {
+    int local = 0;
+    void *volatile wild = &local; /* the compiler would warn */
+    testing::internal::CaptureStderr();
+    misuse(wild);
+    return testing::internal::GetCapturedStderr();
+}
+
+TEST(Override, ALineAboutMisuseNamesTheCall) {
+    ASSERT_EQ(hak_option_set("on_error", "report"), 0);
+    EXPECT_NE(LineOf([](void *wild) { cfree(wild); }).find("]: cfree(0x"), std::string::npos);
+    EXPECT_NE(LineOf([](void *wild) { __libc_free(wild); }).find("]: __libc_free(0x"),
+              std::string::npos);
+    EXPECT_NE(LineOf([](void *wild) { (void)!realloc(wild, Hidden(0)); }).find("]: realloc(0x"),
+              std::string::npos);
+    EXPECT_NE(LineOf([](void *wild) {
+                  (void)!reallocarray(wild, Hidden(0), 8);
+              }).find("]: reallocarray(0x"),
+              std::string::npos);
+    EXPECT_NE(LineOf([](void *wild) { ::operator delete(wild); }).find("]: operator delete(0x"),
+              std::string::npos);
+    EXPECT_NE(LineOf([](void *wild) { ::operator delete[](wild); }).find("]: operator delete(0x"),
+              std::string::npos);
+    ASSERT_EQ(hak_option_set("on_error", "abort"), 0);
+}
+
 /* As in glibc. That the smallest class has a block at hand must not matter. */
 TEST(Memalign, AlignmentOfZeroIsNone) {
     volatile size_t none = 0;
