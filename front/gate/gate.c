@@ -139,15 +139,6 @@ static void *hak_refill(hak_heap_t *mine, unsigned sc, size_t size) {
     return block == NULL ? NULL : hak_hand_out(block, sc);
 }
 
-/* What this thread's bins and other threads hold free may be enough for a request that failed, also
- * if the kernel takes none of it. */
-static hak_cold void hak_make_room(void) {
-    if (!hak_os_address_space_is_free()) {
-        (void)hak_registry_give_room(); /* the process has limited itself since it started */
-    }
-    (void)hak_gate_trim(0);
-}
-
 static hak_cold void *hak_refill_borrowed(unsigned sc) {
     hak_heap_t *heap = hak_thread_borrow();
     if (heap == NULL) {
@@ -164,7 +155,7 @@ static inline void *hak_alloc(unsigned sc, size_t size) {
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc, size) : hak_refill_borrowed(sc);
     if (hak_unlikely(block == NULL)) {
-        hak_make_room();
+        hak_gate_make_room();
         block = mine != NULL ? hak_refill(mine, sc, 0) : hak_refill_borrowed(sc);
         if (block == NULL) {
             return hak_failed();
@@ -186,7 +177,7 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     if (hak_unlikely(block == NULL)) {
-        hak_make_room();
+        hak_gate_make_room();
         block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     }
     hak_decay_tick(mine);
@@ -284,6 +275,8 @@ static bool hak_is_kept(uint32_t tag, unsigned sc) {
     return hak_cfg_check_interior ? hak_is_own(tag) : hak_tls.bin[sc].tag == tag;
 }
 
+hak_a64_t hak_gate_lone_blocks;
+
 /* A live block of a size class, in any thread's slab. False if it turns out that it was never
  * handed out. */
 static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
@@ -301,6 +294,8 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     bool taken = hak_route[sc]->take_back_remote(mine, block, sc);
     if (mine != NULL) {
         hak_decay_tick_seldom(mine);
+    } else {
+        (void)hak_add_rlx(&hak_gate_lone_blocks, taken); /* relaxed: a statistic */
     }
     return taken;
 }

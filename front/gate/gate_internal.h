@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "backends/port/backend.h"
+#include "base/atomic.h"
 #include "core/errors/errors.h"
 
 typedef enum {
@@ -28,6 +29,12 @@ typedef struct {
  * `c` in place: a copy of it would have to wait until all writes before it have reached the cache,
  * because it reads what smaller writes have just put there. */
 void hak_gate_classify(const void *address, hak_classified_t *c);
+
+/* For a request that failed: what bins of this thread and other threads hold free may be enough,
+ * also if the kernel takes none of it. */
+void hak_gate_make_room(void);
+/* Blocks sent one by one to heaps that other threads have, by threads that had none to count in. */
+extern hak_a64_t hak_gate_lone_blocks;
 
 /* A block of class `sc`, marked as in use. */
 void *hak_gate_alloc_class(unsigned sc);

@@ -12,10 +12,18 @@
 #include "front/gate/gate_inl.h"
 #include "front/gate/gate_internal.h"
 #include "front/thread/thread.h"
+#include "registry/registry.h"
 
 int hak_gate_trim(size_t keep_bytes) {
     hak_thread_flush_all();
     return hak_decay_trim(keep_bytes) != 0;
+}
+
+void hak_gate_make_room(void) {
+    if (!hak_os_address_space_is_free()) {
+        (void)hak_registry_give_room(); /* the process has limited itself since it started */
+    }
+    (void)hak_gate_trim(0);
 }
 
 void hak_gate_thread_flush(void) { hak_thread_flush_all(); }
@@ -162,6 +170,9 @@ void hak_gate_stats(hak_stats_t *stats) {
     for (const hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
         hak_add_heap(heap, stats);
     }
+    uint64_t lone = hak_load_rlx(&hak_gate_lone_blocks); /* relaxed: a statistic */
+    stats->remote_blocks += lone;
+    stats->remote_batches += lone;
     for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
         stats->cached_max_bytes += hak_transfer_count(sc) * hak_sc_bytes[sc];
     }
