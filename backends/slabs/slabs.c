@@ -46,15 +46,16 @@ static void hak_thread_exit(hak_heap_t *mine) {
     hak_owner_lock_drop_owner(&mine->lock);
 }
 
-/* The caller's own heap, which adoption takes for busy: its remote frees may be all that keeps
- * slabs in use. */
-static void hak_settle_own(hak_heap_t *mine, const hak_purge_order_t *order) {
+/* The caller's own heap, which adoption leaves out: its remote frees may be all that keeps slabs in
+ * use. True if more wait than one call takes in. */
+static bool hak_settle_own(hak_heap_t *mine, const hak_purge_order_t *order) {
     hak_flush_idle_owner(mine, order->now_ms, order->delay_ms);
     hak_free_remote_flush(mine);
     hak_owner_lock_take_owner(&mine->lock);
-    (void)hak_drain_pending_owner(mine, HAK_PURGE_SLABS);
+    bool is_cut = hak_drain_pending_owner(mine, HAK_PURGE_SLABS) == HAK_PURGE_SLABS;
     (void)hak_free_local_retire_kept_owner(mine);
     hak_owner_lock_drop_owner(&mine->lock);
+    return is_cut;
 }
 
 static void hak_send_home(hak_block_t *list, unsigned sc, void *unused) {
@@ -67,16 +68,12 @@ static void hak_flush_shared(void) { (void)hak_transfer_purge_mt(0, 0, hak_send_
 
 static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     (void)hak_transfer_purge_mt(order->now_ms, order->delay_ms, hak_send_home, NULL);
-    if (mine != NULL) {
-        hak_settle_own(mine, order);
-    }
+    size_t more = mine != NULL && hak_settle_own(mine, order);
     unsigned lease_ms = order->delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)order->delay_ms;
     unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
-    size_t more = hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);
-    more += mine != NULL && hak_pending_has_any(mine);
-    size_t bytes = hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
-                                          order->keep_bytes);
-    return order->delay_ms == 0 ? bytes : bytes + more;
+    more += hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);
+    return more + hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
+                                         order->keep_bytes);
 }
 
 static bool hak_starts(uintptr_t address, unsigned sc) {

@@ -74,16 +74,17 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
 
 /* Of a heap whose thread is at work only the frees that wait there. `*flushed` becomes true if bins
  * were emptied: blocks of other heaps among theirs have gone to heaps that may have been looked at
- * before. */
-static void hak_collect(hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms, bool *flushed) {
+ * before. True if more waits there than one call takes in. */
+static bool hak_collect(hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms, bool *flushed) {
     uint64_t active_ms = hak_load_rlx(&heap->active_ms); /* relaxed: a hint */
     bool idle = hak_is_idle(heap, now_ms, lease_ms);
     bool old = idle && (hak_left_bins_old(heap, now_ms, lease_ms) ||
                         hak_load_rlx(&heap->collected_ms) != active_ms); /* something happened */
     if ((!old && !hak_pending_has_any(heap)) || !hak_owner_lock_try_guest(&heap->lock)) {
-        return;
+        return false;
     }
-    (void)hak_drain_pending_owner(heap, lease_ms == 0 ? UINT32_MAX : HAK_COLLECT_SLABS);
+    unsigned most = lease_ms == 0 ? UINT32_MAX : HAK_COLLECT_SLABS;
+    bool is_cut = hak_drain_pending_owner(heap, most) == most;
     if (idle) {
         if (hak_left_bins_old(heap, now_ms, lease_ms)) {
             hak_left_bins_flush_locked(heap);
@@ -93,6 +94,7 @@ static void hak_collect(hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms, bo
         hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
     }
     hak_owner_lock_drop_guest(&heap->lock);
+    return is_cut;
 }
 
 /* A trim shall be complete: it looks twice if bins were emptied. Else a later pass sees to it. */
@@ -107,8 +109,7 @@ unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsign
         for (unsigned i = 0; i < max_heaps && i < made; i++) {
             hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
             if (heap != NULL && heap != mine) {
-                hak_collect(heap, now_ms, lease_ms, &flushed);
-                unfinished += hak_pending_has_any(heap);
+                unfinished += hak_collect(heap, now_ms, lease_ms, &flushed);
             }
         }
         again = flushed && lease_ms == 0;

@@ -12,7 +12,8 @@
  * Threads    hak_adoption_take_owner: inside the owner lock of `mine`. *_mt: any, outside all
  *            locks.
  * Bound      each call looks at a constant number of heaps and slabs.
- * Layer      4 (boxes). Uses boxes/heap, boxes/pending, boxes/free_local.
+ * Layer      4 (boxes). Uses boxes/heap, boxes/pending, boxes/drain, boxes/left_bins,
+ *            boxes/free_local, core/options (the purge delay).
  */
 #ifndef HAK_BOXES_ADOPTION_ADOPTION_H_
 #define HAK_BOXES_ADOPTION_ADOPTION_H_
@@ -33,7 +34,7 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
 /* Takes in the remote frees of other heaps and gives wholly free slabs to the pool, also the last
  * ones of heaps that are idle. A thread that is busy elsewhere seldom does that itself. Looks
  * at up to `max_heaps` heaps, going on where the last call stopped. Returns how many of them have
- * frees waiting still. */
+ * more waiting than one call takes in. */
 unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
                                  unsigned max_heaps);
 
