@@ -136,16 +136,27 @@ bool hak_heap_has_lost(void) {
     return hak_load_rlx(&hak_heaps.has_lost) != 0; /* relaxed: set when there was one thread */
 }
 
+typedef void hak_round_step_t(hak_owner_lock_t *lock, hak_owner_lock_round_t *round);
+
+static void hak_step_others_locked(const hak_heap_t *mine, hak_round_step_t *step,
+                                   hak_owner_lock_round_t *round) {
+    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
+        if (heap != mine) {
+            step(&heap->lock, round);
+        }
+    }
+}
+
 /* The caller's own heap as its owner: a process with one thread needs no barrier then, and a filter
  * of system calls may forbid it. */
 void hak_heap_fork_take(hak_heap_t *mine) {
+    hak_owner_lock_round_t round = {false, false, false};
     hak_lock_take(&hak_heaps.lock);
-    for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
-        if (heap == mine) {
-            hak_owner_lock_take_owner(&heap->lock);
-        } else {
-            hak_owner_lock_take_guest(&heap->lock);
-        }
+    hak_step_others_locked(mine, hak_owner_lock_raise_guest, &round);
+    hak_step_others_locked(mine, hak_owner_lock_show_guest, &round);
+    hak_step_others_locked(mine, hak_owner_lock_await_guest, &round);
+    if (mine != NULL) {
+        hak_owner_lock_take_owner(&mine->lock);
     }
 }
 

@@ -245,6 +245,28 @@ TEST_F(Heap, InTheForksChildOnlyTheForkersHeapIsInUse) {
     hak_heap_release_mt(others);
 }
 
+TEST_F(Heap, ForkOfManyThreadsNeedsOneBarrier) {
+    enum { OTHERS = 5 };
+    hak_heap_t *mine = hak_heap_acquire_mt();
+    std::vector<hak_heap_t *> others;
+    for (int i = 0; i < OTHERS; i++) {
+        others.push_back(hak_heap_acquire_mt());
+        hak_owner_lock_take_owner(&others.back()->lock);
+        hak_owner_lock_drop_owner(&others.back()->lock);
+    }
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_BARRIER);
+    hak_heap_fork_take(mine);
+    for (hak_heap_t *heap : others) {
+        EXPECT_FALSE(hak_owner_lock_try_guest(&heap->lock));
+    }
+    EXPECT_LE(hak_os_fake_calls(HAK_OS_CALL_BARRIER), calls + 1);
+    hak_heap_fork_drop_parent(mine);
+    hak_heap_release_mt(mine);
+    for (hak_heap_t *heap : others) {
+        hak_heap_release_mt(heap);
+    }
+}
+
 /* A program with one thread may have forbidden itself what it does not need, on pain of death. */
 TEST_F(Heap, ForkOfOneThreadNeedsNoBarrier) {
     hak_heap_t *mine = hak_heap_acquire_mt(), *left = hak_heap_acquire_mt();

@@ -86,6 +86,8 @@ typedef struct hak_superslab {
     struct hak_superslab *visit_next;
     struct hak_superslab *all_next; /* every descriptor ever made; never changes */
     hak_a32_t mapped;               /* 1 while it has memory */
+    /* slots of slabs that were EMPTY when the slab was opened: resident, carved or not */
+    hak_a32_t warm_mask;
     /* slot_pool, under its lock: first slot of the slab that holds the slot. Atomic for the sake
      * of those who look up an address in which no block lives, after a wild free. */
     hak_a32_t head[HAK_SUPERSLAB_SLOTS];
@@ -103,6 +105,20 @@ static inline struct hak_heap *hak_slab_heap(const hak_slab_t *slab) {
     /* relaxed: without the heap's lock a caller only compares it, or pushes to its `pending`, which
      * is atomic and whose first value is the kernel's zero */
     return (struct hak_heap *)hak_load_rlx(&slab->heap);
+}
+
+/* Bytes from its start on that may be resident, of `units` slots of which `carved_bytes` have been
+ * blocks. Any thread; exact when nobody works on the slab. */
+static inline uint64_t hak_slab_touched_bytes(const hak_slab_t *slab, unsigned units,
+                                              uint64_t carved_bytes) {
+    /* relaxed: a statistic */
+    uint32_t warm =
+        hak_load_rlx(&hak_slab_superslab(slab)->warm_mask) & hak_mask32(slab->slot, units);
+    if (warm == 0) {
+        return carved_bytes;
+    }
+    uint64_t bytes = (uint64_t)(hak_log2_floor(warm) + 1 - slab->slot) << HAK_UNIT_SHIFT;
+    return bytes < carved_bytes ? carved_bytes : bytes;
 }
 
 /* Size of its blocks, by who has one or is inside the owner lock. */

@@ -143,6 +143,8 @@ static bool hak_activate_locked(hak_superslab_t *ss, unsigned first, unsigned un
         hak_store_rlx(&ss->head[i], first); /* relaxed: the block's own way publishes it */
         ss->slab[i].units = 0;
     }
+    /* relaxed, all: written under the lock, read by statistics */
+    hak_store_rlx(&ss->warm_mask, (hak_load_rlx(&ss->warm_mask) & ~mask) | empty);
     slab->units = (uint8_t)units;
     hak_store_rlx(&slab->last_units, units);
     slab->last_sc = (uint8_t)sc;
@@ -339,9 +341,10 @@ void hak_slot_pool_class_slabs_mt(uint32_t slabs[HAK_SC_COUNT]) {
 /* A purge drops the lock during its system calls; the child must not inherit one half done. */
 void hak_slot_pool_fork_take(void) {
     hak_pool_lock_take();
+    unsigned tries = 0;
     while (hak_pool.purges_in_flight != 0) {
         hak_lock_drop(&hak_pool.lock);
-        hak_os_yield();
+        hak_lock_back_off(&tries);
         hak_pool_lock_take();
     }
 }

@@ -7,6 +7,7 @@
 #include "config/hak_config.h"
 
 enum { HAK_FREE, HAK_HELD, HAK_CONTENDED };
+enum { HAK_YIELDS = 64 };
 
 /* Bit r is set while the thread holds a lock of rank r. One word of thread-local storage, in debug
  * builds only used. */
@@ -67,4 +68,14 @@ void hak_lock_drop(hak_lock_t *lock) {
 
 void hak_lock_reset(hak_lock_t *lock) {
     hak_store_rlx(&lock->state, HAK_FREE); /* relaxed: one thread left */
+}
+
+void hak_lock_back_off(unsigned *tries) {
+    if (*tries < HAK_YIELDS) {
+        ++*tries;
+        hak_os_yield();
+    } else {
+        uint32_t word = 0;
+        hak_os_wait(&word, 0, 1); /* nobody wakes it: it sleeps */
+    }
 }

@@ -36,6 +36,11 @@ void hak_lock_drop(hak_lock_t *lock);
 /* In the child of a fork: the lock is free, whoever held it. */
 void hak_lock_reset(hak_lock_t *lock);
 
+/* For loops that wait until others have done what no lock guards: lets them run. `*tries` begins as
+ * 0. Sleeps for a millisecond once many yields have not helped, because a thread of a real-time
+ * class that yields lets no ordinary one run. */
+void hak_lock_back_off(unsigned *tries);
+
 /* Debug builds: aborts if the thread holds a lock of this or a higher rank; notes it as held.
  * Release: nothing. */
 void hak_lock_rank_enter(uint32_t rank);

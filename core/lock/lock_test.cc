@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "base/testing/testing.h"
 
 namespace {
@@ -68,6 +70,19 @@ TEST(Lock, ResetFreesALockHeldByAThreadThatIsGone) {
     hak_lock_reset(&lock);
     EXPECT_TRUE(hak_lock_try(&lock));
     hak_lock_drop(&lock);
+}
+
+/* Yields alone would keep an ordinary thread from the processor for ever, if the caller's class is
+ * a real-time one. */
+TEST(Lock, BackingOffSleepsInTheEnd) {
+    enum { TRIES = 90, SLEEPS_AT_LEAST_MS = 20 };
+    unsigned tries = 0;
+    auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < TRIES; i++) {
+        hak_lock_back_off(&tries);
+    }
+    EXPECT_GE(std::chrono::steady_clock::now() - begin,
+              std::chrono::milliseconds(SLEEPS_AT_LEAST_MS));
 }
 
 } // namespace

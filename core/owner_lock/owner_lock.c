@@ -70,12 +70,17 @@ static bool hak_raise(hak_owner_lock_t *lock, bool *owner_is_out) {
     return true;
 }
 
-/* After hak_raise: false if an owner may be inside whose `busy` is not to be seen yet. */
-static bool hak_owner_shows(hak_owner_lock_t *lock) {
+/* After hak_raise: false if an owner may be inside whose `busy` is not to be seen yet. `*ordered`:
+ * there was a barrier since then. */
+static bool hak_owner_shows(hak_owner_lock_t *lock, bool *ordered) {
     /* relaxed: as in hak_owner_lock_enter */
     uint32_t barrier = hak_load_rlx(&hak_owner_lock_barrier);
+    if (*ordered) {
+        return true;
+    }
     if (barrier == HAK_BARRIER_WORKS) {
         if (hak_os_barrier()) {
+            *ordered = true;
             return true;
         }
         hak_store_rlx(&hak_owner_lock_barrier, HAK_BARRIER_LOST);
@@ -109,12 +114,12 @@ static void hak_lower(hak_owner_lock_t *lock, uint32_t state) {
 }
 
 bool hak_owner_lock_try_guest(hak_owner_lock_t *lock) {
-    bool owner_is_out;
+    bool owner_is_out, ordered = false;
     /* relaxed: a guess that saves a system call */
     if (hak_load_rlx(&lock->busy) != 0 || !hak_raise(lock, &owner_is_out)) {
         return false;
     }
-    if (!owner_is_out && !(hak_owner_shows(lock) && hak_owner_is_out(lock))) {
+    if (!owner_is_out && !(hak_owner_shows(lock, &ordered) && hak_owner_is_out(lock))) {
         hak_lower(lock, HAK_OPEN);
         return false;
     }
@@ -122,20 +127,36 @@ bool hak_owner_lock_try_guest(hak_owner_lock_t *lock) {
     return true;
 }
 
-void hak_owner_lock_take_guest(hak_owner_lock_t *lock) {
+void hak_owner_lock_raise_guest(hak_owner_lock_t *lock, hak_owner_lock_round_t *round) {
     bool owner_is_out;
+    unsigned tries = 0;
     while (!hak_raise(lock, &owner_is_out)) {
-        hak_os_yield();
+        hak_lock_back_off(&tries);
     }
-    if (!owner_is_out) {
-        if (!hak_owner_shows(lock)) {
-            hak_wait_for_stores();
-        }
-        while (!hak_owner_is_out(lock)) {
-            hak_os_yield();
-        }
+    round->in |= !owner_is_out;
+}
+
+void hak_owner_lock_show_guest(hak_owner_lock_t *lock, hak_owner_lock_round_t *round) {
+    round->unseen |= round->in && !hak_owner_shows(lock, &round->ordered);
+}
+
+void hak_owner_lock_await_guest(hak_owner_lock_t *lock, hak_owner_lock_round_t *round) {
+    if (round->unseen) {
+        hak_wait_for_stores();
+        round->unseen = false;
+    }
+    unsigned tries = 0;
+    while (!hak_owner_is_out(lock)) {
+        hak_lock_back_off(&tries);
     }
     hak_lock_rank_enter(HAK_RANK_HEAP);
+}
+
+void hak_owner_lock_take_guest(hak_owner_lock_t *lock) {
+    hak_owner_lock_round_t round = {false, false, false};
+    hak_owner_lock_raise_guest(lock, &round);
+    hak_owner_lock_show_guest(lock, &round);
+    hak_owner_lock_await_guest(lock, &round);
 }
 
 void hak_owner_lock_drop_guest(hak_owner_lock_t *lock) {

@@ -56,6 +56,18 @@ bool hak_owner_lock_try_guest(hak_owner_lock_t *lock);
  * guests. If membarrier fails and the owner has not entered since, it first waits for 20 ms in
  * place of the barrier: far longer than any processor keeps a store to itself. */
 void hak_owner_lock_take_guest(hak_owner_lock_t *lock);
+
+/* The same for many locks with one barrier, or one wait, for all: each of them is raised, then
+ * shown, then awaited; only then is it held. `round` begins as zero. */
+typedef struct {
+    bool in;      /* an owner may be inside of one */
+    bool ordered; /* there was a barrier */
+    bool unseen;  /* there was none that worked */
+} hak_owner_lock_round_t;
+void hak_owner_lock_raise_guest(hak_owner_lock_t *lock, hak_owner_lock_round_t *round);
+void hak_owner_lock_show_guest(hak_owner_lock_t *lock, hak_owner_lock_round_t *round);
+void hak_owner_lock_await_guest(hak_owner_lock_t *lock, hak_owner_lock_round_t *round);
+
 void hak_owner_lock_drop_guest(hak_owner_lock_t *lock);
 
 /* In the child of a fork: free, whoever was inside. */

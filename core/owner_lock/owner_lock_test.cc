@@ -245,6 +245,26 @@ TEST_F(LostBarrier, TakeWaitsInPlaceOfTheBarrier) {
     EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_BARRIER), calls);
 }
 
+/* As the takes of a fork: one wait for all of them, where each would wait for itself. */
+TEST_F(LostBarrier, ManyAreTakenWithOneWait) {
+    enum { LOCKS = 50 };
+    hak_owner_lock_t many[LOCKS] = {};
+    hak_owner_lock_round_t round = {};
+    uint64_t start_ms = hak_os_now_ms();
+    for (auto step :
+         {hak_owner_lock_raise_guest, hak_owner_lock_show_guest, hak_owner_lock_await_guest}) {
+        for (hak_owner_lock_t &lock : many) {
+            step(&lock, &round);
+        }
+    }
+    EXPECT_GE(hak_os_now_ms() - start_ms, 20u);
+    EXPECT_LT(hak_os_now_ms() - start_ms, LOCKS * 20u / 2);
+    for (hak_owner_lock_t &lock : many) {
+        EXPECT_FALSE(hak_owner_lock_try_guest(&lock));
+        hak_owner_lock_drop_guest(&lock);
+    }
+}
+
 TEST_F(LostBarrier, ResetForgetsWhatTheOwnerShowed) {
     EXPECT_FALSE(hak_owner_lock_try_guest(&lock_));
     hak_owner_lock_take_owner(&lock_);

@@ -134,6 +134,39 @@ hak_sched::Add owner_guest({"owner_guest", 2, {4, 2}, 500, WithBarrier, OwnerAnd
 hak_sched::Add
     owner_guest_seq({"owner_guest_seq", 2, {4, 2}, 400, WithoutBarrier, OwnerAndGuest, Three});
 
+/* Two doors at once, as a fork takes all heaps: with one barrier for both. */
+hak_owner_lock_t other_door;
+void VisitOther() {
+    hak_owner_lock_take_owner(&other_door);
+    owner_visits++;
+    hak_owner_lock_drop_owner(&other_door);
+}
+void OwnerAndBoth(int self) {
+    if (self == 0) {
+        VisitAsOwner();
+        VisitOther();
+    } else {
+        hak_owner_lock_round_t round = {};
+        for (auto step :
+             {hak_owner_lock_raise_guest, hak_owner_lock_show_guest, hak_owner_lock_await_guest}) {
+            step(&door, &round);
+            step(&other_door, &round);
+        }
+        visits++;
+        owner_visits++;
+        hak_owner_lock_drop_guest(&door);
+        hak_owner_lock_drop_guest(&other_door);
+    }
+}
+void BothOnce() {
+    HAK_SCHED_CHECK(owner_visits == 3);
+    DoorIsShut(2, 2);
+    VisitOther();
+}
+hak_sched::Add owner_both({"owner_both", 2, {3, 2}, 500, WithBarrier, OwnerAndBoth, BothOnce});
+hak_sched::Add
+    owner_both_seq({"owner_both_seq", 2, {3, 2}, 400, WithoutBarrier, OwnerAndBoth, BothOnce});
+
 void OwnerAndTwo(int self) {
     if (self == 0) {
         VisitAsOwner();
