@@ -18,7 +18,7 @@
 #include "core/owner_lock/owner_lock_inl.h"
 
 enum {
-    HAK_PURGE_HEAPS = 16, /* heaps to look at in one pass */
+    HAK_CALLS_A_HEAP = 3, /* entering one may take a barrier, and its slabs that go back unmaps */
     HAK_PURGE_SLABS = 64, /* slabs of the own heap to drain in one pass */
 };
 
@@ -70,7 +70,7 @@ static size_t hak_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     (void)hak_transfer_purge_mt(order->now_ms, order->delay_ms, hak_send_home, NULL);
     size_t more = mine != NULL && hak_settle_own(mine, order);
     unsigned lease_ms = order->delay_ms < HAK_ADOPTION_LEASE_MS ? 0 : (unsigned)order->delay_ms;
-    unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
+    unsigned heaps = order->delay_ms == 0 ? HAK_OWNER_MAX : order->max_calls / HAK_CALLS_A_HEAP;
     more += hak_adoption_collect_mt(mine, order->now_ms, lease_ms, heaps);
     return more + hak_slot_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
                                          order->keep_bytes);
@@ -122,8 +122,9 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
         /* relaxed: exact when nobody works on the slab */
         uint64_t used = hak_load_rlx(&slab->used);
         uint64_t carved = hak_load_rlx(&slab->carved);
-        uint64_t whole = (uint64_t)hak_load_rlx(&slab->last_units) << HAK_UNIT_SHIFT;
-        hak_stats_add_run(out, whole, carved * bytes, used, bytes);
+        unsigned units = hak_load_rlx(&slab->last_units);
+        uint64_t touched = hak_slab_touched_bytes(slab, units, carved * bytes);
+        hak_stats_add_run(out, (uint64_t)units << HAK_UNIT_SHIFT, touched, used, bytes);
     }
 }
 

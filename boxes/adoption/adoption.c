@@ -6,10 +6,21 @@
 #include "boxes/pending/pending.h"
 #include "core/options/options.h"
 
-/* 640 slabs take one or two milliseconds, and at one pass in 100 ms a GiB is through in 3 s. */
-enum { HAK_LOOK_AT = 8, HAK_ENTER = 2, HAK_DRAIN_SLABS = 64, HAK_COLLECT_SLABS = 640 };
+/* A unit that is taken in costs a microsecond or two, and for each 32 of them the pool may have to
+ * unmap a superslab, which takes a tenth of a millisecond. So a pass of 16 heaps takes three
+ * milliseconds at most, and at one pass in 100 ms a GiB is through in 3 s. */
+enum {
+    HAK_LOOK_AT = 8,
+    HAK_ENTER = 2,
+    HAK_DRAIN_SLABS = 64,
+    HAK_COLLECT_LOOKS = 1024, /* heaps that a pass looks at: a fifth of a millisecond */
+    HAK_UNITS_A_HEAP = 48,    /* that a pass takes in for each heap which it may enter */
+    HAK_UNITS_AT_ONCE = 768,  /* from one heap, whose owner may have to wait */
+};
 
 static hak_aptr_t hak_cursor; /* hak_heap_t: where the next look begins; any value is right */
+/* Heaps to look at before it is known that none was left with something; a hint. */
+static hak_a64_t hak_unseen;
 
 static bool hak_is_idle(const hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms) {
     /* relaxed: hints, the lock decides */
@@ -72,47 +83,77 @@ hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_
     return NULL;
 }
 
-/* Of a heap whose thread is at work only the frees that wait there. `*flushed` becomes true if bins
- * were emptied: blocks of other heaps among theirs have gone to heaps that may have been looked at
- * before. True if more waits there than one call takes in. */
-static bool hak_collect(hak_heap_t *heap, uint64_t now_ms, unsigned lease_ms, bool *flushed) {
+typedef struct {
+    uint64_t now_ms;
+    unsigned lease_ms;
+    unsigned heaps, units; /* that may still be entered and taken in */
+    bool found;            /* something in a heap whose thread sleeps */
+    bool flushed; /* bins: their blocks went to heaps that may have been looked at before */
+} hak_collection_t;
+
+/* Of a heap whose thread is at work only the frees that wait there. True if more of them wait than
+ * are taken in at once. */
+static bool hak_collect(hak_heap_t *heap, hak_collection_t *all) {
     uint64_t active_ms = hak_load_rlx(&heap->active_ms); /* relaxed: a hint */
-    bool idle = hak_is_idle(heap, now_ms, lease_ms);
-    bool old = idle && (hak_left_bins_old(heap, now_ms, lease_ms) ||
+    bool idle = hak_is_idle(heap, all->now_ms, all->lease_ms);
+    bool old = idle && (hak_left_bins_old(heap, all->now_ms, all->lease_ms) ||
                         hak_load_rlx(&heap->collected_ms) != active_ms); /* something happened */
     if ((!old && !hak_pending_has_any(heap)) || !hak_owner_lock_try_guest(&heap->lock)) {
         return false;
     }
-    unsigned most = lease_ms == 0 ? UINT32_MAX : HAK_COLLECT_SLABS;
-    bool is_cut = hak_drain_pending_owner(heap, most) == most;
+    unsigned most =
+        all->units < HAK_UNITS_AT_ONCE || all->lease_ms == 0 ? all->units : HAK_UNITS_AT_ONCE;
+    unsigned units = hak_drain_pending_units_owner(heap, most);
     if (idle) {
-        if (hak_left_bins_old(heap, now_ms, lease_ms)) {
+        if (hak_left_bins_old(heap, all->now_ms, all->lease_ms)) {
             hak_left_bins_flush_locked(heap);
-            *flushed = true;
+            all->flushed = true;
         }
         (void)hak_free_local_retire_kept_owner(heap);
         hak_store_rlx(&heap->collected_ms, active_ms); /* relaxed: a hint */
     }
     hak_owner_lock_drop_guest(&heap->lock);
-    return is_cut;
+    all->heaps--;
+    all->units -= units < all->units ? units : all->units;
+    all->found |= idle;
+    return units >= most;
+}
+
+/* Each heap once, again after one that was cut. True if something waits, as far as is known. */
+static bool hak_collect_round(const hak_heap_t *mine, hak_collection_t *all) {
+    uint64_t made, idle, looks = 0;
+    hak_heap_counts(&made, &idle);
+    uint64_t most = all->lease_ms == 0 ? UINT64_MAX : HAK_COLLECT_LOOKS;
+    uint64_t unseen = hak_load_rlx(&hak_unseen); /* relaxed: a hint */
+    uint64_t left = made;
+    while (left != 0 && looks < most && all->heaps != 0 && all->units != 0) {
+        hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
+        looks++;
+        left--;
+        unseen -= unseen != 0;
+        if (heap != NULL && heap != mine && hak_collect(heap, all)) {
+            left = unseen = made;
+        }
+    }
+    if (left == 0) {
+        unseen = 0;
+    } else if (all->found && unseen < left) {
+        unseen = left; /* it went well so far: this time around at least */
+    }
+    hak_store_rlx(&hak_unseen, unseen); /* relaxed: a hint */
+    return unseen != 0;
 }
 
 /* A trim shall be complete: it looks twice if bins were emptied. Else a later pass sees to it. */
-unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
-                                 unsigned max_heaps) {
-    unsigned unfinished = 0;
-    bool again = true;
-    uint64_t made, idle;
-    hak_heap_counts(&made, &idle);
-    for (int round = 0; round < 2 && again; round++) {
-        bool flushed = false;
-        for (unsigned i = 0; i < max_heaps && i < made; i++) {
-            hak_heap_t *heap = hak_heap_step_mt(&hak_cursor);
-            if (heap != NULL && heap != mine) {
-                unfinished += hak_collect(heap, now_ms, lease_ms, &flushed);
-            }
-        }
-        again = flushed && lease_ms == 0;
+bool hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
+                             unsigned max_heaps) {
+    hak_collection_t all = {.now_ms = now_ms, .lease_ms = lease_ms};
+    bool more = false;
+    for (int round = 0; round == 0 || (round < 2 && all.flushed && lease_ms == 0); round++) {
+        all.flushed = false;
+        all.heaps = max_heaps;
+        all.units = lease_ms == 0 ? UINT32_MAX : max_heaps * HAK_UNITS_A_HEAP;
+        more = hak_collect_round(mine, &all);
     }
-    return unfinished;
+    return more;
 }

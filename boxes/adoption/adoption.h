@@ -18,6 +18,8 @@
 #ifndef HAK_BOXES_ADOPTION_ADOPTION_H_
 #define HAK_BOXES_ADOPTION_ADOPTION_H_
 
+#include <stdbool.h>
+
 #include "boxes/heap/heap.h"
 
 #ifdef __cplusplus
@@ -32,11 +34,12 @@ enum { HAK_ADOPTION_LEASE_MS = 10 };
 hak_slab_t *hak_adoption_take_owner(hak_heap_t *mine, unsigned sc, uint64_t now_ms);
 
 /* Takes in the remote frees of other heaps and gives wholly free slabs to the pool, also the last
- * ones of heaps that are idle. A thread that is busy elsewhere seldom does that itself. Looks
- * at up to `max_heaps` heaps, going on where the last call stopped. Returns how many of them have
- * more waiting than one call takes in. */
-unsigned hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
-                                 unsigned max_heaps);
+ * ones of heaps that are idle. A thread that is busy elsewhere seldom does that itself. Enters up
+ * to `max_heaps` heaps where something waits, going on where the last call stopped, and takes in as
+ * much as that many may cost (all there is if `lease_ms` is 0). True if it stopped before it had
+ * seen all heaps after one where more waits: come again soon. */
+bool hak_adoption_collect_mt(const hak_heap_t *mine, uint64_t now_ms, unsigned lease_ms,
+                             unsigned max_heaps);
 
 #ifdef __cplusplus
 }

@@ -143,8 +143,8 @@ TEST_F(Adoption, SlabQueuedAfterTheDrainFollowsItsNewOwner) {
     hak_store_rlx(&slab->remote, 1ull << 48 | (uintptr_t)blocks[1] | 1);
     hak_pending_push_mt(other_, slab);
     Push(slab, blocks[2]);
-    EXPECT_GE(hak_adoption_collect_mt(nullptr, Now() + 1000, 0, 100), 0u);
-    EXPECT_EQ(hak_adoption_collect_mt(nullptr, Now() + 2000, 0, 100), 0u);
+    (void)hak_adoption_collect_mt(nullptr, Now() + 1000, 0, 100);
+    EXPECT_FALSE(hak_adoption_collect_mt(nullptr, Now() + 2000, 0, 100));
     EXPECT_FALSE(hak_pending_has_any(other_));
     EXPECT_FALSE(hak_pending_has_any(mine_));
     EXPECT_EQ(hak_load_rlx(&slab->used), 1u);
@@ -186,7 +186,7 @@ TEST_F(Adoption, CollectionEmptiesSleepersAndReturnsTheirSlabs) {
     }
     SeenNow(other_);
     SeenNow(mine_);
-    EXPECT_EQ(hak_adoption_collect_mt(mine_, Now(), 100, 100), 0u);
+    EXPECT_FALSE(hak_adoption_collect_mt(mine_, Now(), 100, 100));
     EXPECT_EQ(SlabsOf(other_, kClass), 1u) << "busy: it keeps its last one";
     EXPECT_FALSE(hak_pending_has_any(other_));
     hak_os_fake_advance_ms(200);
@@ -196,16 +196,62 @@ TEST_F(Adoption, CollectionEmptiesSleepersAndReturnsTheirSlabs) {
 
 /* One pass does not keep an owner waiting for long, and tells that another one is due. */
 TEST_F(Adoption, CollectionGoesOnWhereThereIsMoreThanAPassTakes) {
-    enum { SLABS = 700, AT_ONCE = 640 };
+    enum { HEAPS = 2, AT_ONCE = 48 * HEAPS, SLABS = AT_ONCE + 50 };
     for (int i = 0; i < SLABS; i++) {
         hak_slab_t *slab = NewSlab(other_, kClass);
         PushAll(slab, CarveAll(other_, slab));
     }
     hak_os_fake_advance_ms(200);
-    EXPECT_EQ(hak_adoption_collect_mt(mine_, Now(), 100, 100), 1u);
+    EXPECT_TRUE(hak_adoption_collect_mt(mine_, Now(), 100, HEAPS));
     EXPECT_EQ(SlabsOf(other_, kClass), (size_t)SLABS - AT_ONCE);
-    EXPECT_EQ(hak_adoption_collect_mt(mine_, Now(), 100, 100), 0u);
+    EXPECT_FALSE(hak_adoption_collect_mt(mine_, Now(), 100, HEAPS));
     EXPECT_EQ(SlabsOf(other_, kClass), 0u);
+}
+
+/* From one heap a part at a time, whatever the pass may take: its owner may wait. */
+TEST_F(Adoption, CollectionComesBackToAHeapThatWasCut) {
+    enum { AT_ONCE = 768, SLABS = AT_ONCE + 100 };
+    for (int i = 0; i < SLABS; i++) {
+        hak_slab_t *slab = NewSlab(other_, kClass);
+        PushAll(slab, CarveAll(other_, slab));
+    }
+    hak_os_fake_advance_ms(200);
+    EXPECT_FALSE(hak_adoption_collect_mt(mine_, Now(), 100, 100));
+    EXPECT_EQ(SlabsOf(other_, kClass), 0u);
+}
+
+/* Among many heaps that sleep, those with nothing to give do not count, and no call waits for the
+ * next pass as if it had been the last. */
+TEST_F(Adoption, CollectionFindsTheOneAmongManyHeaps) {
+    enum { MANY = 2500, HEAPS = 2, AT_ONCE = 48 * HEAPS, SLABS = 2 * AT_ONCE, LOOKS = 1024 };
+    std::vector<hak_heap_t *> many;
+    for (int i = 0; i < MANY; i++) {
+        many.push_back(hak_heap_acquire_mt());
+        ASSERT_NE(many.back(), nullptr);
+    }
+    hak_os_fake_advance_ms(200);
+    while (hak_adoption_collect_mt(mine_, Now(), 100, UINT16_MAX)) {
+    }
+    for (int i = 0; i < SLABS; i++) {
+        hak_slab_t *slab = NewSlab(other_, kClass);
+        PushAll(slab, CarveAll(other_, slab));
+    }
+    SeenNow(mine_);
+    hak_os_fake_advance_ms(200);
+    /* The first passes may look elsewhere; from where the heap was found they go around. */
+    int first = 0, rest = 0;
+    while (SlabsOf(other_, kClass) == SLABS) {
+        (void)hak_adoption_collect_mt(mine_, Now(), 100, HEAPS);
+        ASSERT_LE(++first, MANY / LOOKS + 2);
+    }
+    EXPECT_EQ(SlabsOf(other_, kClass), (size_t)SLABS - AT_ONCE);
+    while (hak_adoption_collect_mt(mine_, Now(), 100, HEAPS)) {
+        ASSERT_LE(++rest, 2 * (MANY / LOOKS + 2));
+    }
+    EXPECT_EQ(SlabsOf(other_, kClass), 0u) << "the passes ended before it was seen again";
+    for (hak_heap_t *heap : many) {
+        hak_heap_release_mt(heap);
+    }
 }
 
 TEST_F(Adoption, CollectionSparesTheCallerAndLooksAtEachHeapOnce) {

@@ -12,12 +12,14 @@
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/pending/pending.h"
 
-static void hak_drain_slab(hak_heap_t *heap, hak_slab_t *slab) {
+/* Returns the units of the slab, 1 if it is another heap's by now. */
+static unsigned hak_drain_slab(hak_heap_t *heap, hak_slab_t *slab) {
     hak_heap_t *owner = hak_slab_heap(slab);
     if (owner != heap) {
         hak_pending_push_mt(owner, slab); /* it stays queued */
-        return;
+        return 1;
     }
+    unsigned units = slab->units;
     uint32_t count, before = slab->left;
     hak_block_t *list = NULL;
     if (slab->free == NULL) {
@@ -32,14 +34,24 @@ static void hak_drain_slab(hak_heap_t *heap, hak_slab_t *slab) {
         hak_heap_list_owner(heap, slab, HAK_HEAP_LAST);
     }
     hak_free_local_push_list_owner(heap, slab, list, count - before);
+    return units;
 }
 
 unsigned hak_drain_pending_owner(hak_heap_t *heap, unsigned max_slabs) {
     unsigned done = 0;
     hak_slab_t *slab;
     while (done < max_slabs && (slab = hak_pending_next_owner(heap)) != NULL) {
-        hak_drain_slab(heap, slab);
+        (void)hak_drain_slab(heap, slab);
         done++;
+    }
+    return done;
+}
+
+unsigned hak_drain_pending_units_owner(hak_heap_t *heap, unsigned max_units) {
+    unsigned done = 0;
+    hak_slab_t *slab;
+    while (done < max_units && (slab = hak_pending_next_owner(heap)) != NULL) {
+        done += hak_drain_slab(heap, slab);
     }
     return done;
 }

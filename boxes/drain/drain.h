@@ -18,6 +18,10 @@ extern "C" {
  * forwarded there. Returns how many slabs it looked at. */
 unsigned hak_drain_pending_owner(hak_heap_t *heap, unsigned max_slabs);
 
+/* The same for slabs of `max_units` units together, the last one whole: where it matters how much
+ * memory may go back to the pool, which may have to unmap for each 32 units. Returns the units. */
+unsigned hak_drain_pending_units_owner(hak_heap_t *heap, unsigned max_units);
+
 #ifdef __cplusplus
 }
 #endif

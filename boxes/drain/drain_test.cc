@@ -147,6 +147,22 @@ TEST_F(Drain, LooksAtNoMoreSlabsThanAllowed) {
     EXPECT_FALSE(hak_pending_has_any(a_));
 }
 
+TEST_F(Drain, UnitsAreCountedWhereMemoryMatters) {
+    const unsigned large = hak_sc_of(HAK_SC_MAX_BYTES);
+    std::vector<hak_slab_t *> slabs;
+    for (int i = 0; i < 5; i++) {
+        slabs.push_back(NewSlab(a_, large));
+        ASSERT_EQ(slabs.back()->units, slabs[0]->units);
+        Push(slabs.back(), Carve(a_, slabs.back(), 1)[0]);
+    }
+    unsigned units = slabs[0]->units;
+    ASSERT_GE(units, 2u);
+    EXPECT_EQ(hak_drain_pending_units_owner(a_, 0), 0u);
+    EXPECT_EQ(hak_drain_pending_units_owner(a_, units + 1), 2 * units) << "a slab is not divided";
+    EXPECT_EQ(hak_drain_pending_units_owner(a_, UINT32_MAX), 3 * units);
+    EXPECT_FALSE(hak_pending_has_any(a_));
+}
+
 TEST_F(Drain, SlabThatBecomesEmptyGoesBackUnlessItIsTheLast) {
     hak_slab_t *kept = NewSlab(a_, kClass), *slab = NewSlab(a_, kClass);
     std::vector<hak_block_t *> one = Carve(a_, kept, 1);
