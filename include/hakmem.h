@@ -56,8 +56,8 @@ HAKMEM_API void *hak_pvalloc(size_t size) HAKMEM_MALLOC;
 HAKMEM_API size_t hak_usable_size(const void *block);
 
 /* The usable size that malloc(size) gives, without allocating; above 1 MiB it may give more,
- * because freed mappings are reused. 0 for a size that malloc never serves: from 2^47 bytes on,
- * 2^48 on aarch64. */
+ * because freed mappings are reused. 0 for a size that malloc never serves: what is 2^47 bytes
+ * or more when rounded up to pages, 2^48 on aarch64. */
 HAKMEM_API size_t hak_good_size(size_t size);
 
 /* The largest power of two that divides the address of `block` (C23 memalignment); 0 for NULL. */
@@ -102,7 +102,8 @@ typedef struct hak_audit {
 HAKMEM_API int hak_audit(hak_audit_t *audit);
 
 /* The name of the backend that handed out `block`: "slabs", "large", or what the variant has in
- * their place, such as "sp_slot" or "mf2". NULL if `block` is no live block of hakmem. Static
+ * their place, such as "sp_slot" or "mf2". NULL if `block` is no live block of hakmem; a
+ * variant that does not mark free blocks (hakmem_check_none) may take a freed one for live. Static
  * storage. */
 HAKMEM_API const char *hak_served_by(const void *block);
 
@@ -125,8 +126,9 @@ typedef struct hak_stats {
     /* upper bound of what of live_bytes sits in thread caches, between two of them, and in open
      * remote batches */
     uint64_t cached_max_bytes;
-    uint64_t slab_free_bytes; /* carved and free inside ACTIVE slabs */
-    /* address space of ACTIVE slabs never carved; mostly not resident */
+    /* free inside ACTIVE slabs: blocks that were in use, and what is resident from a former life */
+    uint64_t slab_free_bytes;
+    /* address space of ACTIVE slabs that nothing has touched; not resident */
     uint64_t slab_uncarved_bytes;
     uint64_t empty_dirty_bytes; /* EMPTY slots not yet purged */
     uint64_t large_bytes;       /* live blocks above the largest size class, rounded to OS pages */

@@ -70,12 +70,31 @@ bool hak_large_describe(uintptr_t address, hak_block_info_t *info) {
     return info->bytes != 0;
 }
 
-size_t hak_large_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
+static size_t hak_purge_huge(const hak_purge_order_t *order, unsigned max_calls) {
+    return hak_huge_purge_mt(order->now_ms, order->delay_ms, max_calls, order->keep_bytes);
+}
+
+/* What remains of `calls` once `bytes` were given back. */
+static unsigned hak_calls_left(unsigned calls, size_t bytes) {
+    size_t spent = hak_align_up(bytes, HAK_WINDOW_BYTES) / HAK_WINDOW_BYTES;
+    return spent < calls ? calls - (unsigned)spent : 0;
+}
+
+/* One malloc waits for all of it, so both kinds share the calls: huge blocks are sure of half of
+ * them, and get what extents leave. */
+size_t hak_large_purge_mt(const hak_purge_order_t *order) {
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
         hak_extent_unpark_mt(&heap->parked);
     }
-    return hak_extent_purge_mt(now_ms, delay_ms, keep_bytes) +
-           hak_huge_purge_mt(now_ms, delay_ms, keep_bytes);
+    unsigned half = order->max_calls / 2;
+    size_t huge = hak_purge_huge(order, half);
+    unsigned left = hak_calls_left(order->max_calls, huge);
+    size_t extent = hak_extent_purge_mt(order->now_ms, order->delay_ms, left, order->keep_bytes);
+    left = hak_calls_left(left, extent);
+    if (order->delay_ms != 0 && left != 0) {
+        huge += hak_purge_huge(order, left);
+    }
+    return extent + huge;
 }
 
 bool hak_large_has_garbage(void) {

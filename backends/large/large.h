@@ -31,7 +31,8 @@ void *hak_large_resize_mt(void *block, size_t bytes);
 /* Usable bytes that a request of `bytes` gets. */
 size_t hak_large_good_bytes(size_t bytes);
 bool hak_large_describe(uintptr_t address, hak_block_info_t *info);
-size_t hak_large_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
+/* As a backend's purge; a system call takes 2 MiB at most, or counts as several. */
+size_t hak_large_purge_mt(const hak_purge_order_t *order);
 bool hak_large_has_garbage(void);
 /* Sets blocks, bytes, free_bytes (tails of blocks, which may be resident) and mapped bytes. */
 void hak_large_stats_mt(hak_backend_stats_t *out, uint64_t *cached_bytes);

@@ -8,9 +8,11 @@
 
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
+#include "backends/port/backend.h"
 #include "base/testing/testing.h"
 #include "boxes/extent/extent.h"
 #include "boxes/heap/heap.h"
+#include "boxes/huge/huge.h"
 #include "boxes/testing/engine.h"
 
 namespace {
@@ -24,9 +26,16 @@ class Large : public ::testing::Test {
         hak_os_fake_reset();
         EXPECT_EQ(Live().blocks, 0u);
         EXPECT_EQ(Live().bytes, 0u);
-        (void)hak_large_purge_mt(hak_os_now_ms(), 0, 0);
+        (void)Trim(0);
         EXPECT_FALSE(hak_large_has_garbage());
         EXPECT_EQ(hak_testing::Faults(), 0u);
+    }
+    static size_t Purge(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls, size_t keep_bytes) {
+        hak_purge_order_t order = {now_ms, delay_ms, max_calls, keep_bytes};
+        return hak_large_purge_mt(&order);
+    }
+    static size_t Trim(size_t keep_bytes) {
+        return Purge(hak_os_now_ms(), 0, UINT32_MAX, keep_bytes);
     }
     static char *Alloc(size_t bytes, size_t align = 1) {
         bool zeroed;
@@ -46,6 +55,35 @@ class Large : public ::testing::Test {
         return info.bytes;
     }
 };
+
+/* One malloc waits for both kinds of memory: together they are bounded by 2 MiB for each call. */
+TEST_F(Large, APassSharesItsCallsBetweenExtentsAndHugeBlocks) {
+    (void)Trim(0);
+    char *extent[3], *huge[2];
+    for (char *&block : extent) {
+        block = Alloc(30 * kMiB);
+    }
+    for (char *&block : huge) {
+        block = Alloc(40 * kMiB);
+    }
+    for (char *block : {extent[0], extent[1], extent[2], huge[0], huge[1]}) {
+        EXPECT_TRUE(hak_large_free_mt(NULL, block));
+    }
+    uint64_t now_ms = hak_os_now_ms() + 100000;
+    EXPECT_EQ(Purge(now_ms, 1000, 10, 0), 20 * kMiB) << "huge blocks alone are due";
+    EXPECT_EQ(Purge(now_ms + 501, 1000, 10, 0), 20 * kMiB) << "of both kinds";
+    hak_huge_stats_t stats;
+    hak_huge_stats_mt(&stats);
+    EXPECT_EQ(stats.cached_bytes, (80 - 20 - 10) * kMiB);
+    size_t bytes = 0;
+    for (int i = 0; i < 14; i++) {
+        size_t given = Purge(now_ms + 501, 1000, 10, 0);
+        EXPECT_LE(given, bytes < 120 * kMiB ? 20 * kMiB : 256 * kMiB);
+        bytes += given;
+    }
+    EXPECT_FALSE(hak_huge_has_cached());
+    EXPECT_FALSE(hak_extent_has_dirty());
+}
 
 TEST_F(Large, ExtentsUpTo32MiBAndMappingsAbove) {
     char *extent = Alloc(32 * kMiB), *huge = Alloc(32 * kMiB + 1),
@@ -76,7 +114,7 @@ TEST_F(Large, TheHeapOfTheThreadParksAndAPurgeTakesItAway) {
     hak_backend_stats_t stats;
     hak_large_stats_mt(&stats, &cached);
     EXPECT_EQ(cached, 128 * kKiB);
-    EXPECT_EQ(hak_large_purge_mt(hak_os_now_ms(), 0, 0) % (128 * kKiB), 0u);
+    EXPECT_EQ(Trim(0) % (128 * kKiB), 0u);
     EXPECT_FALSE(hak_large_has_garbage());
 }
 
@@ -236,7 +274,7 @@ TEST_F(Large, ThreadsGrowToMappingsWhileAnotherPurges) {
                 EXPECT_TRUE(!zeroed || IsZero(block, bytes));
                 memset(block, 7, bytes);
                 EXPECT_TRUE(hak_large_free_mt(NULL, block));
-                (void)hak_large_purge_mt(hak_os_now_ms(), 0, random.Below(2) * 8 * kMiB);
+                (void)Trim(random.Below(2) * 8 * kMiB);
             }
             return;
         }
@@ -330,7 +368,7 @@ TEST_F(Large, FreshnessIsNeverClaimedWrongly) {
         memset(block, 1, bytes);
         ASSERT_TRUE(hak_large_free_mt(NULL, block));
         if (i % 10 == 0) {
-            (void)hak_large_purge_mt(hak_os_now_ms(), 0, 0);
+            (void)Trim(0);
         }
     }
 }

@@ -21,9 +21,12 @@
 
 enum {
     HAK_PARKED_MAX_UNITS = HAK_EXTENT_PARKED_MAX_BYTES / HAK_UNIT_BYTES,
-    HAK_SLACK_PART = 8,        /* of the peak of blocks: what else may be resident */
-    HAK_SLACK_MIN_UNITS = 128, /* 8 MiB are always allowed */
-    HAK_SLACK_PURGES = 8,      /* extents that one request tries */
+    /* What else may be resident above the peak of blocks: a part of it, or this many blocks of the
+     * usual length, or 8 MiB, whatever is most. */
+    HAK_SLACK_PART = 8,
+    HAK_SLACK_BLOCKS = 3,
+    HAK_SLACK_MIN_UNITS = 128,
+    HAK_SLACK_PURGES = 8, /* extents that one request tries */
 };
 
 hak_extents_t hak_extents = {.lock = HAK_LOCK_INIT(HAK_RANK_EXTENT)};
@@ -96,10 +99,14 @@ static bool hak_cut_locked(hak_extent_t *extent, uint32_t units) {
     return dirty == 0;
 }
 
+/* `room` is more than `units` for a block that grows. Dirty units with less room go before clean
+ * ones with all of it: those would be paid for by giving the dirty ones back. An eighth is asked
+ * for, so that the copies of a block that moves each time are a multiple of its last size. */
 static hak_extent_t *hak_find_locked(uint32_t units, uint32_t room) {
     hak_extent_t *extent = NULL;
     if (room > units) {
         extent = hak_extent_find_locked(room, true);
+        extent = extent != NULL ? extent : hak_extent_find_locked(units + units / 8, true);
         extent = extent != NULL ? extent : hak_extent_find_locked(room, false);
     }
     extent = extent != NULL ? extent : hak_extent_find_locked(units, true);
@@ -121,7 +128,7 @@ static void hak_give_slack_locked(uint64_t most) {
         uint64_t excess = resident - most;
         hak_cleaning_t cleaning = {
             .what = HAK_CLEAN_DIRTY,
-            .most_units = excess < HAK_TRACT_UNITS ? (uint32_t)excess : HAK_TRACT_UNITS,
+            .units_left = excess < HAK_TRACT_UNITS ? (uint32_t)excess : HAK_TRACT_UNITS,
             .calls_left = UINT_MAX,
         };
         (void)hak_extent_clean_locked(longest, &cleaning);
@@ -133,16 +140,21 @@ static void hak_give_slack_locked(uint64_t most) {
 }
 
 /* Called when units are taken. What is free and dirty may bring resident memory above the most that
- * blocks ever had by a part; beyond that it goes back. So a program's peak is that of its blocks
- * and not of holes that were too short. Drops the lock meanwhile.
+ * blocks ever had by some slack; beyond that it goes back. So a program's peak is that of its
+ * blocks and not of holes that were too short. The slack has room for a few blocks: a program that
+ * replaces some of nearly one length would else give pages back for each and touch others. Drops
+ * the lock meanwhile.
  */
 static void hak_use_locked(uint32_t units) {
     hak_extents.used_units += units;
     if (hak_extents.used_peak_units < hak_extents.used_units) {
         hak_extents.used_peak_units = hak_extents.used_units;
     }
-    uint64_t most = hak_extents.used_peak_units + hak_extents.used_peak_units / HAK_SLACK_PART;
-    most = most < HAK_SLACK_MIN_UNITS ? HAK_SLACK_MIN_UNITS : most;
+    uint64_t slack = hak_extents.used_peak_units / HAK_SLACK_PART;
+    uint64_t blocks = hak_extents.recent_units * HAK_SLACK_BLOCKS / HAK_EXTENT_RECENT;
+    slack = slack < blocks ? blocks : slack;
+    slack = slack < HAK_SLACK_MIN_UNITS ? HAK_SLACK_MIN_UNITS : slack;
+    uint64_t most = hak_extents.used_peak_units + slack;
     /* relaxed: under the lock */
     if (hak_extents.used_units + hak_load_rlx(&hak_extents.dirty_units) > most &&
         hak_os_now_ms() >= hak_extents.slack_refused_until_ms) {
@@ -163,6 +175,7 @@ static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed
         return NULL;
     }
     *zeroed = hak_cut_locked(extent, units);
+    hak_extents.recent_units += units - hak_extents.recent_units / HAK_EXTENT_RECENT;
     hak_use_locked(units);
     return extent;
 }
@@ -180,7 +193,7 @@ static void hak_give_locked(hak_extent_t *extent) {
     if (hak_unlikely(hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT >
                      hak_option(HAK_OPTION_HUGE_CACHE_MB) << 20)) {
         hak_cleaning_t cleaning = {
-            .what = HAK_CLEAN_DIRTY, .most_units = HAK_TRACT_UNITS, .calls_left = UINT_MAX};
+            .what = HAK_CLEAN_DIRTY, .units_left = HAK_TRACT_UNITS, .calls_left = UINT_MAX};
         (void)hak_extent_clean_locked(extent, &cleaning);
     }
 }
@@ -364,9 +377,10 @@ size_t hak_extent_describe(uintptr_t address, uintptr_t *block) {
 /* The child must not inherit an extent that is in the hand of a purge. */
 void hak_extent_fork_take(void) {
     hak_lock_take(&hak_extents.lock);
+    unsigned tries = 0;
     while (hak_extents.in_flight != 0) {
         hak_lock_drop(&hak_extents.lock);
-        hak_os_yield();
+        hak_lock_back_off(&tries);
         hak_lock_take(&hak_extents.lock);
     }
 }

@@ -54,8 +54,10 @@ size_t hak_extent_describe(uintptr_t address, uintptr_t *block);
 void hak_extent_unpark_mt(hak_aptr_t *parked);
 /* Gives units back that have been free for between half and all of `delay_ms` at `now_ms` (delay 0:
  * all) while more than `keep_bytes` of them are resident, and tracts without a block in them.
- * With a delay a call does a bounded part of it, and the next one goes on. Returns the bytes. */
-size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
+ * With a delay it makes `max_calls` system calls at most, and gives as many times 2 MiB back; the
+ * next one goes on. Returns the bytes. */
+size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
+                           size_t keep_bytes);
 /* True if something waits to be purged. No lock: a hint. */
 bool hak_extent_has_dirty(void);
 

@@ -8,24 +8,66 @@ TEST_F(Extent, WhatTheKernelDoesNotTakeStaysDirtyAndIsLeftAloneForAWhile) {
     memset(block, 1, kMiB);
     EXPECT_TRUE(Free(block));
     hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
-    EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, 0), 0u);
+    EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, 0), 0u);
     EXPECT_EQ(Stats().cached_bytes, kMiB);
     EXPECT_EQ(ExtentFaults(), 0u);
     hak_os_fake_reset();
     uint64_t now = hak_os_now_ms();
-    EXPECT_EQ(hak_extent_purge_mt(now + 2000, 1000, 0), 0u);
-    EXPECT_EQ(hak_extent_purge_mt(now + 4000, 1000, 0), 0u) << "refused shortly before";
+    EXPECT_EQ(hak_extent_purge_mt(now + 2000, 1000, kCalls, 0), 0u);
+    EXPECT_EQ(hak_extent_purge_mt(now + 4000, 1000, kCalls, 0), 0u) << "refused shortly before";
     bool zeroed = true;
     EXPECT_EQ(Alloc(kMiB, &zeroed), block);
     EXPECT_FALSE(zeroed);
     EXPECT_TRUE(Free(block));
-    EXPECT_EQ(hak_extent_purge_mt(now, 0, 0), kMiB) << "who asks for all gets another try";
+    EXPECT_EQ(hak_extent_purge_mt(now, 0, kCalls, 0), kMiB) << "who asks for all gets another try";
     EXPECT_TRUE(Free(wall));
+}
+
+/* Locked memory: the kernel refuses MADV_DONTNEED, but not munmap. */
+TEST_F(Extent, ATractWithoutABlockGoesThoughItsUnitsAreRefused) {
+    char *block = Alloc(kMiB), *behind = Alloc(kMiB);
+    memset(block, 1, kMiB);
+    memset(behind, 1, kMiB);
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
+    uint64_t now = hak_os_now_ms() + 100000;
+    EXPECT_TRUE(Free(block));
+    (void)hak_extent_purge_mt(now, 1000, kCalls, 0);
+    EXPECT_EQ(hak_extent_purge_mt(now + 600, 1000, kCalls, 0), 0u) << "refused";
+    EXPECT_TRUE(Free(behind));
+    EXPECT_EQ(hak_extent_purge_mt(now + 1200, 1000, kCalls, 0), 0u) << "freed just now";
+    EXPECT_EQ(Stats().tracts, 1u);
+    EXPECT_EQ(ExtentFaults(), 0u);
+    EXPECT_EQ(hak_extent_purge_mt(now + 1800, 1000, kCalls, 0), 2 * kMiB);
+    EXPECT_EQ(Stats().tracts, 0u);
+    EXPECT_EQ(Stats().cached_bytes, 0u);
+    EXPECT_FALSE(hak_extent_has_dirty());
+    EXPECT_EQ(ExtentFaults(), 0u);
+    bool zeroed = false;
+    block = Alloc(2 * kMiB, &zeroed); /* takes the descriptor again */
+    EXPECT_TRUE(zeroed);
+    EXPECT_EQ(ExtentFaults(), 0u);
+    EXPECT_TRUE(Free(block));
+}
+
+TEST_F(Extent, ATrimUnmapsATractWithoutABlockAtOnce) {
+    char *first = Alloc(kMiB), *wall = Alloc(1), *last = Alloc(kMiB);
+    EXPECT_TRUE(Free(first));
+    EXPECT_TRUE(Free(last));
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
+    Drop(); /* leaves bits of what was refused */
+    EXPECT_TRUE(Free(wall));
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
+    EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, kMiB), 0u) << "some is to stay";
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + 1);
+    EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, 0), 4 * kMiB);
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + 1) << "munmap does it all";
+    EXPECT_EQ(Stats().tracts, 0u);
+    EXPECT_EQ(Stats().cached_bytes, 0u);
+    EXPECT_EQ(ExtentFaults(), 0u);
 }
 
 /* What cannot be given back does not keep the rest from it, however often something is taken. */
 TEST_F(Extent, RefusalIsNotRepeatedByEachRequest) {
-    hak_extents.used_peak_units = 0;
     char *a = Alloc(10 * kMiB), *wall = Alloc(1);
     memset(a, 1, 10 * kMiB);
     EXPECT_TRUE(Free(a));
@@ -40,8 +82,8 @@ TEST_F(Extent, RefusalIsNotRepeatedByEachRequest) {
     hak_os_fake_reset();
     hak_os_fake_advance_ms(20000);
     uint64_t now = hak_os_now_ms();
-    (void)hak_extent_purge_mt(now, 1000, 0);
-    EXPECT_EQ(hak_extent_purge_mt(now + 2000, 1000, 0), 10 * kMiB);
+    (void)hak_extent_purge_mt(now, 1000, kCalls, 0);
+    EXPECT_EQ(hak_extent_purge_mt(now + 2000, 1000, kCalls, 0), 10 * kMiB);
     for (char *block : more) {
         EXPECT_TRUE(Free(block));
     }

@@ -27,6 +27,7 @@ extern "C" {
 namespace hak_testing {
 
 constexpr size_t kKiB = 1024, kMiB = 1024 * kKiB;
+constexpr unsigned kCalls = 48; /* of a purge with a delay */
 constexpr size_t kTract = (size_t)HAK_TRACT_UNITS * HAK_UNIT_BYTES;
 
 inline size_t ExtentFaults() {
@@ -41,6 +42,8 @@ class Extent : public ::testing::Test {
     void SetUp() override {
         hak_testing::StartEngine();
         Drop();
+        hak_extents.used_peak_units = 0;
+        hak_extents.recent_units = 0;
     }
     void TearDown() override {
         hak_os_fake_reset();
@@ -55,7 +58,7 @@ class Extent : public ::testing::Test {
         EXPECT_EQ(Stats().tracts, 0u);
     }
     /* Gives everything back that is free. */
-    static void Drop() { (void)hak_extent_purge_mt(hak_os_now_ms(), 0, 0); }
+    static void Drop() { (void)hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, 0); }
     static hak_extent_stats_t Stats() {
         hak_extent_stats_t stats;
         hak_extent_stats_mt(&stats);

@@ -26,6 +26,7 @@ enum {
     HAK_EXACT_BINS = 32,
     HAK_EXTENT_BINS = HAK_EXACT_BINS + 4 * 7 + 1,
     HAK_EXTENT_REFUSED_PAUSE_MS = 10000, /* until what the kernel refused is tried again */
+    HAK_EXTENT_RECENT = 64,              /* requests that the usual length is the mean of, about */
 };
 
 /* Entry of a unit. It tells of the extent that begins there and, by `before`, of the one that ends
@@ -69,6 +70,7 @@ typedef struct {
     hak_a64_t dirty_units; /* of all tracts */
     uint64_t committed_units, committed_peak_units, tracts, tracts_made;
     uint64_t used_units, used_peak_units; /* not free, now and at most */
+    uint64_t recent_units; /* HAK_EXTENT_RECENT times the usual length of a request */
     uint64_t grown, moved, left;
     hak_tract_t *visit_next; /* where purge goes on; NULL: at the first */
     /* So much was refused that none was taken: a purge with a delay, one for the sake of the bound
@@ -113,7 +115,8 @@ uint32_t hak_extent_bits_run(const uint64_t *words, uint32_t *first, uint32_t en
 hak_extent_t *hak_tract_new_locked(uint32_t units);
 /* Makes the first `units` of the tract usable. */
 bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t units);
-/* Unmaps a tract that is one free extent. Drops the lock meanwhile. Returns the bytes. */
+/* Unmaps a tract that is one free extent, dirty or not. Drops the lock meanwhile. Returns the
+ * bytes. */
 size_t hak_tract_release_locked(hak_tract_t *tract);
 
 /* extent.c. The entry of the unit that holds `address`, or NULL if no tract does. */
@@ -131,11 +134,12 @@ typedef enum {
 } hak_clean_what_t;
 typedef struct {
     hak_clean_what_t what;
-    uint32_t most_units; /* of each extent, its last ones */
+    uint32_t units_left; /* that may still be given back, of an extent the last ones first */
     unsigned calls_left; /* system calls that may still be made */
     size_t bytes;        /* given back */
 } hak_cleaning_t;
-/* Gives units of a free extent back. Drops the lock meanwhile. Returns the extent that they are
+/* Gives units of a free extent back and counts them down. What is refused costs the kernel no time
+ * and leaves units_left alone. Drops the lock meanwhile. Returns the extent that they are
  * part of then. */
 hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, hak_cleaning_t *cleaning);
 

@@ -5,11 +5,11 @@
  * Tracts are visited in a ring: the next one is always the one whose last visit is the longest ago,
  * so a pass ends at the first that it finds too young, and a pass that was cut goes on where it
  * stopped. What is due in a tract is found by its bits, not by way of its extents: a program with
- * many blocks has few holes. Steps, words of bits and entries, are bounded besides system calls,
- * since the lock is held for them.
+ * many blocks has few holes. Steps, words of bits and entries, are bounded besides system calls and
+ * what they give back, since the lock is held for them.
  *
- * What was refused, as for locked memory, stays dirty and is passed over for a while. All rests
- * only when one pass met nothing but refusals.
+ * What was refused, as for locked memory, stays dirty and is passed over for a while, but keeps no
+ * tract without a block from being unmapped. All rests only when one pass met nothing but refusals.
  */
 #include <limits.h>
 #include <string.h>
@@ -19,9 +19,9 @@
 #include "boxes/extent/extent_internal.h"
 
 enum {
-    HAK_PURGES_IN_PASSING = 48, /* by a visit that has a delay; the next one goes on */
-    HAK_STEPS_AT_ONCE = 16384,  /* about; one tract takes 6,300 at most, seldom more than 200 */
-    HAK_RELEASE_STEPS = 512,    /* what the release of a tract counts as */
+    HAK_CALL_UNITS = HAK_WINDOW_BYTES / HAK_UNIT_BYTES, /* what is worth a call, in passing */
+    HAK_STEPS_AT_ONCE = 16384, /* about; one tract takes 6,300 at most, seldom more than 200 */
+    HAK_RELEASE_STEPS = 512,   /* what the release of a tract counts as */
 };
 
 /* Bits of a tract's units, right for the words of one extent. */
@@ -43,22 +43,24 @@ static uint64_t hak_due_word(const hak_tract_t *tract, hak_clean_what_t what, ui
 
 /* The system calls, for [first, end) of the extent in hand. Returns the units given back. */
 static uint32_t hak_give_back(char *base, uint32_t first, uint32_t end, uint32_t keep_units,
-                              hak_clean_bits_t *bits, unsigned *calls_left) {
+                              hak_clean_bits_t *bits, hak_cleaning_t *cleaning) {
     uint32_t purged = 0;
     for (uint32_t run;
-         *calls_left != 0 && (run = hak_extent_bits_run(bits->chosen, &first, end)) != 0;
+         cleaning->calls_left != 0 && (run = hak_extent_bits_run(bits->chosen, &first, end)) != 0;
          first += run) {
         if (keep_units != 0) {
             run = run < keep_units ? run : keep_units;
             keep_units -= run;
             continue;
         }
-        --*calls_left;
+        cleaning->calls_left--;
         bool done =
             hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)run << HAK_UNIT_SHIFT);
         hak_extent_bits_set(done ? bits->done : bits->refused, first, run);
         purged += done ? run : 0;
     }
+    cleaning->units_left -= purged;
+    cleaning->bytes += (size_t)purged << HAK_UNIT_SHIFT;
     return purged;
 }
 
@@ -98,13 +100,12 @@ hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, hak_cleaning_t *clea
     hak_extent_bin_remove_locked(extent);
     hak_extents.in_flight++;
     hak_lock_drop(&hak_extents.lock);
-    uint32_t keep = units > cleaning->most_units ? units - cleaning->most_units : 0;
-    uint32_t purged = hak_give_back((char *)hak_region_base(&tract->region), first, end, keep,
-                                    &bits, &cleaning->calls_left);
+    uint32_t keep = units > cleaning->units_left ? units - cleaning->units_left : 0;
+    uint32_t purged =
+        hak_give_back((char *)hak_region_base(&tract->region), first, end, keep, &bits, cleaning);
     hak_lock_take(&hak_extents.lock);
     hak_extents.in_flight--;
     hak_account_locked(extent, &bits, purged);
-    cleaning->bytes += (size_t)purged << HAK_UNIT_SHIFT;
     return hak_extent_join_locked(extent);
 }
 
@@ -139,8 +140,12 @@ static hak_extent_t *hak_extent_around_locked(hak_tract_t *tract, uint32_t at, h
     return extent;
 }
 
-/* Cleans the free extents of a tract. The one in hand keeps the tract from going away. False if the
- * calls did not suffice. */
+static bool hak_is_used_up(const hak_cleaning_t *cleaning) {
+    return cleaning->calls_left == 0 || cleaning->units_left == 0;
+}
+
+/* Cleans the free extents of a tract. The one in hand keeps the tract from going away. False if
+ * there is more than a pass may do. */
 static bool hak_clean_tract_locked(hak_tract_t *tract, hak_visit_t *visit) {
     uint32_t at = 0;
     /* relaxed: under the lock */
@@ -150,26 +155,31 @@ static bool hak_clean_tract_locked(hak_tract_t *tract, hak_visit_t *visit) {
         if (at == HAK_TRACT_UNITS) {
             break;
         }
-        if (visit->cleaning.calls_left == 0) {
+        if (hak_is_used_up(&visit->cleaning)) {
             return false;
         }
         hak_extent_t *extent = hak_extent_around_locked(tract, at, visit);
         if (extent->in_bin != 0) {
             extent = hak_extent_clean_locked(extent, &visit->cleaning);
         }
-        /* When the calls are used up, there may be more to do in this extent. */
-        if (visit->cleaning.calls_left != 0) {
+        /* Else there may be more to do in this extent. */
+        if (!hak_is_used_up(&visit->cleaning)) {
             at = extent->index + hak_extent_units(extent);
         }
     }
     return true;
 }
 
+/* A tract may go if a block is nowhere in it. With a delay, what is dirty must have gone before,
+ * or be refused: locked memory stays dirty for good, but unmapped it may be. */
 static void hak_release_if_idle_locked(hak_tract_t *tract, hak_visit_t *visit) {
-    if (visit->keep_bytes == 0 && tract->units != 0 && tract->dirty_units == 0 &&
-        tract->extent[0].in_bin != 0 && hak_extent_units(&tract->extent[0]) == tract->units) {
+    if (visit->keep_bytes == 0 && tract->units != 0 && tract->extent[0].in_bin != 0 &&
+        hak_extent_units(&tract->extent[0]) == tract->units &&
+        (visit->delay_ms == 0 || tract->dirty_units == 0 ||
+         hak_extent_bits_count(tract->refused, 0, tract->units) == tract->dirty_units)) {
+        /* Where the kernel takes pages now, it is enough for this pass. */
+        visit->steps_left -= tract->dirty_units == 0 ? HAK_RELEASE_STEPS : HAK_STEPS_AT_ONCE;
         visit->cleaning.bytes += hak_tract_release_locked(tract);
-        visit->steps_left -= HAK_RELEASE_STEPS;
     }
 }
 
@@ -220,9 +230,10 @@ static void hak_visit_due_locked(hak_visit_t *visit) {
 static void hak_visit_all_locked(hak_visit_t *visit) {
     for (hak_tract_t *tract = hak_extents.all; tract != NULL; tract = tract->all_next) {
         visit->steps_left--;
+        hak_release_if_idle_locked(tract, visit); /* one call instead of one for each dirty run */
         (void)hak_clean_tract_locked(tract, visit);
-        hak_release_if_idle_locked(tract, visit);
-        if (visit->steps_left <= 0) { /* others get their turn */
+        hak_release_if_idle_locked(tract, visit); /* blocks may have been freed meanwhile */
+        if (visit->steps_left <= 0) {             /* others get their turn */
             hak_lock_drop(&hak_extents.lock);
             hak_lock_take(&hak_extents.lock);
             visit->steps_left = HAK_STEPS_AT_ONCE;
@@ -230,12 +241,13 @@ static void hak_visit_all_locked(hak_visit_t *visit) {
     }
 }
 
-size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
+size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
+                           size_t keep_bytes) {
     bool all = delay_ms == 0;
     hak_visit_t visit = {
         .cleaning = {.what = all ? HAK_CLEAN_ALL : HAK_CLEAN_AGED,
-                     .most_units = HAK_TRACT_UNITS,
-                     .calls_left = all ? UINT_MAX : HAK_PURGES_IN_PASSING},
+                     .units_left = all ? UINT32_MAX : max_calls * HAK_CALL_UNITS,
+                     .calls_left = all ? UINT_MAX : max_calls},
         .keep_bytes = keep_bytes,
         .steps_left = HAK_STEPS_AT_ONCE,
         .now_ms = now_ms,
@@ -244,7 +256,7 @@ size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes
     hak_lock_take(&hak_extents.lock);
     if (all) {
         hak_visit_all_locked(&visit);
-    } else if (now_ms >= hak_extents.refused_until_ms) {
+    } else if (max_calls != 0 && now_ms >= hak_extents.refused_until_ms) {
         hak_visit_due_locked(&visit);
     }
     hak_lock_drop(&hak_extents.lock);

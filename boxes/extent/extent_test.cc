@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "boxes/extent/extent_fixture.h"
 #include "core/meta/meta.h"
 
@@ -126,6 +128,23 @@ TEST_F(Extent, MovesToAPlaceWithRoomIfItCannotGrow) {
     EXPECT_TRUE(Free(wall));
 }
 
+/* Blocks that grow by turns: what one has left is resident, and the next one to move takes it. */
+TEST_F(Extent, MovesToDirtyUnitsWithLittleRoomBeforeCleanOnesWithMuch) {
+    char *hole = Alloc(20 * HAK_UNIT_BYTES), *wall1 = Alloc(1);
+    char *block = Alloc(16 * HAK_UNIT_BYTES), *wall2 = Alloc(1);
+    EXPECT_TRUE(Free(hole));
+    block = Resize(block, 17 * HAK_UNIT_BYTES);
+    EXPECT_EQ(block, hole);
+    EXPECT_EQ(Resize(block, 20 * HAK_UNIT_BYTES), block) << "there was some room";
+    char *other = Resize(block, 21 * HAK_UNIT_BYTES);
+    EXPECT_NE(other, block);
+    wall2 = Resize(wall2, 19 * HAK_UNIT_BYTES);
+    EXPECT_NE(wall2, hole) << "too little room to go on growing";
+    EXPECT_TRUE(Free(wall2));
+    EXPECT_TRUE(Free(other));
+    EXPECT_TRUE(Free(wall1));
+}
+
 TEST_F(Extent, TheParkedBlockComesBackForItsLengthOnly) {
     char *block = Alloc(256 * kKiB, nullptr, &parked_);
     EXPECT_TRUE(hak_extent_free_mt(block, &parked_));
@@ -175,7 +194,6 @@ TEST_F(Extent, NothingIsKeptBeyondTheBoundOfTheCache) {
 }
 
 TEST_F(Extent, HolesThatAreTooShortGoBackWhenMemoryGrowsBeyondThePeakOfBlocks) {
-    hak_extents.used_peak_units = 0;
     char *a = Alloc(10 * kMiB), *wall1 = Alloc(1), *b = Alloc(10 * kMiB), *wall2 = Alloc(1);
     memset(a, 1, 10 * kMiB);
     memset(b, 1, 10 * kMiB);
@@ -188,13 +206,41 @@ TEST_F(Extent, HolesThatAreTooShortGoBackWhenMemoryGrowsBeyondThePeakOfBlocks) {
     bool zeroed = false;
     char *longer = Alloc(12 * kMiB, &zeroed);
     EXPECT_TRUE(zeroed);
-    /* 322 units were the peak, an eighth more may be resident, 194 are in use. */
-    EXPECT_EQ(Stats().cached_bytes, (322 + 40 - 194) * (uint64_t)HAK_UNIT_BYTES);
+    /* 322 units were the peak, 8 MiB more may be resident, 194 are in use. */
+    EXPECT_EQ(Stats().cached_bytes, (322 + 128 - 194) * (uint64_t)HAK_UNIT_BYTES);
     EXPECT_EQ(ExtentFaults(), 0u);
     EXPECT_EQ((a[0] != 0) + (a[10 * kMiB - 1] != 0) + (b[0] != 0) + (b[10 * kMiB - 1] != 0), 3)
         << "the end of one hole went back";
     for (char *block : {longer, wall1, wall2}) {
         EXPECT_TRUE(Free(block));
+    }
+}
+
+/* Blocks whose lengths differ by a fifth replace each other: once there is room for a few more of
+ * them, pages stay. What is resident then is not more than that. */
+TEST_F(Extent, BlocksOfSimilarLengthReplaceEachOtherWithoutGivingPagesBack) {
+    for (size_t units : {15ul, 70ul, 200ul, 400ul}) {
+        Drop();
+        hak_extents.used_peak_units = 0;
+        hak_extents.recent_units = 0;
+        Random random(7);
+        std::vector<char *> blocks(6);
+        size_t most = units + units / 5;
+        uint64_t calls = 0, resident = 0;
+        for (int i = 0; i < 2500; i++) {
+            char *&block = blocks[random.Below(blocks.size())];
+            EXPECT_TRUE(block == nullptr || Free(block));
+            block = Alloc((units + random.Below(units / 5 + 1)) * HAK_UNIT_BYTES);
+            hak_extent_stats_t stats = Stats();
+            resident = std::max(resident, stats.bytes + stats.cached_bytes);
+            calls = i == 500 ? hak_os_fake_calls(HAK_OS_CALL_PURGE) : calls;
+        }
+        EXPECT_LT(hak_os_fake_calls(HAK_OS_CALL_PURGE) - calls, 200u) << units;
+        size_t slack = std::max(3 * most * HAK_UNIT_BYTES, 8 * kMiB);
+        EXPECT_LE(resident, hak_extents.used_peak_units * HAK_UNIT_BYTES + slack) << units;
+        for (char *block : blocks) {
+            EXPECT_TRUE(Free(block));
+        }
     }
 }
 
@@ -204,10 +250,10 @@ TEST_F(Extent, PurgeTakesWhatTwoVisitsFound) {
     memset(young, 1, kMiB);
     uint64_t now = hak_os_now_ms() + 100000;
     EXPECT_TRUE(Free(old));
-    EXPECT_EQ(hak_extent_purge_mt(now, 1000, 0), 0u);
-    EXPECT_EQ(hak_extent_purge_mt(now + 400, 1000, 0), 0u) << "too early";
+    EXPECT_EQ(hak_extent_purge_mt(now, 1000, kCalls, 0), 0u);
+    EXPECT_EQ(hak_extent_purge_mt(now + 400, 1000, kCalls, 0), 0u) << "too early";
     EXPECT_TRUE(Free(young)); /* joins the old one */
-    EXPECT_EQ(hak_extent_purge_mt(now + 501, 1000, 0), 3 * kMiB);
+    EXPECT_EQ(hak_extent_purge_mt(now + 501, 1000, kCalls, 0), 3 * kMiB);
     EXPECT_EQ(Stats().cached_bytes, kMiB);
     EXPECT_EQ(ExtentFaults(), 0u);
     EXPECT_EQ(old[0] | old[3 * kMiB - 1], 0);
@@ -218,8 +264,8 @@ TEST_F(Extent, PurgeTakesWhatTwoVisitsFound) {
     EXPECT_EQ(again, old);
     EXPECT_FALSE(zeroed);
     EXPECT_TRUE(Free(again));
-    EXPECT_EQ(hak_extent_purge_mt(now + 1002, 1000, 0), 0u);
-    EXPECT_EQ(hak_extent_purge_mt(now + 1503, 1000, 0), 4 * kMiB);
+    EXPECT_EQ(hak_extent_purge_mt(now + 1002, 1000, kCalls, 0), 0u);
+    EXPECT_EQ(hak_extent_purge_mt(now + 1503, 1000, kCalls, 0), 4 * kMiB);
     EXPECT_TRUE(Free(wall));
 }
 
@@ -232,7 +278,7 @@ TEST_F(Extent, PurgeKeepsWhatItIsToldTo) {
     for (char *block : blocks) {
         EXPECT_TRUE(Free(block));
     }
-    EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, 2 * kMiB), 2 * kMiB);
+    EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, 2 * kMiB), 2 * kMiB);
     EXPECT_EQ(Stats().cached_bytes, 2 * kMiB);
     for (char *wall : walls) {
         EXPECT_TRUE(Free(wall));
@@ -300,7 +346,7 @@ TEST_F(Extent, RandomOperationsKeepContentAndBooks) {
         }
         if (i % 16 == 0) {
             now += 300;
-            (void)hak_extent_purge_mt(now, i % 160 == 0 ? 0 : 1000, 0);
+            (void)hak_extent_purge_mt(now, i % 160 == 0 ? 0 : 1000, kCalls, 0);
             ASSERT_EQ(ExtentFaults(), 0u) << i;
         }
     }

@@ -40,7 +40,7 @@ TEST_F(Extent, ThreadsAndAPurger) {
     hak_aptr_t parked[3] = {};
     std::thread purger([&] {
         for (uint64_t i = 0; !done; i++) {
-            (void)hak_extent_purge_mt(hak_os_now_ms(), i / 16 % 2, 0);
+            (void)hak_extent_purge_mt(hak_os_now_ms(), i / 16 % 2, kCalls, 0);
             for (hak_aptr_t &word : parked) {
                 hak_extent_unpark_mt(&word);
             }

@@ -4,6 +4,7 @@
  * find no room would else make two tracts where one is enough. munmap does not.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "backends/os/os.h"
 #include "base/bits.h"
@@ -98,11 +99,24 @@ bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t units) {
     return true;
 }
 
+/* A descriptor without memory has no bit set. */
+static void hak_forget_dirty_locked(hak_tract_t *tract) {
+    if (tract->dirty_units != 0) {
+        memset(tract->dirty, 0, sizeof tract->dirty);
+        memset(tract->aged, 0, sizeof tract->aged);
+        memset(tract->refused, 0, sizeof tract->refused);
+        hak_count_add(&hak_extents.dirty_units, -(uint64_t)tract->dirty_units);
+        tract->dirty_units = 0;
+    }
+    tract->retry_ms = 0;
+}
+
 size_t hak_tract_release_locked(hak_tract_t *tract) {
     uintptr_t base = hak_region_base(&tract->region);
     size_t bytes = (size_t)tract->units << HAK_UNIT_SHIFT;
     size_t mapped = (size_t)tract->committed << HAK_UNIT_SHIFT;
     hak_extent_bin_remove_locked(&tract->extent[0]);
+    hak_forget_dirty_locked(tract);
     hak_extents.committed_units -= tract->committed;
     hak_extents.tracts--;
     tract->extent[tract->units].before = 0;

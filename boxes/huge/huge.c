@@ -118,9 +118,39 @@ static void hak_unmap(hak_huge_t *huge) {
     hak_lock_drop(&hak_huge.lock);
 }
 
-/* Unmaps the oldest of the cache, if it was freed by `freed_by_ms` and more than `keep_bytes` are
- * cached. Returns its bytes. Takes the lock, and drops it. */
-static size_t hak_drop_oldest(uint64_t freed_by_ms, uint64_t keep_bytes) {
+/* Back into the cache, as the oldest. */
+static void hak_cache_push_oldest_locked(hak_huge_t *huge) {
+    huge->next = NULL;
+    huge->prev = hak_huge.oldest;
+    if (hak_huge.oldest != NULL) {
+        hak_huge.oldest->next = huge;
+    } else {
+        hak_huge.newest = huge;
+    }
+    hak_huge.oldest = huge;
+    hak_count_add(&hak_huge.cached_bytes, huge->mapped_bytes);
+}
+
+/* Gives the end of a mapping in hand back, about `bytes` and less than all; the rest stays cached.
+ * Returns the bytes, 0 if the kernel refuses. */
+static size_t hak_cut(hak_huge_t *huge, size_t bytes) {
+    size_t mapped = huge->mapped_bytes;
+    size_t rest = hak_align_up(mapped - bytes, HAK_WINDOW_BYTES);
+    if (!hak_huge_fit(huge, rest)) {
+        return 0;
+    }
+    hak_lock_take(&hak_huge.lock);
+    huge->mapped_bytes = rest;
+    hak_cache_push_oldest_locked(huge);
+    hak_huge.in_flight--;
+    hak_lock_drop(&hak_huge.lock);
+    return mapped - rest;
+}
+
+/* Unmaps the oldest of the cache, or `most_bytes` of it, some windows, if it was freed by
+ * `freed_by_ms` and more than `keep_bytes` are cached. Returns the bytes. Takes the lock, and drops
+ * it. */
+static size_t hak_drop_oldest(uint64_t freed_by_ms, size_t most_bytes, uint64_t keep_bytes) {
     hak_lock_take(&hak_huge.lock);
     hak_huge_t *huge = hak_huge.oldest;
     bool drop = huge != NULL && huge->freed_at_ms <= freed_by_ms &&
@@ -134,6 +164,10 @@ static size_t hak_drop_oldest(uint64_t freed_by_ms, uint64_t keep_bytes) {
         return 0;
     }
     size_t bytes = huge->mapped_bytes;
+    size_t cut = bytes > most_bytes ? hak_cut(huge, most_bytes) : 0;
+    if (cut != 0) {
+        return cut;
+    }
     hak_unmap(huge);
     return bytes;
 }
@@ -151,7 +185,7 @@ void hak_huge_make_room(size_t more) {
         hak_lock_take(&hak_huge.lock);
         keep_bytes = hak_keep_bytes_locked(more);
         hak_lock_drop(&hak_huge.lock);
-    } while (hak_drop_oldest(UINT64_MAX, keep_bytes) != 0);
+    } while (hak_drop_oldest(UINT64_MAX, SIZE_MAX, keep_bytes) != 0);
 }
 
 /* Where a new mapping would mean that something must leave the cache: the newest of it, cut or
@@ -284,10 +318,15 @@ size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block) {
     return address - *block < bytes ? bytes : 0;
 }
 
-size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes) {
+size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
+                         size_t keep_bytes) {
+    size_t left = delay_ms == 0 ? SIZE_MAX : (size_t)max_calls * HAK_WINDOW_BYTES;
     size_t given = 0, bytes;
-    while (now_ms >= delay_ms && (bytes = hak_drop_oldest(now_ms - delay_ms, keep_bytes)) != 0) {
+    while (left != 0 && now_ms >= delay_ms &&
+           (bytes = hak_drop_oldest(now_ms - delay_ms, left, keep_bytes)) != 0) {
         given += bytes;
+        bytes = hak_align_up(bytes, HAK_WINDOW_BYTES); /* a call has its price */
+        left -= bytes < left ? bytes : left;
     }
     return given;
 }
@@ -306,9 +345,10 @@ void hak_huge_stats_mt(hak_huge_stats_t *out) {
 /* The child must not inherit a mapping that is on no list. */
 void hak_huge_fork_take(void) {
     hak_lock_take(&hak_huge.lock);
+    unsigned tries = 0;
     while (hak_huge.in_flight != 0) {
         hak_lock_drop(&hak_huge.lock);
-        hak_os_yield();
+        hak_lock_back_off(&tries);
         hak_lock_take(&hak_huge.lock);
     }
 }

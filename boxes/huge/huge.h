@@ -38,8 +38,9 @@ void *hak_huge_resize_mt(void *block, size_t bytes);
 size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block);
 
 /* Unmaps cached mappings freed before now_ms - delay_ms, oldest first, while the cache holds more
- * than `keep_bytes`. Returns the bytes given back. */
-size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, size_t keep_bytes);
+ * than `keep_bytes`. With a delay, `max_calls` of them at most and as many times 2 MiB: the last
+ * one may be cut. Returns the bytes given back. */
+size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls, size_t keep_bytes);
 bool hak_huge_has_cached(void);
 
 typedef struct {

@@ -40,6 +40,16 @@ TEST_F(HugeResize, FailedResizeLeavesAllAsItWas) {
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
+TEST_F(HugeResize, AMappingThatThePurgeCannotCutGoesAsAWhole) {
+    char *block = Alloc(12 * kMiB);
+    EXPECT_TRUE(hak_huge_free_mt(block));
+    hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
+    errno = 7;
+    EXPECT_EQ(hak_huge_purge_mt(Now() + 1001, 1000, 2, 0), 12 * kMiB);
+    EXPECT_EQ(errno, 7);
+    EXPECT_TRUE(Forgotten((uintptr_t)block, 12 * kMiB));
+}
+
 TEST_F(HugeResize, FailedAllocationKeepsNothing) {
     hak_os_calls_t before, after;
     char *warm = Alloc(3 * kMiB); /* the descriptor and the leaf exist from here on */
@@ -74,7 +84,7 @@ TEST_F(HugeResize, RegistryGetsReadyForMuchOnlyIfTheKernelHasIt) {
     ASSERT_NE(pages, nullptr);
     uint64_t meta = hak_meta_bytes();
     hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);
-    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, 2);
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 2);
     EXPECT_EQ(Resize(block, bytes), nullptr);
     EXPECT_EQ(hak_huge_adopt_mt(pages, page_bytes, bytes), nullptr);
     EXPECT_LT(hak_meta_bytes() - meta, 4096u) << "a descriptor, and no leaf";
@@ -88,6 +98,26 @@ TEST_F(HugeResize, RegistryGetsReadyForMuchOnlyIfTheKernelHasIt) {
     }
     EXPECT_TRUE(hak_huge_free_mt(block));
     hak_os_unmap(pages, page_bytes);
+}
+
+/* Pages of an extent are uncharged, so the kernel would let them grow to anything. */
+TEST_F(HugeResize, PagesOfAnExtentGrowToNoMoreThanTheKernelGivesARequest) {
+    size_t bytes = (size_t)48 << 40, page_bytes = 12 * kMiB;
+    void *much = hak_os_map(bytes);
+    if (much != nullptr) {
+        hak_os_unmap(much, bytes);
+        GTEST_SKIP() << "this kernel gives whatever is asked for";
+    }
+    void *pages = hak_os_hold_aligned(page_bytes, kWindow);
+    ASSERT_TRUE(hak_os_commit_held(pages, page_bytes));
+    uint64_t meta = hak_meta_bytes();
+    EXPECT_EQ(hak_huge_adopt_mt(pages, page_bytes, bytes), nullptr);
+    char *block = static_cast<char *>(hak_huge_adopt_mt(pages, page_bytes, 40 * kMiB));
+    ASSERT_NE(block, nullptr);
+    EXPECT_EQ(Resize(block, bytes), nullptr);
+    EXPECT_LT(hak_meta_bytes() - meta, kMiB) << "leaves for the block alone";
+    EXPECT_TRUE(Registered(block, 40 * kMiB));
+    EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
 } // namespace

@@ -22,6 +22,7 @@ namespace hak_testing {
 
 constexpr size_t kMiB = 1 << 20;
 constexpr size_t kWindow = HAK_WINDOW_BYTES;
+constexpr unsigned kCalls = 48; /* of a purge with a delay */
 
 inline hak_huge_stats_t Stats() {
     hak_huge_stats_t stats;
@@ -52,7 +53,7 @@ class HugeResize : public ::testing::Test {
     static void SetCache(uint64_t mb) {
         hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], mb);
     }
-    static void PurgeAll() { (void)hak_huge_purge_mt(Now(), 0, 0); }
+    static void PurgeAll() { (void)hak_huge_purge_mt(Now(), 0, kCalls, 0); }
     static char *Alloc(size_t bytes, size_t align = 1) {
         bool zeroed;
         return static_cast<char *>(hak_huge_alloc_mt(bytes, align, &zeroed));

@@ -9,6 +9,19 @@
  * for good. */
 #define HAK_TRY_BYTES ((size_t)4 << 30)
 
+/* False if the kernel would refuse a request of `more` bytes. It would not say so itself where the
+ * pages came from an extent: those of a tract, which is held before it is used, grow uncharged. */
+static bool hak_may_grow(size_t more) {
+    if (more < HAK_TRY_BYTES) {
+        return true;
+    }
+    void *tried = hak_os_map(more);
+    if (tried != NULL) {
+        hak_os_unmap(tried, more);
+    }
+    return tried != NULL;
+}
+
 /* The bytes of the whole windows that a mapping of `mapped` bytes touches. */
 static size_t hak_windows(size_t mapped) { return hak_align_up(mapped, HAK_WINDOW_BYTES); }
 
@@ -37,13 +50,6 @@ static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
     return true;
 }
 
-/* Memory for the registry of a held place that a block of `old` bytes is to move to. */
-static bool hak_get_ready(void *place, size_t old, size_t mapped) {
-    size_t more = mapped - old;
-    return (more < HAK_TRY_BYTES || hak_os_commit_held(place, more)) &&
-           hak_registry_ready((uintptr_t)place, mapped);
-}
-
 /* Moves the pages to a place with room. The place is held, and memory for the registry made, first:
  * the move is the last step that can fail. What is registered is ours, so the place is not before
  * the pages are there. */
@@ -54,7 +60,7 @@ static bool hak_move(hak_huge_t *huge, size_t mapped) {
     if (target == NULL) {
         return false;
     }
-    if (!hak_get_ready(target, old, mapped)) {
+    if (!hak_registry_ready((uintptr_t)target, mapped)) {
         hak_os_unmap(target, mapped);
         return false;
     }
@@ -75,8 +81,9 @@ bool hak_huge_fit(hak_huge_t *huge, size_t mapped) {
     size_t old = huge->mapped_bytes;
     int saved = errno;
     errno = 0;
-    bool fits = mapped == old || hak_resize_in_place(huge, mapped) ||
-                (mapped > old && errno != EFAULT && hak_move(huge, mapped));
+    bool fits = mapped == old || ((mapped < old || hak_may_grow(mapped - old)) &&
+                                  (hak_resize_in_place(huge, mapped) ||
+                                   (mapped > old && errno != EFAULT && hak_move(huge, mapped))));
     errno = saved;
     return fits;
 }
@@ -107,13 +114,13 @@ void *hak_huge_resize_mt(void *block, size_t bytes) {
 
 void *hak_huge_adopt_mt(void *pages, size_t page_bytes, size_t bytes) {
     size_t mapped = hak_align_up(bytes, hak_os_page_bytes());
-    hak_huge_t *huge = hak_huge_descriptor();
+    hak_huge_t *huge = hak_may_grow(mapped - page_bytes) ? hak_huge_descriptor() : NULL;
     if (huge == NULL) {
         return NULL;
     }
     hak_huge_make_room(mapped);
     void *base = hak_os_hold_aligned(mapped, HAK_WINDOW_BYTES);
-    bool ready = base != NULL && hak_get_ready(base, page_bytes, mapped);
+    bool ready = base != NULL && hak_registry_ready((uintptr_t)base, mapped);
     if (base != NULL && !ready) {
         hak_os_unmap(base, mapped);
     }

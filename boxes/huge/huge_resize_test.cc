@@ -21,13 +21,53 @@ TEST_F(HugeResize, CacheIsPurgedOldestFirstAfterTheDelay) {
         freed_at = Now();
         EXPECT_TRUE(hak_huge_free_mt(b));
     }
-    EXPECT_EQ(hak_huge_purge_mt(freed_at, kDelayMs, 0), 0u);
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs - 15000, kDelayMs, 0), 8 * kMiB);
+    EXPECT_EQ(hak_huge_purge_mt(freed_at, kDelayMs, kCalls, 0), 0u);
+    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs - 15000, kDelayMs, kCalls, 0), 8 * kMiB);
     EXPECT_TRUE(Forgotten((uintptr_t)block[0], 8 * kMiB));
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs - 5000, kDelayMs, 0), 16 * kMiB);
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs + 1000, kDelayMs, 32 * kMiB), 0u)
+    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs - 5000, kDelayMs, kCalls, 0), 16 * kMiB);
+    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs + 1000, kDelayMs, kCalls, 32 * kMiB), 0u)
         << "told to keep it";
-    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs + 1000, kDelayMs, 0), 32 * kMiB);
+    EXPECT_EQ(hak_huge_purge_mt(freed_at + kDelayMs + 1000, kDelayMs, kCalls, 0), 32 * kMiB);
+}
+
+/* A pass gives 2 MiB for each call back. The mapping that is more than is left of it is cut at its
+ * end, and stays the oldest with the time that it has. */
+TEST_F(HugeResize, APurgeCutsWhatIsMoreThanItsBound) {
+    constexpr uint64_t kDelayMs = 100000;
+    char *old = Alloc(41 * kMiB), *young = Alloc(8 * kMiB);
+    EXPECT_TRUE(hak_huge_free_mt(old));
+    uint64_t freed_at = Now();
+    hak_os_fake_advance_ms(5000);
+    EXPECT_TRUE(hak_huge_free_mt(young));
+    uint64_t due = freed_at + kDelayMs + 1;
+    EXPECT_EQ(hak_huge_purge_mt(due, kDelayMs, 0, 0), 0u);
+    EXPECT_EQ(hak_huge_purge_mt(due, kDelayMs, 10, 0), 19 * kMiB) << "down to whole windows";
+    EXPECT_EQ(Stats().cached_bytes, 30 * kMiB);
+    EXPECT_TRUE(Forgotten((uintptr_t)old + 22 * kMiB, 20 * kMiB));
+    EXPECT_EQ(hak_registry_region((uintptr_t)old), hak_registry_region((uintptr_t)old + 20 * kMiB));
+    EXPECT_EQ(hak_huge_purge_mt(due, kDelayMs, 10, 0), 20 * kMiB);
+    EXPECT_EQ(hak_huge_purge_mt(due, kDelayMs, 10, 0), 2 * kMiB) << "the other is not due";
+    EXPECT_TRUE(Forgotten((uintptr_t)old, 42 * kMiB));
+    EXPECT_EQ(Stats().cached_bytes, 8 * kMiB);
+    EXPECT_EQ(hak_huge_purge_mt(due + 5000, kDelayMs, 1, 0), 2 * kMiB);
+    char *block = Alloc(6 * kMiB);
+    EXPECT_EQ(block, young) << "what is left of it serves";
+    Write(block, 6 * kMiB);
+    EXPECT_TRUE(Registered(block, 6 * kMiB));
+    EXPECT_TRUE(hak_huge_free_mt(block));
+    EXPECT_EQ(hak_huge_purge_mt(Now(), 0, 1, 0), 6 * kMiB) << "without a delay all goes";
+}
+
+TEST_F(HugeResize, SmallMappingsCountAsACallEach) {
+    char *block[3];
+    for (char *&b : block) {
+        b = Alloc(128 * 1024, kWindow);
+    }
+    for (char *b : block) {
+        EXPECT_TRUE(hak_huge_free_mt(b));
+    }
+    EXPECT_EQ(hak_huge_purge_mt(Now() + 1001, 1000, 2, 0), 256u * 1024);
+    EXPECT_EQ(hak_huge_purge_mt(Now() + 1001, 1000, 2, 0), 128u * 1024);
 }
 
 TEST_F(HugeResize, ShrinkGivesWindowsBackAndGrowthInPlaceTakesThemAgain) {
@@ -181,7 +221,8 @@ TEST_F(HugeResize, ThreadsResizeWhileAnotherPurges) {
     hak_testing::RunThreads(4, [&](int thread) {
         if (thread == 3) {
             while (working.load() != 0) {
-                (void)hak_huge_purge_mt(Now(), 0, 0);
+                (void)hak_huge_purge_mt(Now() + 2, 1, 1, 0); /* cuts */
+                (void)hak_huge_purge_mt(Now(), 0, kCalls, 0);
             }
             return;
         }
@@ -219,7 +260,8 @@ TEST_F(HugeResize, ChildOfAForkOwnsTheCache) {
         while (!stop.load()) {
             char *block = Alloc(3 * kMiB);
             (void)hak_huge_free_mt(block);
-            (void)hak_huge_purge_mt(Now(), 0, 0);
+            (void)hak_huge_purge_mt(Now() + 2, 1, 1, 0); /* cuts */
+            (void)hak_huge_purge_mt(Now(), 0, kCalls, 0);
         }
     });
     for (int round = 0; round < 20; round++) {

@@ -69,7 +69,7 @@ class Huge : public ::testing::Test {
         EXPECT_EQ(Stats().bytes, 0u);
         EXPECT_EQ(Stats().cached_bytes, 0u);
     }
-    static void DropCache() { (void)hak_huge_purge_mt(hak_os_now_ms(), 0, 0); }
+    static void DropCache() { (void)hak_huge_purge_mt(hak_os_now_ms(), 0, 48, 0); }
     static hak_huge_stats_t Stats() {
         hak_huge_stats_t stats;
         hak_huge_stats_mt(&stats);
@@ -192,10 +192,10 @@ TEST_F(Huge, CacheIsBoundedAndAges) {
     EXPECT_TRUE(hak_huge_free_mt(c));
     EXPECT_EQ(Stats().cached_bytes, 18 * kMiB) << "the third is too much";
     EXPECT_FALSE(IsMapped(c));
-    EXPECT_EQ(hak_huge_purge_mt(now_ms + 1200, 1000, 0), 10 * kMiB) << "the oldest alone";
+    EXPECT_EQ(hak_huge_purge_mt(now_ms + 1200, 1000, 48, 0), 10 * kMiB) << "the oldest alone";
     EXPECT_FALSE(IsMapped(a));
-    EXPECT_EQ(hak_huge_purge_mt(now_ms + 5000, 1000, 8 * kMiB), 0u) << "that much may stay";
-    EXPECT_EQ(hak_huge_purge_mt(now_ms + 5000, 1000, 8 * kMiB - 1), 8 * kMiB);
+    EXPECT_EQ(hak_huge_purge_mt(now_ms + 5000, 1000, 48, 8 * kMiB), 0u) << "that much may stay";
+    EXPECT_EQ(hak_huge_purge_mt(now_ms + 5000, 1000, 48, 8 * kMiB - 1), 8 * kMiB);
     hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], saved);
 }
 

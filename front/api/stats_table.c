@@ -17,9 +17,8 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(
         cached_max_bytes, GAUGE,
         "Upper bound of what of live_bytes is in or between thread caches and in remote batches."),
-    HAK_ROW(slab_free_bytes, GAUGE, "Free blocks inside slabs in use."),
-    HAK_ROW(slab_uncarved_bytes, GAUGE,
-            "Address space of slabs in use that no block was ever taken from."),
+    HAK_ROW(slab_free_bytes, GAUGE, "Free memory inside slabs in use that may be resident."),
+    HAK_ROW(slab_uncarved_bytes, GAUGE, "Address space of slabs in use that nothing has touched."),
     HAK_ROW(empty_dirty_bytes, GAUGE,
             "Empty slots of superslabs that the kernel has not got back yet."),
     HAK_ROW(large_bytes, GAUGE, "Live blocks above the largest size class, rounded to OS pages."),

@@ -171,11 +171,10 @@ TEST_F(Decay, PassGivesAddressSpaceBackOnceItIsLimited) {
 TEST_F(Decay, RefusedPurgeLosesNothing) {
     MakeGarbage();
     hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
-    (void)hak_decay_trim(0);
+    EXPECT_GE(hak_decay_trim(0), kBytes) << "a tract without a block goes all the same";
     EXPECT_TRUE(HasSlots());
     hak_os_fake_reset();
-    EXPECT_GE(hak_decay_trim(0), kBytes + 4 * HAK_UNIT_BYTES)
-        << "who asks for all gets another try";
+    EXPECT_GE(hak_decay_trim(0), 4 * HAK_UNIT_BYTES) << "who asks for all gets another try";
     EXPECT_FALSE(HasSlots());
 }
 

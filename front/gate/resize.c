@@ -44,7 +44,8 @@ size_t hak_gate_good_size(size_t size) {
         uint32_t bytes = hak_dyn_class_bytes(hak_dyn_class_of(size));
         return bytes >= size ? bytes : hak_sc_bytes[hak_sc_of(size)]; /* it changed just now */
     }
-    return size >> HAK_OS_ADDRESS_BITS != 0 ? 0 : hak_large_good_bytes(size);
+    size_t bytes = size >> HAK_OS_ADDRESS_BITS != 0 ? 0 : hak_large_good_bytes(size);
+    return bytes >> HAK_OS_ADDRESS_BITS != 0 ? 0 : bytes; /* no process has all addresses */
 }
 
 /* Stays in place if the block fits and is at least half used, or is small: another one would save
