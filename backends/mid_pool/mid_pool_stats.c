@@ -21,8 +21,8 @@ void hak_mid_pool_stats(hak_backend_stats_t *out) {
     }
     const hak_pool_page_counters_t *c = &hak_pool_page_counters;
     /* relaxed, all: statistics */
-    out->mapped_bytes += (uint64_t)regions << HAK_WINDOW_SHIFT;
-    out->mapped_peak_bytes += (uint64_t)regions << HAK_WINDOW_SHIFT; /* never unmapped */
+    out->mapped_bytes += hak_load_rlx(&c->mapped) << HAK_WINDOW_SHIFT;
+    out->mapped_peak_bytes += hak_load_rlx(&c->mapped_peak) << HAK_WINDOW_SHIFT;
     out->empty_dirty_bytes += hak_load_rlx(&c->dirty_pages) << HAK_UNIT_SHIFT;
     out->purges += hak_load_rlx(&c->purges);
     out->purged_bytes += hak_load_rlx(&c->purged_bytes);

@@ -82,18 +82,71 @@ static bool hak_enter_locked(hak_pool_region_t *region) {
 /* A descriptor without memory. */
 static hak_pool_region_t *hak_descriptor_locked(void) {
     hak_pool_region_t *region = hak_pool_pages.spare;
-    hak_pool_pages.spare = NULL;
+    if (region != NULL) {
+        hak_pool_pages.spare = region->next;
+        return region;
+    }
+    region = hak_meta_alloc_mt(sizeof *region);
     if (region == NULL) {
-        region = hak_meta_alloc_mt(sizeof *region);
-        if (region == NULL) {
-            return NULL;
-        }
-        region->region.kind = HAK_REGION_MID_POOL;
-        for (unsigned i = 0; i < HAK_POOL_REGION_PAGES; i++) {
-            region->page[i].slot = (uint8_t)i;
-        }
+        return NULL;
+    }
+    region->region.kind = HAK_REGION_MID_POOL;
+    for (unsigned i = 0; i < HAK_POOL_REGION_PAGES; i++) {
+        region->page[i].slot = (uint8_t)i;
     }
     return region;
+}
+
+/* Of a region with these FREE pages. */
+static unsigned hak_list_of(uint32_t free_mask) {
+    return free_mask == 0            ? HAK_POOL_LISTS
+           : free_mask == UINT32_MAX ? HAK_POOL_NONE_OPEN
+                                     : HAK_POOL_SOME_OPEN;
+}
+
+static void hak_list_locked(hak_pool_region_t *region, unsigned list) {
+    hak_pool_pages.none_open += list == HAK_POOL_NONE_OPEN;
+    region->prev = NULL;
+    region->next = hak_pool_pages.avail[list];
+    if (region->next != NULL) {
+        region->next->prev = region;
+    }
+    hak_pool_pages.avail[list] = region;
+}
+
+static void hak_unlist_locked(hak_pool_region_t *region, unsigned list) {
+    hak_pool_pages.none_open -= list == HAK_POOL_NONE_OPEN;
+    if (region->prev != NULL) {
+        region->prev->next = region->next;
+    } else {
+        hak_pool_pages.avail[list] = region->next;
+    }
+    if (region->next != NULL) {
+        region->next->prev = region->prev;
+    }
+}
+
+void hak_pool_pages_set_free_locked(hak_pool_region_t *region, uint32_t free_mask) {
+    unsigned before = hak_list_of(region->free_mask), after = hak_list_of(free_mask);
+    region->free_mask = free_mask;
+    if (before == after) {
+        return;
+    }
+    if (before != HAK_POOL_LISTS) {
+        hak_unlist_locked(region, before);
+    }
+    if (after != HAK_POOL_LISTS) {
+        hak_list_locked(region, after);
+    }
+}
+
+static void hak_count_mapped_locked(void) {
+    hak_pool_page_counters_t *c = &hak_pool_page_counters;
+    hak_count_add(&c->mapped, 1);
+    uint64_t mapped = hak_load_rlx(&c->mapped); /* relaxed, all: written under the lock */
+    if (mapped > hak_load_rlx(&c->mapped_peak)) {
+        hak_store_rlx(&c->mapped_peak, mapped);
+    }
 }
 
 static hak_pool_region_t *hak_region_new_locked(void) {
@@ -105,7 +158,7 @@ static hak_pool_region_t *hak_region_new_locked(void) {
     hak_store_rlx(&region->region.base, (uintptr_t)base); /* relaxed: published by the registry */
     bool entered =
         base != NULL && hak_registry_add(&region->region, (uintptr_t)base, HAK_WINDOW_BYTES);
-    if (entered && !hak_enter_locked(region)) {
+    if (entered && region->number == 0 && !hak_enter_locked(region)) {
         hak_registry_remove((uintptr_t)base, HAK_WINDOW_BYTES);
         entered = false;
     }
@@ -113,6 +166,7 @@ static hak_pool_region_t *hak_region_new_locked(void) {
         if (base != NULL) {
             hak_os_unmap(base, HAK_WINDOW_BYTES);
         }
+        region->next = hak_pool_pages.spare;
         hak_pool_pages.spare = region;
         return NULL;
     }
@@ -120,32 +174,21 @@ static hak_pool_region_t *hak_region_new_locked(void) {
         hak_os_no_huge(base, HAK_WINDOW_BYTES); /* a first touch would make 2 MiB resident */
     }
     hak_poison(base, HAK_WINDOW_BYTES);
-    region->free_mask = UINT32_MAX;
+    region->mapped = true;
+    hak_count_mapped_locked();
+    hak_pool_pages_set_free_locked(region, UINT32_MAX);
     return region;
 }
 
-void hak_pool_pages_list_locked(hak_pool_region_t *region) {
-    if (!region->listed && region->free_mask != 0) {
-        region->listed = true;
-        region->next = hak_pool_pages.avail;
-        hak_pool_pages.avail = region;
-    }
-}
-
-/* A FREE page, dirty ones of the region first: they are resident already. */
+/* A FREE page, dirty ones of the region first: they are resident already. Regions without an open
+ * page come last, so that those can go back. */
 static hak_pool_page_t *hak_free_page_locked(void) {
-    hak_pool_region_t *region = hak_pool_pages.avail;
-    while (region != NULL && region->free_mask == 0) { /* a purge or a take emptied it */
-        region->listed = false;
-        region = hak_pool_pages.avail = region->next;
-    }
+    hak_pool_region_t *region = hak_pool_pages.avail[HAK_POOL_SOME_OPEN];
+    region = region != NULL ? region : hak_pool_pages.avail[HAK_POOL_NONE_OPEN];
+    region = region != NULL ? region : hak_region_new_locked();
     if (region == NULL) {
-        region = hak_region_new_locked();
-        if (region == NULL) {
-            errno = ENOMEM;
-            return NULL;
-        }
-        hak_pool_pages_list_locked(region);
+        errno = ENOMEM;
+        return NULL;
     }
     uint32_t mask = region->dirty_mask != 0 ? region->dirty_mask : region->free_mask;
     uint32_t bit = mask & -mask;
@@ -153,7 +196,7 @@ static hak_pool_page_t *hak_free_page_locked(void) {
         region->dirty_mask &= ~bit;
         hak_count_add(&hak_pool_page_counters.dirty_pages, -1ull);
     }
-    region->free_mask &= ~bit;
+    hak_pool_pages_set_free_locked(region, region->free_mask & ~bit);
     return &region->page[hak_lowest_bit(bit)];
 }
 
@@ -220,11 +263,10 @@ static void hak_close_locked(hak_pool_page_t *page) {
     hak_store_rlx(&page->sc, 0);
     hak_store_rlx(&page->carved, 0);
     hak_store_rlx(&page->shared, 0);
-    region->free_mask |= 1u << page->slot;
     region->dirty_mask |= 1u << page->slot;
     hak_count_add(&hak_pool_page_counters.dirty_pages, 1);
     hak_count_add(&hak_pool_page_counters.closed, 1);
-    hak_pool_pages_list_locked(region);
+    hak_pool_pages_set_free_locked(region, region->free_mask | 1u << page->slot);
 }
 
 void hak_pool_page_park_mt(hak_pool_page_t *page) {

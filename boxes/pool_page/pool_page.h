@@ -1,9 +1,10 @@
 /* pool_page: the mid pool's memory: 64 KiB pages of equal blocks, and their descriptors.
  *
- * Pages come from regions of 2 MiB, which stay mapped while the process runs; what a free page
- * holds goes back to the kernel by purge. Everything about a block is out of band: a block is
- * named by an id, page number * 32 + place in the page, and the link that a free list needs stands
- * in the page's descriptor. Nobody ever reads a free block's memory to find the next one.
+ * Pages come from regions of 2 MiB. What a free page holds goes back to the kernel by purge, and so
+ * do regions without an open page, but for a few: they are unmapped, and their descriptors wait,
+ * with their numbers, for other memory. Everything about a block is out of band: a block is named
+ * by an id, page number * 32 + place in the page, and the link that a free list needs stands in the
+ * page's descriptor. Nobody ever reads a free block's memory to find the next one.
  *
  *   carved blocks of a page    shared (on a list of boxes/pool_shard) + all others: at users, in
  *                              caches (boxes/pool_cache), on their way between threads
@@ -12,7 +13,8 @@
  *
  * Owns       regions, page descriptors; each field names the box that writes it.
  * Threads    *_mt: any; takes the lock HAK_RANK_MID_PAGES. Atomics may be read by anyone.
- * Invariant  shared <= carved <= 65536 / block size. A page of state FREE has tag 0.
+ * Invariant  shared <= carved <= 65536 / block size. A page of state FREE has tag 0. Descriptors
+ *            are never unmapped: who follows an id too late reads an old link, nobody's memory.
  * Layer      4 (boxes). Uses boxes/heap, registry, core/meta, core/lock, backends/os.
  */
 #ifndef HAK_BOXES_POOL_PAGE_POOL_PAGE_H_
@@ -74,12 +76,12 @@ typedef struct hak_pool_page {
 
 typedef struct hak_pool_region {
     hak_region_t region; /* first: the registry leads here */
-    uint32_t number;     /* from 1 on, fixed */
+    uint32_t number;     /* from 1 on, fixed once it has one */
     /* Under the lock. */
     uint32_t free_mask;  /* pages that are FREE and not in a purge's hand */
     uint32_t dirty_mask; /* of them touched since the last purge */
-    bool listed;
-    struct hak_pool_region *next; /* regions with a FREE page */
+    bool mapped;
+    struct hak_pool_region *next, *prev; /* regions with a FREE page, or (next) without memory */
     hak_pool_page_t page[HAK_POOL_REGION_PAGES];
 } hak_pool_region_t;
 
@@ -124,12 +126,13 @@ hak_block_t *hak_pool_page_carve_owner(hak_pool_page_t *page, unsigned ci, uint3
  * more, or is being carved. */
 bool hak_pool_page_close_mt(hak_pool_page_t *page, uint32_t blocks);
 
-/* Gives dirty memory back, all but `keep_bytes`, in about `max_calls` system calls. One caller at
- * a time. Returns the bytes. */
+/* Gives dirty memory back, all but `keep_bytes`, in about `max_calls` system calls, and unmaps
+ * regions without an open page but for a few. One caller at a time. Returns the bytes, those of a
+ * region that it unmapped whole. */
 size_t hak_pool_page_purge_mt(unsigned max_calls, size_t keep_bytes);
 bool hak_pool_page_has_dirty(void); /* a hint */
 
-/* Regions ever made: numbers 1..this. */
+/* Regions ever made: numbers 1..this. Some may be without memory: then all their pages are FREE. */
 uint32_t hak_pool_page_regions(void);
 hak_pool_region_t *hak_pool_page_region_at(uint32_t number);
 
@@ -139,6 +142,7 @@ typedef struct {
     hak_a64_t unparked;
     hak_a64_t closed;
     hak_a64_t dirty_pages;
+    hak_a64_t mapped, mapped_peak; /* regions */
     hak_a64_t purges, purged_bytes;
 } hak_pool_page_counters_t;
 extern hak_pool_page_counters_t hak_pool_page_counters;

@@ -136,6 +136,111 @@ TEST_F(PoolPage, PurgesAllButWhatIsToBeKept) {
     EXPECT_EQ(hak_pool_page_check_locked(), 0u);
 }
 
+/* Regions mapped, and wholly FREE ones among them: all that a pass may leave. */
+uint64_t Mapped() { return hak_load_rlx(&hak_pool_page_counters.mapped); }
+enum { KEPT = 4 };
+
+/* Opens pages until nothing is left to open, and so many regions' worth more. */
+std::vector<hak_pool_page_t *> TakeRegions(hak_heap_t *heap, unsigned regions) {
+    std::vector<hak_pool_page_t *> pages;
+    uint64_t before = Mapped();
+    hak_pool_page_t *page;
+    while (Mapped() < before + regions || hak_pool_page_region(pages.back())->free_mask != 0) {
+        EXPECT_EQ(hak_pool_page_take_mt(heap, 4, 7, 1, &page), 1u);
+        hak_pool_page_carve_owner(page, 4, 1);
+        pages.push_back(page);
+    }
+    return pages;
+}
+void Close(hak_pool_page_t *page) {
+    hak_pool_page_park_mt(page);
+    EXPECT_TRUE(hak_pool_page_close_mt(page, 1));
+}
+
+/* A region without an open page goes back whole, but for a few; its number serves again. */
+TEST_F(PoolPage, UnmapsRegionsThatAreWhollyFree) {
+    std::vector<hak_pool_page_t *> pages = TakeRegions(own_.get(), 10);
+    uint64_t peak = Mapped();
+    uint32_t numbers = hak_pool_page_regions();
+    hak_pool_page_t *last = pages.back();
+    uintptr_t there = hak_pool_page_base(last);
+    uint32_t id = hak_pool_page_first_id(last);
+    for (hak_pool_page_t *page : pages) {
+        if (page != last) {
+            Close(page);
+        }
+    }
+    EXPECT_EQ(hak_pool_page_check_locked(), 0u);
+    EXPECT_GT(hak_pool_page_purge_mt(UINT32_MAX, 0), 0u);
+    EXPECT_EQ(Mapped(), KEPT + 1u) << "the one with an open page stays";
+    EXPECT_EQ(hak_load_rlx(&hak_pool_page_counters.mapped_peak), peak);
+    EXPECT_EQ(hak_pool_page_of(there), last);
+    EXPECT_EQ(hak_registry_region(hak_pool_page_base(last)), &hak_pool_page_region(last)->region);
+    EXPECT_FALSE(hak_pool_page_has_dirty());
+    EXPECT_EQ(hak_pool_page_check_locked(), 0u);
+    EXPECT_EQ(hak_pool_page_purge_mt(UINT32_MAX, 0), 0u) << "there is nothing more";
+    Close(last);
+    pages = TakeRegions(own_.get(), 6);
+    EXPECT_EQ(hak_pool_page_regions(), numbers) << "descriptors are used again";
+    EXPECT_EQ(hak_pool_page_of_id(id), last);
+    EXPECT_EQ(hak_pool_page_check_locked(), 0u);
+    for (hak_pool_page_t *page : pages) {
+        EXPECT_EQ(hak_pool_page_of(hak_pool_page_base(page)), page);
+        Close(page);
+    }
+    EXPECT_GT(hak_pool_page_purge_mt(UINT32_MAX, 0), 0u);
+    EXPECT_EQ(Mapped(), (uint64_t)KEPT);
+}
+
+/* The address of a region that was unmapped leads nowhere. */
+TEST_F(PoolPage, RegistryForgetsWhatIsUnmapped) {
+    std::vector<hak_pool_page_t *> pages = TakeRegions(own_.get(), 6);
+    std::vector<uintptr_t> bases;
+    for (hak_pool_page_t *page : pages) {
+        bases.push_back(hak_pool_page_base(page));
+        Close(page);
+    }
+    (void)hak_pool_page_purge_mt(UINT32_MAX, 0);
+    size_t found = 0;
+    for (uintptr_t base : bases) {
+        found += hak_pool_page_of(base) != nullptr;
+        EXPECT_EQ(hak_registry_tag(base), HAK_TAG_NONE);
+    }
+    EXPECT_LE(found, (size_t)KEPT * HAK_POOL_REGION_PAGES);
+    EXPECT_EQ(Mapped(), (uint64_t)KEPT);
+}
+
+/* Few calls a pass, and what a trim is told to keep. */
+TEST_F(PoolPage, UnmapsNoMoreThanItIsTold) {
+    std::vector<hak_pool_page_t *> pages = TakeRegions(own_.get(), 8);
+    uint64_t mapped = Mapped();
+    for (hak_pool_page_t *page : pages) {
+        Close(page);
+    }
+    EXPECT_EQ(hak_pool_page_purge_mt(UINT32_MAX, pages.size() * HAK_UNIT_BYTES), 0u);
+    EXPECT_EQ(Mapped(), mapped);
+    EXPECT_EQ(hak_pool_page_purge_mt(1, 0), (size_t)HAK_WINDOW_BYTES);
+    EXPECT_EQ(Mapped(), mapped - 1);
+    EXPECT_EQ(hak_pool_page_check_locked(), 0u);
+    (void)hak_pool_page_purge_mt(UINT32_MAX, 0);
+    EXPECT_EQ(Mapped(), (uint64_t)KEPT);
+}
+
+/* A page is opened in a region that has others open before one that could go back. */
+TEST_F(PoolPage, OpensPagesWhereOthersAreOpen) {
+    std::vector<hak_pool_page_t *> pages = TakeRegions(own_.get(), 3);
+    hak_pool_page_t *kept = pages.front();
+    for (hak_pool_page_t *page : pages) {
+        if (page != kept) {
+            Close(page);
+        }
+    }
+    hak_pool_page_t *page = Take(4);
+    EXPECT_EQ(hak_pool_page_region(page), hak_pool_page_region(kept));
+    hak_pool_page_park_mt(page);
+    Close(kept);
+}
+
 /* T-15: each mmap that a refill may need fails once: metadata, region. */
 TEST_F(PoolPage, T15_NoMemoryIsNoPageAndLaterOneIs) {
     std::vector<hak_pool_page_t *> pages;

@@ -121,6 +121,82 @@ void BuildTwoShards() { BuildTwoPages(SHARD + 1); }
 void PutEach(int self) { Put(BlockOf(pages[self], 0)); }
 hak_sched::Add two_shards({"two_shards", 2, {2, 2}, 10, BuildTwoShards, PutEach, BooksAreRight});
 
+/* One region more than are kept without an open page; but for `page` of it all pages are FREE. A
+ * purge unmaps one as soon as that is, too. */
+void CollectAndPurge() {
+    hak_pool_shard_lock();
+    (void)hak_pool_shard_collect_locked(1000, 0, UINT32_MAX);
+    (void)hak_pool_page_purge_mt(UINT32_MAX, 0);
+    hak_pool_shard_unlock();
+}
+uint64_t Mapped() { return hak_load_rlx(&hak_pool_page_counters.mapped); }
+enum { KEPT = 4 };
+
+void BuildSurplus() {
+    hak_pool_page_t *others[(KEPT + 1) * HAK_POOL_REGION_PAGES];
+    BuildNothing();
+    unsigned count =
+        hak_pool_page_take_mt(heaps[0], CI, SHARD, sizeof others / sizeof others[0], others);
+    pages[0] = others[0];
+    for (unsigned i = 1; i < count; i++) {
+        hak_pool_page_park_mt(others[i]);
+    }
+    CollectAndPurge();
+    (void)hak_pool_page_carve_owner(pages[0], CI, 2);
+    HAK_SCHED_CHECK(Mapped() == KEPT + 1);
+}
+/* What is left after one more purge. */
+void SurplusIsGone() {
+    BooksAreRight();
+    CollectAndPurge();
+    BooksAreRight();
+    HAK_SCHED_CHECK(Mapped() == KEPT);
+}
+
+/* The last blocks of the region come back, by way of the remote stack, while one thread looks
+ * there, and another unmaps what is free. */
+void SendAndUnmap(int self) {
+    if (self == 0) {
+        hak_pool_shard_send_mt(pages[0], CI, BlockOf(pages[0], 0));
+        hak_pool_shard_send_mt(pages[0], CI, BlockOf(pages[0], 1));
+    } else if (self == 1) {
+        CollectAndPurge();
+    } else {
+        (void)hak_pool_shard_drain_mt(CI, SHARD);
+    }
+}
+hak_sched::Add region_send_unmap(
+    {"region_send_unmap", 3, {2, 0}, 100, BuildSurplus, SendAndUnmap, SurplusIsGone});
+
+/* A block is taken from the list, used and put back while the region may be unmapped: either its
+ * page was closed before or it waits. */
+void BuildShared() {
+    BuildSurplus();
+    PutPage(pages[0]);
+}
+void UseAndUnmap(int self) {
+    hak_block_t *block;
+    if (self != 0) {
+        CollectAndPurge();
+    } else if (hak_pool_shard_take_mt(CI, SHARD, 1, &block, true) == 1) {
+        HAK_SCHED_CHECK(hak_pool_page_of((uintptr_t)block) == pages[0]);
+        Put(block);
+    }
+}
+hak_sched::Add
+    region_use_unmap({"region_use_unmap", 2, {2, 1}, 100, BuildShared, UseAndUnmap, SurplusIsGone});
+
+/* A page is opened in the region that is about to go, and used. */
+void TakeAndUnmap(int self) {
+    if (self == 0) {
+        PutPage(NewPage(SHARD, 2));
+    } else {
+        CollectAndPurge();
+    }
+}
+hak_sched::Add region_take_unmap(
+    {"region_take_unmap", 2, {2, 1}, 100, BuildShared, TakeAndUnmap, SurplusIsGone});
+
 /* Heap 1 is just getting its cache while another thread checks all caches. */
 size_t FaultsOf(hak_heap_t *heap) {
     const hak_pool_cache_t *cache = hak_pool_cache_find(heap);
