@@ -24,9 +24,11 @@ enum {
     HAK_OWN_PAGES = 4,       /* pages of the own stack to drain in one refill */
     HAK_CARVE_BYTES = 16384, /* carve about so much at once: what is not carved is not resident */
     HAK_FEW = 4,             /* a shorter list is joined with the next page's */
-    HAK_PURGE_PAGES = 64,    /* pages of a class to look at in one pass */
-    HAK_PURGE_HEAPS = 16,    /* heaps to look at in one pass */
+    HAK_PURGE_PAGES = 768,   /* to take in at once, which takes about a millisecond */
+    HAK_PURGE_HEAPS = 16,    /* heaps to look at at once */
+    HAK_CALLS_AT_ONCE = 48,  /* a pass that may make so many system calls takes in once */
     HAK_PURGE_CALLS = 512,   /* of madvise in a pass of the learner's thread */
+    HAK_BREATH_MS = 1,       /* between two times: an owner that waits can go in */
     HAK_LEAST_LEASE_MS = 10, /* a purge that waits less waits for nobody */
 };
 
@@ -269,38 +271,65 @@ static void hak_thread_exit(hak_heap_t *heap) {
     hak_owner_lock_drop_owner(&heap->lock);
 }
 
-static void hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
-    hak_mf2_heap_t *mine = heap == NULL ? NULL : hak_mf2_heap_of(heap);
+/* Lets the owners in whose heaps were settled: the thread is hakmem's own. */
+static void hak_breathe(void) {
+    uint32_t word = 0;
+    hak_os_wait(&word, 0, HAK_BREATH_MS); /* nobody wakes it: it sleeps */
+}
+
+/* Other heaps. A pass that may make many system calls, which no malloc waits for, takes in as much
+ * as its share of them, but not at once. */
+static bool hak_settle_others(const hak_mf2_heap_t *mine, const hak_purge_order_t *order) {
     bool all = order->delay_ms == 0;
+    uint64_t lease_ms = order->delay_ms < HAK_LEAST_LEASE_MS ? 0 : order->delay_ms;
+    unsigned heaps = all ? HAK_OWNER_MAX : HAK_PURGE_HEAPS;
+    unsigned pages = all ? UINT32_MAX : HAK_PURGE_PAGES;
+    unsigned times = order->max_calls / HAK_CALLS_AT_ONCE;
+    while (hak_mf2_adopt_collect_mt(mine, order->now_ms, lease_ms, heaps, pages,
+                                    hak_mf2_policy_orphans) == pages) {
+        if (times <= 1) {
+            return true;
+        }
+        times--;
+        hak_breathe();
+    }
+    return false;
+}
+
+/* True if more waits than one call takes in. */
+static bool hak_settle(hak_heap_t *heap, const hak_purge_order_t *order) {
+    hak_mf2_heap_t *mine = heap == NULL ? NULL : hak_mf2_heap_of(heap);
+    bool is_cut = false;
     if (mine != NULL) {
+        unsigned pages = order->delay_ms == 0 ? UINT32_MAX : HAK_PURGE_PAGES;
         hak_flush_given_up(heap);
         hak_owner_lock_take_owner(&heap->lock);
-        (void)hak_mf2_adopt_settle_owner(mine, all ? UINT32_MAX : HAK_PURGE_PAGES);
+        is_cut = hak_mf2_adopt_settle_owner(mine, pages) == pages;
         hak_owner_lock_drop_owner(&heap->lock);
     }
-    uint64_t lease_ms = order->delay_ms < HAK_LEAST_LEASE_MS ? 0 : order->delay_ms;
-    (void)hak_mf2_adopt_collect_mt(mine, order->now_ms, lease_ms,
-                                   all ? HAK_OWNER_MAX : HAK_PURGE_HEAPS, hak_mf2_policy_orphans);
+    return hak_settle_others(mine, order) || is_cut;
 }
 
 /* Also what the sweeper has in hand. */
-static void hak_settle_all(hak_heap_t *heap, const hak_purge_order_t *order) {
+static bool hak_settle_all(hak_heap_t *heap, const hak_purge_order_t *order) {
     hak_mf2_sweeper_pause();
-    hak_settle(heap, order);
-    hak_settle(heap, order); /* the first round moved pages to stacks that it had passed */
+    (void)hak_settle(heap, order);
+    (void)hak_settle(heap, order); /* the first round moved pages to stacks that it had passed */
     hak_mf2_sweeper_go_on();
+    return false;
 }
 
 static size_t hak_purge(hak_heap_t *heap, const hak_purge_order_t *order) {
-    (order->delay_ms == 0 ? hak_settle_all : hak_settle)(heap, order);
-    return hak_mf2_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
-                                 order->keep_bytes);
+    bool is_cut = (order->delay_ms == 0 ? hak_settle_all : hak_settle)(heap, order);
+    return is_cut + hak_mf2_pool_purge_mt(order->now_ms, order->delay_ms, order->max_calls,
+                                          order->keep_bytes);
 }
 
 void hak_mf2_learn_purge(uint64_t now_ms, bool turned) {
     hak_purge_order_t order = {now_ms, hak_option(HAK_OPTION_PURGE_DELAY_MS), HAK_PURGE_CALLS, 0};
     if (turned) { /* pages of the old size wait with remote frees, and nobody asks for them */
-        (void)hak_mf2_adopt_collect_mt(NULL, now_ms, 0, HAK_OWNER_MAX, hak_mf2_policy_orphans);
+        (void)hak_mf2_adopt_collect_mt(NULL, now_ms, 0, HAK_OWNER_MAX, UINT32_MAX,
+                                       hak_mf2_policy_orphans);
     }
     (void)hak_purge(NULL, &order);
 }

@@ -11,13 +11,15 @@ enum {
     HAK_LOOK_AT = 64, /* heaps; a look is one load */
     HAK_ENTER = 4,    /* heaps whose stack is tried */
     HAK_POP = 4,      /* pages of one stack */
+    HAK_LISTED = 64,  /* pages of one list to look at, beside those just drained */
 };
 
 /* One attempt of a thread to get pages. */
 typedef struct {
     hak_mf2_heap_t *mine;
     uint64_t now_ms;
-    bool may_enter; /* another heap as a guest, which costs a system call */
+    bool may_enter;  /* another heap as a guest, which costs a system call */
+    unsigned popped; /* pages that came to its hand */
 } hak_attempt_t;
 
 static bool hak_is_idle(const hak_mf2_heap_t *heap, uint64_t now_ms, uint64_t lease_ms) {
@@ -138,6 +140,7 @@ static unsigned hak_work_off(hak_attempt_t *attempt, hak_mf2_heap_t *from, unsig
         if (page == NULL) {
             break;
         }
+        attempt->popped++;
         bool keep;
         bool leased = from != attempt->mine && hak_is_leased(attempt->mine, page, attempt->now_ms);
         got += hak_try(attempt, page, leased, &keep);
@@ -162,13 +165,13 @@ unsigned hak_mf2_adopt_drain_owner(hak_mf2_heap_t *mine, unsigned index, unsigne
     if (!hak_mf2_pending_has(mine, index)) {
         return 0;
     }
-    hak_attempt_t attempt = {mine, 0, false};
+    hak_attempt_t attempt = {mine, 0, false, 0};
     return hak_work_off(&attempt, mine, index, max_pages, max_pages);
 }
 
 bool hak_mf2_adopt_from_owner(hak_mf2_heap_t *mine, hak_mf2_heap_t *victim, unsigned index,
                               uint64_t now_ms) {
-    hak_attempt_t attempt = {mine, now_ms, true};
+    hak_attempt_t attempt = {mine, now_ms, true, 0};
     return hak_mf2_pending_has(victim, index) &&
            hak_work_off(&attempt, victim, index, HAK_POP, 1) != 0;
 }
@@ -189,7 +192,7 @@ bool hak_mf2_adopt_find_owner(hak_mf2_heap_t *mine, unsigned index, uint64_t now
         hak_mf2_heap_link_owner(mine, page, true);
         return true;
     }
-    hak_attempt_t attempt = {mine, now_ms, true};
+    hak_attempt_t attempt = {mine, now_ms, true, 0};
     unsigned entered = 0;
     hak_mf2_heap_t *first = NULL;
     for (unsigned i = 0; i < HAK_LOOK_AT && entered < HAK_ENTER; i++) {
@@ -230,18 +233,31 @@ bool hak_mf2_adopt_retire_owner(hak_mf2_heap_t *mine, hak_mf2_page_t *page) {
     return true;
 }
 
-unsigned hak_mf2_adopt_settle_owner(hak_mf2_heap_t *mine, unsigned max_pages) {
-    unsigned retired = 0;
-    for (unsigned index = 0; index < hak_mf2_classes(); index++) {
-        (void)hak_mf2_adopt_drain_owner(mine, index, max_pages);
-        hak_mf2_page_t *page = mine->list[index];
-        for (unsigned i = 0; page != NULL && i < max_pages; i++) {
-            hak_mf2_page_t *next = page->next;
-            retired += hak_mf2_adopt_retire_owner(mine, page);
-            page = next;
-        }
+/* Returns the pages that it took in. They are in front of the list then: a long one hides none of
+ * them. */
+static unsigned hak_settle_class(hak_mf2_heap_t *mine, unsigned index, unsigned max_pages) {
+    hak_attempt_t attempt = {mine, 0, false, 0};
+    if (hak_mf2_pending_has(mine, index)) {
+        (void)hak_work_off(&attempt, mine, index, max_pages, max_pages);
     }
-    return retired;
+    unsigned most = max_pages == UINT32_MAX ? UINT32_MAX : attempt.popped + HAK_LISTED;
+    hak_mf2_page_t *page = mine->list[index];
+    for (unsigned i = 0; page != NULL && i < most; i++) {
+        hak_mf2_page_t *next = page->next;
+        (void)hak_mf2_adopt_retire_owner(mine, page);
+        page = next;
+    }
+    return attempt.popped;
+}
+
+unsigned hak_mf2_adopt_settle_owner(hak_mf2_heap_t *mine, unsigned max_pages) {
+    unsigned taken = 0;
+    unsigned first = mine->settles++; /* so that no class takes the others' share for ever */
+    for (unsigned i = 0; i < hak_mf2_classes(); i++) {
+        unsigned most = max_pages == UINT32_MAX ? UINT32_MAX : max_pages - taken;
+        taken += hak_settle_class(mine, (first + i) % hak_mf2_classes(), most);
+    }
+    return taken;
 }
 
 void hak_mf2_adopt_leave_all_owner(hak_mf2_heap_t *mine) {
@@ -256,33 +272,35 @@ void hak_mf2_adopt_leave_all_owner(hak_mf2_heap_t *mine) {
     }
 }
 
-/* A hint that there is something to settle. */
-static bool hak_has_something(const hak_mf2_heap_t *heap) {
+/* A hint that there is something to settle. Of a heap whose thread is at work that is only what is
+ * pending: the thread may leave it there for long, and passes are made by whoever comes first. */
+static bool hak_has_something(const hak_mf2_heap_t *heap, uint64_t now_ms, uint64_t lease_ms) {
     bool pending = false;
     for (unsigned index = 0; index < hak_mf2_classes(); index++) {
         pending |= hak_mf2_pending_has(heap, index);
     }
-    return pending || hak_load_rlx(&heap->pages) != 0; /* relaxed: a hint */
+    /* relaxed: a hint */
+    return pending || (hak_load_rlx(&heap->pages) != 0 && hak_is_idle(heap, now_ms, lease_ms));
 }
 
 static hak_aptr_t hak_collected; /* hak_mf2_heap_t: where the next collection begins */
 
 unsigned hak_mf2_adopt_collect_mt(const hak_mf2_heap_t *mine, uint64_t now_ms, uint64_t lease_ms,
-                                  unsigned max_heaps, bool orphan) {
-    unsigned retired = 0;
-    unsigned max_pages = lease_ms == 0 ? UINT32_MAX : 64;
+                                  unsigned max_heaps, unsigned max_pages, bool orphan) {
+    unsigned taken = 0;
     /* pairs with the release below */
     hak_mf2_heap_t *heap = (hak_mf2_heap_t *)hak_load_acq(&hak_collected);
     hak_mf2_heap_t *first = NULL;
-    for (unsigned i = 0; i < max_heaps; i++, heap = heap->all_next) {
+    for (unsigned i = 0; i < max_heaps && taken < max_pages; i++, heap = heap->all_next) {
         heap = heap != NULL ? heap : hak_mf2_heap_first();
         if (heap == NULL || heap == first) {
             break;
         }
         first = first == NULL ? heap : first;
-        if (heap != mine && hak_has_something(heap) && hak_is_idle(heap, now_ms, lease_ms) &&
+        if (heap != mine && hak_has_something(heap, now_ms, lease_ms) &&
             hak_owner_lock_try_guest(&heap->heap->lock)) {
-            retired += hak_mf2_adopt_settle_owner(heap, max_pages);
+            unsigned most = max_pages == UINT32_MAX ? UINT32_MAX : max_pages - taken;
+            taken += hak_mf2_adopt_settle_owner(heap, most);
             if (orphan && hak_load_rlx(&heap->heap->idle) != 0) { /* relaxed: a hint */
                 hak_mf2_adopt_leave_all_owner(heap);
             }
@@ -290,5 +308,5 @@ unsigned hak_mf2_adopt_collect_mt(const hak_mf2_heap_t *mine, uint64_t now_ms, u
         }
     }
     hak_store_rel(&hak_collected, (uintptr_t)heap); /* pairs with the acquire above */
-    return retired;
+    return taken;
 }

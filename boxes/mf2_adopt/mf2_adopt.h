@@ -40,14 +40,17 @@ unsigned hak_mf2_adopt_drain_for_mt(hak_mf2_heap_t *other, unsigned index, unsig
 /* Closes a page that is wholly free and gives it to the pool, unless it is queued: then it stays
  * until it was drained. */
 bool hak_mf2_adopt_retire_owner(hak_mf2_heap_t *mine, hak_mf2_page_t *page);
-/* Takes in what is pending, up to `max_pages` a class, and retires pages that are wholly free. */
+/* Takes in up to `max_pages` pages that are pending, of all classes together, and retires those
+ * that are wholly free. Returns how many it took in: `max_pages` says that more may wait. */
 unsigned hak_mf2_adopt_settle_owner(hak_mf2_heap_t *mine, unsigned max_pages);
 /* Leaves all pages of the heap to the orphans. */
 void hak_mf2_adopt_leave_all_owner(hak_mf2_heap_t *mine);
-/* Settles heaps whose thread was last active `lease_ms` ago, or that have none; the pages of those
- * become orphans if `orphan`. Looks at up to `max_heaps`. Returns the pages retired. */
+/* Settles heaps that have pages pending, and those whose thread was last active `lease_ms` ago, or
+ * that have none; the pages of the last become orphans if `orphan`. Looks at up to `max_heaps`,
+ * going on where the last call stopped, and takes in up to `max_pages` pages; returns how many, as
+ * above. */
 unsigned hak_mf2_adopt_collect_mt(const hak_mf2_heap_t *mine, uint64_t now_ms, uint64_t lease_ms,
-                                  unsigned max_heaps, bool orphan);
+                                  unsigned max_heaps, unsigned max_pages, bool orphan);
 
 #ifdef __cplusplus
 }

@@ -39,7 +39,7 @@ class Mf2Adopt : public ::testing::Test {
             Free(block);
         }
         for (unsigned round = 0; round < 2; round++) {
-            hak_mf2_adopt_collect_mt(nullptr, kNow, 0, HAK_OWNER_MAX, true);
+            hak_mf2_adopt_collect_mt(nullptr, kNow, 0, HAK_OWNER_MAX, UINT32_MAX, true);
         }
         for (unsigned i = 0; i < 3; i++) {
             EXPECT_EQ(mf2_[i]->list[kIndex], nullptr) << "a block got lost";
@@ -248,6 +248,69 @@ TEST_F(Mf2Adopt, T07_QueuedPageIsNotRetired) {
     EXPECT_EQ(hak_load_rlx(&page->used), 0u);
     EXPECT_FALSE(hak_mf2_adopt_retire_owner(mf2_[0], page));
     EXPECT_EQ(hak_mf2_adopt_settle_owner(mf2_[0], 64), 1u);
+}
+
+// What a settle took in says if more may wait, and pages that are free do not hide behind others.
+TEST_F(Mf2Adopt, SettleTellsThatItWasCut) {
+    std::vector<hak_block_t *> blocks;
+    for (int i = 0; i < 200; i++) {
+        FullPage(mf2_[0], &blocks);
+    }
+    FreeAll(blocks);
+    EXPECT_EQ(hak_mf2_adopt_settle_owner(mf2_[0], 150), 150u);
+    EXPECT_EQ(mf2_[0]->list[kIndex], nullptr) << "each page that it took in is retired";
+    EXPECT_EQ(hak_mf2_adopt_settle_owner(mf2_[0], 150), 50u);
+    EXPECT_FALSE(hak_mf2_pending_has(mf2_[0], kIndex));
+    EXPECT_EQ(mf2_[0]->list[kIndex], nullptr);
+}
+
+// A class that is never through does not keep the others from their turn.
+TEST_F(Mf2Adopt, EachClassIsOnceTheFirstToBeSettled) {
+    constexpr unsigned kOther = 4;
+    hak_mf2_page_t *page = hak_mf2_pool_take_mt();
+    unsigned sc = hak_mf2_sc(kOther);
+    hak_mf2_page_open(page, sc, mf2_[0], heap_[0]->tag | sc << HAK_BIN_SHIFT);
+    hak_mf2_heap_link_owner(mf2_[0], page, true);
+    Free(hak_mf2_page_take_one_owner(page));
+    std::vector<hak_block_t *> blocks;
+    for (unsigned i = 0; i < 2 * HAK_MF2_CLASSES; i++) {
+        FullPage(mf2_[0], &blocks);
+    }
+    FreeAll(blocks);
+    for (unsigned i = 0; i < hak_mf2_classes(); i++) {
+        EXPECT_EQ(hak_mf2_adopt_settle_owner(mf2_[0], 1), 1u);
+    }
+    EXPECT_FALSE(hak_mf2_pending_has(mf2_[0], kOther));
+    EXPECT_TRUE(hak_mf2_pending_has(mf2_[0], kIndex));
+}
+
+// A thread at work may not come by its stack for long. What it has on its list stays.
+TEST_F(Mf2Adopt, CollectTakesInFreesOfThreadsAtWork) {
+    std::vector<hak_block_t *> blocks;
+    FullPage(mf2_[0], &blocks);
+    FreeAll(blocks);
+    hak_mf2_page_t *unused = ActivePage(mf2_[1]);
+    EXPECT_EQ(hak_mf2_adopt_collect_mt(nullptr, kNow + 9, 10, HAK_OWNER_MAX, 64, true), 1u);
+    EXPECT_FALSE(hak_mf2_pending_has(mf2_[0], kIndex));
+    EXPECT_EQ(mf2_[0]->list[kIndex], nullptr) << "it went to the pool";
+    EXPECT_EQ(mf2_[1]->list[kIndex], unused);
+    EXPECT_EQ(hak_mf2_adopt_collect_mt(nullptr, kNow + 10, 10, HAK_OWNER_MAX, 64, true), 0u);
+    EXPECT_EQ(mf2_[1]->list[kIndex], nullptr) << "its thread sleeps";
+}
+
+// The bound is that of the call, whosever pages they are; the next call goes on with the next heap.
+TEST_F(Mf2Adopt, CollectStopsAfterSoManyPages) {
+    std::vector<hak_block_t *> blocks;
+    for (hak_mf2_heap_t *heap : mf2_) {
+        FullPage(heap, &blocks);
+        FullPage(heap, &blocks);
+    }
+    FreeAll(blocks);
+    EXPECT_EQ(hak_mf2_adopt_collect_mt(nullptr, kNow, 0, HAK_OWNER_MAX, 3, false), 3u);
+    EXPECT_EQ(hak_mf2_adopt_collect_mt(nullptr, kNow, 0, HAK_OWNER_MAX, 4, false), 3u);
+    for (const hak_mf2_heap_t *heap : mf2_) {
+        EXPECT_FALSE(hak_mf2_pending_has(heap, kIndex));
+    }
 }
 
 // T-17: a pop that was overtaken by two pops and a push sees the same page on top, but another tag:

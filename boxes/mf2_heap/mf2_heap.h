@@ -42,6 +42,7 @@ typedef struct hak_mf2_heap {
     hak_mf2_page_t *list[HAK_MF2_CLASSES]; /* first is the active page */
     hak_a32_t pages;                       /* on the lists; read by others as a hint */
     struct hak_mf2_heap *cursor;           /* mf2_adopt: whom to ask next */
+    unsigned settles;                      /* mf2_adopt: calls, for the class to begin with */
     uint64_t ops;                          /* mf2_policy: operations that came to the backend */
     struct hak_mf2_heap *rr_heap;          /* mf2_policy: whom the round has come to */
     unsigned rr_index;                     /* mf2_policy: and for which class */

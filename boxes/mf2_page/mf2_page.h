@@ -88,6 +88,7 @@ typedef struct hak_mf2_region {
     uint32_t aged_mask;  /* of them since before the last visit of purge */
     bool visiting;       /* on the visit list */
     uint64_t visit_at_ms;
+    uint64_t refused_until_ms; /* the kernel took a page not: no purge before this time */
     struct hak_mf2_region *next, *prev;
     struct hak_mf2_region *visit_next;
     struct hak_mf2_region *all_next; /* every descriptor ever made; never changes */

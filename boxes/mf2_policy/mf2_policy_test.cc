@@ -45,7 +45,7 @@ class Mf2Policy : public ::testing::Test {
         Set("mf2_drain_every", 4);
         Set("mf2_handoff", 1);
         for (unsigned round = 0; round < 2; round++) {
-            hak_mf2_adopt_collect_mt(nullptr, kLater, 0, HAK_OWNER_MAX, true);
+            hak_mf2_adopt_collect_mt(nullptr, kLater, 0, HAK_OWNER_MAX, UINT32_MAX, true);
         }
         for (hak_mf2_heap_t *heap : heaps_) {
             EXPECT_EQ(hak_load_rlx(&heap->pages), 0u);
@@ -187,7 +187,7 @@ TEST_F(Mf2Policy, HandoffSaysWhoKeepsThePage) {
         EXPECT_EQ(mine_->list[3] != nullptr, handoff == 1);
         EXPECT_EQ(heaps_[0]->list[3] != nullptr, handoff == 0);
         EXPECT_EQ(hak_load_rlx(&mine_->counters.handoffs) - handoffs, handoff);
-        hak_mf2_adopt_collect_mt(nullptr, kLater, 0, HAK_OWNER_MAX, true);
+        hak_mf2_adopt_collect_mt(nullptr, kLater, 0, HAK_OWNER_MAX, UINT32_MAX, true);
     }
 }
 

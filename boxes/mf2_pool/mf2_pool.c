@@ -23,7 +23,6 @@ static struct {
     hak_mf2_region_t *visit_head, *visit_tail;
     hak_mf2_region_t *spare; /* descriptors without memory */
     uint64_t none_open;      /* length of that list */
-    uint64_t refused_until_ms;
     hak_aptr_t all;
     hak_a64_t dirty_pages;
     hak_mf2_pool_stats_t stats;
@@ -179,6 +178,7 @@ static size_t hak_unmap_locked(hak_mf2_region_t *region) {
     hak_unlist_locked(region);
     hak_set_dirty_locked(region, 0);
     region->free_mask = 0;
+    region->refused_until_ms = 0;
     hak_store_rlx(&region->mapped, 0); /* relaxed: publishes nothing */
     hak_pool.stats.regions--;
     hak_registry_remove(base, HAK_MF2_REGION_BYTES);
@@ -202,7 +202,7 @@ static size_t hak_purge_pages_locked(hak_mf2_region_t *region, uint32_t mask, ui
                          (size_t)count << HAK_UNIT_SHIFT)) {
             done |= run;
         } else { /* locked memory: it stays EMPTY and is tried again later */
-            hak_pool.refused_until_ms = now_ms + HAK_REFUSED_PAUSE_MS;
+            region->refused_until_ms = now_ms + HAK_REFUSED_PAUSE_MS;
         }
         mask &= ~run;
     }
@@ -212,7 +212,10 @@ static size_t hak_purge_pages_locked(hak_mf2_region_t *region, uint32_t mask, ui
 
 static size_t hak_visit_locked(hak_mf2_region_t *region, uint64_t now_ms, uint64_t delay_ms,
                                unsigned *calls) {
-    uint32_t mask = delay_ms == 0 ? region->dirty_mask : region->aged_mask;
+    /* Who asks for all gets another try. */
+    uint32_t mask = delay_ms == 0                       ? region->dirty_mask
+                    : now_ms < region->refused_until_ms ? 0
+                                                        : region->aged_mask;
     if (region->free_mask == UINT32_MAX && mask == region->dirty_mask && mask != 0 &&
         hak_pool.none_open > HAK_KEPT_REGIONS) {
         ++*calls;
@@ -248,8 +251,7 @@ size_t hak_mf2_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_ca
     unsigned calls = 0;
     hak_lock_take(&hak_pool.lock);
     uint64_t visits = hak_pool.stats.regions; /* each one once */
-    bool refused = delay_ms != 0 && now_ms < hak_pool.refused_until_ms;
-    while (!refused && visits-- != 0 && calls < max_calls &&
+    while (visits-- != 0 && calls < max_calls &&
            hak_load_rlx(&hak_pool.dirty_pages) << HAK_UNIT_SHIFT > keep_bytes) {
         hak_mf2_region_t *region = hak_next_visit_locked(now_ms, delay_ms);
         if (region == NULL) {

@@ -109,4 +109,39 @@ TEST_F(Mf2Pool, RefusedPurgeIsTriedAgain) {
     Give({pages[2]});
 }
 
+/* A program locked a page of one region: the others go back as ever, and that one is not tried by
+ * each pass. */
+TEST_F(Mf2Pool, OneRefusalStopsNoOtherRegion) {
+    constexpr uint64_t kDelayMs = 500, kPauseMs = 10000;
+    uint64_t now = hak_os_now_ms() + kPauseMs; /* after the rest that another test began */
+    auto pass = [&] {
+        now += kDelayMs / 2 + 2;
+        return hak_mf2_pool_purge_mt(now, kDelayMs, UINT32_MAX, 0);
+    };
+    (void)hak_mf2_pool_purge_mt(now, 0, UINT32_MAX, 0);
+    (void)pass(); /* visits that were due to regions which went back */
+    std::vector<hak_mf2_page_t *> pages = Take(3 * HAK_MF2_REGION_PAGES);
+    std::vector<hak_mf2_page_t *> given, kept; /* every second: each run is a call of its own */
+    for (hak_mf2_page_t *page : pages) {
+        (page->slot % 2 == 0 ? given : kept).push_back(page);
+    }
+    Give(given);
+    EXPECT_EQ(pass(), 0u) << "the first visit";
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, 1);
+    EXPECT_EQ(pass(), (given.size() - 1) * HAK_MF2_PAGE_BYTES);
+    uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
+    EXPECT_EQ(pass(), 0u) << "the region with the locked page has a rest";
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls);
+    Give({kept[1]}); /* of another region or of the same: only that one rests */
+    Give({kept.back()});
+    size_t bytes = pass() + pass();
+    EXPECT_GE(bytes, 1u * HAK_MF2_PAGE_BYTES) << "freed after the refusal, beside it";
+    now += kPauseMs;
+    EXPECT_GE(pass() + bytes, 3u * HAK_MF2_PAGE_BYTES) << "the rest is over";
+    EXPECT_EQ(Stats().dirty_pages, 0u);
+    kept.erase(kept.begin() + 1);
+    kept.pop_back();
+    Give(kept);
+}
+
 } // namespace

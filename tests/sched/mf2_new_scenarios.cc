@@ -63,7 +63,7 @@ void MakeAndCollect(int self) {
         (void)MakeHeap(0);
         (void)MakeHeap(1);
     } else {
-        (void)hak_mf2_adopt_collect_mt(nullptr, 0, 1, 1, false);
+        (void)hak_mf2_adopt_collect_mt(nullptr, 0, 1, 1, 64, false);
     }
 }
 hak_sched::Add mf2_cursor({"mf2_cursor", 3, {2, 1}, 100, BuildFresh, MakeAndCollect, FourHeaps});
