@@ -54,6 +54,10 @@ def _hak_archive_impl(ctx):
         # Machine code: whoever links the archive may use another compiler, and objcopy cannot hide
         # what is still gcc's intermediate code.
         link.add_all(["-O2", "-flto", "-flinker-output=nolto-rel"])
+
+    # The reference to the C++ personality is a group that the program's own objects have as well.
+    # Its name is local afterwards: a linker that keeps one of the two would leave code without it.
+    link.add("-Wl,--force-group-allocation")
     link.add("-Wl,--whole-archive")
     link.add_all(archives)
     link.add("-Wl,--no-whole-archive")

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # What a linker sees of libhakmem.a, and that its internal names do not clash with a program's own.
-# args: the archive, bazel/exports.txt
+# args: the archive, bazel/exports.txt, exceptions.cc
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 archive=$1
 exports=$2
+exceptions=$3
 compiler=${CC:-gcc}
+cxx_compiler=${CXX:-g++}
 work=${TEST_TMPDIR:?}
 
 expect_same "it holds one object" "hakmem.o" "$(ar t "$archive")"
@@ -48,4 +50,30 @@ if "$compiler" -static -o "$work/static" "$work/clash.c" "$archive" -pthread &&
 else
     fail "a wholly static program"
 fi
+
+# Groups of sections that are in both the archive and a C++ program.
+expect_same "no group of sections is left in it" "" \
+    "$(readelf -gW "$archive" | grep COMDAT || true)"
+# $1: what; the others: arguments of the linking compiler.
+throws() {
+    local what=$1
+    shift
+    if "$cxx_compiler" -o "$work/exceptions" "$@" -pthread && "$work/exceptions"; then
+        pass "exceptions, $what"
+    else
+        fail "exceptions, $what"
+    fi
+}
+throws "archive last" -O1 "$exceptions" "$archive"
+throws "archive first" -O1 -Wl,-u,malloc "$archive" "$exceptions"
+throws "static" -O1 -static "$exceptions" "$archive"
+throws "link-time optimisation" -O1 -flto "$exceptions" "$archive"
+throws "link-time optimisation at a fixed place" -O1 -flto -no-pie "$exceptions" "$archive"
+for linker in gold lld; do
+    if command -v "ld.$linker" >/dev/null; then
+        throws "$linker" -O1 "-fuse-ld=$linker" "$exceptions" "$archive"
+    else
+        printf 'not tried: %s is not installed\n' "$linker"
+    fi
+done
 finish
