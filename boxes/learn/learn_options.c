@@ -56,6 +56,13 @@ void hak_learn_read_options(const hak_learn_pool_t *pool, hak_learner_config_t *
     out->dyn_auto[1] = pool->has_dyn && hak_option(HAK_OPTION_DYN2_AUTO) != 0;
 }
 
+/* A line for a value that somebody chose: nobody asked for the default. */
+static void hak_give_way(hak_option_id_t id, uint32_t initial, const char *why) {
+    if (hak_option(id) != initial) {
+        hak_options_refuse(id, initial, why);
+    }
+}
+
 /* Both give way: who swapped the two meant neither as it stands. */
 static void hak_check_bounds(bool warn) {
     hak_learner_config_t defaults;
@@ -64,8 +71,8 @@ static void hak_check_bounds(bool warn) {
     }
     hak_learner_defaults(&defaults);
     const char *why = warn ? "the least cap is above the greatest" : NULL;
-    hak_options_refuse(HAK_OPTION_CAP_MIN_MID, defaults.cap_min, why);
-    hak_options_refuse(HAK_OPTION_CAP_MAX_MID, defaults.cap_max, why);
+    hak_give_way(HAK_OPTION_CAP_MIN_MID, defaults.cap_min, why);
+    hak_give_way(HAK_OPTION_CAP_MAX_MID, defaults.cap_max, why);
 }
 
 void hak_learn_configure(const hak_learn_pool_t *pool, bool warn) {

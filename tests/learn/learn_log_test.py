@@ -76,6 +76,13 @@ def main(program):
     check("HAKMEM_CAP_MIN_MID=100: the least cap is above the greatest; using 16" in told and
           "HAKMEM_CAP_MAX_MID=50: the least cap is above the greatest; using 512" in told,
           "swapped bounds: %s" % told[:200])
+    check(told.count("\n") == 2, "one line for each of them: %s" % told[:200])
+    told = run(program, CAP_MIN_MID="999")
+    check("HAKMEM_CAP_MIN_MID=999: the least cap is above the greatest; using 16" in told and
+          told.count("\n") == 1, "a least cap above the default: %s" % told[:200])
+    told = run(program, CAP_MAX_MID="1")
+    check("HAKMEM_CAP_MAX_MID=1: the least cap is above the greatest; using 512" in told and
+          told.count("\n") == 1, "a greatest cap below the default: %s" % told[:200])
     return 1 if faults else 0
 
 
