@@ -12,6 +12,8 @@
 
 hak_pool_shard_t hak_pool_shards[HAK_POOL_CLASSES][HAK_POOL_SHARDS_MOST] = {L64, L64, L64, L64,
                                                                             L64};
+enum { HAK_DRAIN_BLOCKS = 64 };
+
 hak_pool_mask_t hak_pool_masks[HAK_POOL_CLASSES];
 hak_pool_shard_counters_t hak_pool_shard_counters;
 
@@ -105,21 +107,24 @@ void hak_pool_shard_send_mt(hak_pool_page_t *page, unsigned ci, hak_block_t *blo
     hak_pool_shard_sync_mt(ci, shard);
 }
 
+/* What was sent is in our hand meanwhile, where nobody finds it: so it goes to the list a little at
+ * a time, else others open new pages for as long as it takes to walk through all of it. */
 uint32_t hak_pool_shard_drain_mt(unsigned ci, unsigned shard) {
     uint32_t count = 0;
     hak_block_t *list = hak_mpsc_stack_take_mt(&hak_pool_shards[ci][shard].remote, &count);
-    if (list == NULL) {
-        return 0;
-    }
-    uint32_t last = hak_pool_page_id(ci, list);
-    uint32_t first = last;
-    for (hak_block_t *b = hak_block_next(list); b != NULL; b = hak_block_next(b)) {
-        uint32_t id = hak_pool_page_id(ci, b);
-        hak_store_rel(hak_pool_page_link(id), first); /* as above */
-        first = id;
-    }
     hak_add_rlx(&hak_pool_shard_counters.drained, count); /* relaxed: a statistic */
-    hak_push_chain(ci, shard, first, last, count);
+    while (list != NULL) {
+        uint32_t last = hak_pool_page_id(ci, list);
+        uint32_t first = last, chain = 1;
+        list = hak_block_next(list);
+        for (; list != NULL && chain < HAK_DRAIN_BLOCKS; chain++) {
+            uint32_t id = hak_pool_page_id(ci, list);
+            hak_store_rel(hak_pool_page_link(id), first); /* as above */
+            first = id;
+            list = hak_block_next(list);
+        }
+        hak_push_chain(ci, shard, first, last, chain);
+    }
     return count;
 }
 

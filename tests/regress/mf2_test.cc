@@ -202,8 +202,10 @@ TEST(T09_DeadOwner, Generations) {
         chain.join();
     }
     hak_stats_t end = hak_test_stats();
-    // about 12 KiB a block: 10 MiB live; each class and chain may keep pages half full
-    EXPECT_LE(end.mapped_bytes - start.mapped_bytes, size_t{64} << 20);
+    // About 12 KiB a block: 10 MiB live; each class and chain may keep pages half full. With a policy
+    // that never adopts, what the dead left waits for the purge that does not come here.
+    size_t most = size_t{adopts() ? 64u : 192u} << 20;
+    EXPECT_LE(end.mapped_bytes - start.mapped_bytes, most);
     if (adopts() && !sweeps()) {
         EXPECT_GE(reuse(start, end), 0.9);
     }
