@@ -76,6 +76,7 @@ static void run_aligned(const hak_bench_row_t *row, hak_bench_run_t *run) {
     size_t table_bytes = threads * run->param[P_SLOTS] * sizeof(unsigned char *);
     job_t job = {run->param, hak_bench_map(table_bytes), row->arg[0], run->round};
 
+    hak_bench_require("posix_memalign");
     run->seconds = hak_bench_in_threads((unsigned)threads, work, &job);
     run->ops = threads * (run->param[P_OPS] + run->param[P_SLOTS]);
     hak_bench_unmap(job.table, table_bytes);

@@ -2,6 +2,7 @@
  * only the row knows where its preparation ends. */
 #include "bench/common/harness.h"
 
+#include "bench/common/machine.h"
 #include "bench/common/measure.h"
 #include "bench/common/options.h"
 #include "bench/common/report.h"
@@ -30,6 +31,17 @@ void hak_bench_fail(const char *format, ...) {
     dprintf(STDERR_FILENO, "%s: FAILED: %s\n", program_name, line);
     /* Other threads may be inside the allocator: no exit handlers, no flushing of stdout. */
     _exit(1);
+}
+
+void hak_bench_require(const char *function) {
+    char path[HAK_BENCH_PATH_BYTES];
+    hak_bench_server_t server;
+
+    hak_bench_server_get(&server);
+    hak_bench_object_of(function, path, sizeof path);
+    if (strcmp(server.malloc_path, path) != 0) {
+        hak_bench_fail("malloc comes from %s but %s from %s", server.malloc_path, function, path);
+    }
 }
 
 void *hak_bench_map(size_t bytes) {

@@ -77,6 +77,10 @@ void hak_bench_note(hak_bench_run_t *run, const char *name, uint64_t value);
 void hak_bench_fail(const char *format, ...)
     __attribute__((format(printf, 1, 2), noreturn, cold, noinline));
 
+/* Fails unless the object that serves malloc also has this function, which the row measures: blocks
+ * of another maker would make figures of that one. */
+void hak_bench_require(const char *function);
+
 /* Zeroed memory straight from the kernel, for the tables of a benchmark: what it books about its
  * blocks must not lie between them. Never NULL. */
 void *hak_bench_map(size_t bytes);

@@ -28,7 +28,7 @@ static size_t read_file(const char *path, char *text, size_t bytes) {
     return length;
 }
 
-static void object_of(const char *symbol, char *path, size_t bytes) {
+void hak_bench_object_of(const char *symbol, char *path, size_t bytes) {
     void *address = dlsym(RTLD_DEFAULT, symbol);
     char resolved[PATH_MAX];
     Dl_info info;
@@ -77,7 +77,7 @@ static void ask_hakmem(hak_bench_server_t *server) {
     if (symbol == NULL) {
         return;
     }
-    object_of("hak_version", path, sizeof path);
+    hak_bench_object_of("hak_version", path, sizeof path);
     if (strcmp(path, server->malloc_path) != 0) {
         return;
     }
@@ -95,8 +95,8 @@ static void ask_hakmem(hak_bench_server_t *server) {
 
 void hak_bench_server_get(hak_bench_server_t *server) {
     memset(server, 0, sizeof *server);
-    object_of("malloc", server->malloc_path, sizeof server->malloc_path);
-    object_of("free", server->free_path, sizeof server->free_path);
+    hak_bench_object_of("malloc", server->malloc_path, sizeof server->malloc_path);
+    hak_bench_object_of("free", server->free_path, sizeof server->free_path);
     server->split = strcmp(server->malloc_path, server->free_path) != 0;
     name_of(server->malloc_path, server->name, sizeof server->name);
     ask_hakmem(server);

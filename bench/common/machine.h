@@ -8,6 +8,7 @@
 #define HAK_BENCH_COMMON_MACHINE_H_
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -28,6 +29,9 @@ typedef struct {
 } hak_bench_server_t;
 
 void hak_bench_server_get(hak_bench_server_t *server);
+
+/* The file of the loaded object that provides a function, or "unknown". */
+void hak_bench_object_of(const char *symbol, char *path, size_t bytes);
 
 /* Bytes of the last-level cache that the first CPU sees; 0 if the machine does not say. */
 uint64_t hak_bench_l3_bytes(void);

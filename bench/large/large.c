@@ -79,6 +79,8 @@ static void check_marks(const unsigned char *block, size_t size) {
  * where the block grew and read once at the end: reading all at each step would measure that. */
 static void run_realloc(const hak_bench_row_t *row, hak_bench_run_t *run) {
     uint64_t grown = 0;
+
+    hak_bench_require("realloc");
     double begin = hak_bench_now();
 
     while (grown < run->param[P_BYTES]) {

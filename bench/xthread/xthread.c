@@ -11,7 +11,6 @@
 #include "base/atomic.h"
 
 enum { P_THREADS, P_GENERATIONS, P_BLOCKS, P_OPS, P_SEED, P_MIN, P_MAX };
-enum { MARK = 0x5a };
 
 static const hak_bench_param_t params[] = {
     {"threads", "threads at one time", 4, 2, 1, 1024},
@@ -35,13 +34,18 @@ static hak_bench_rng_t rng_of(const job_t *job, unsigned index) {
     return hak_bench_rng(job->param[P_SEED] + job->stream * job->param[P_THREADS] + index);
 }
 
-/* Swaps the block in for what the slot held and frees that. */
-static void swap_in(hak_aptr_t *slot, unsigned char *block) {
+/* Swaps the block in for what the slot held and frees that. A block begins with the number of its
+ * slot, so that two at one place are found out. */
+static void swap_in(const job_t *job, uint64_t at, unsigned char *block) {
     /* acquire and release: each thread hands over the content of its block to the next one */
-    uintptr_t old = hak_swap_acq_rel(slot, (uintptr_t)block);
+    uintptr_t old = hak_swap_acq_rel(&job->slot[at], (uintptr_t)block);
     if (old != 0) {
-        hak_bench_give((unsigned char *)old, MARK);
+        hak_bench_give((unsigned char *)old, (unsigned char)at);
     }
+}
+
+static void put(const job_t *job, uint64_t at, size_t size) {
+    swap_in(job, at, hak_bench_take(size, (unsigned char)at));
 }
 
 static void work_generation(unsigned index, void *arg) {
@@ -54,7 +58,7 @@ static void work_generation(unsigned index, void *arg) {
 
     for (uint64_t i = 0; i < blocks; i++) {
         size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
-        swap_in(&job->slot[part * blocks + i], hak_bench_take(size, MARK));
+        put(job, part * blocks + i, size);
     }
 }
 
@@ -65,7 +69,7 @@ static void work_churn(unsigned index, void *arg) {
     for (uint64_t n = 0; n < job->param[P_OPS]; n++) {
         size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
         uint64_t at = hak_bench_below(hak_bench_next(&rng), job->slots);
-        swap_in(&job->slot[at], hak_bench_take(size, MARK));
+        put(job, at, size);
     }
 }
 
@@ -75,7 +79,7 @@ static void work_fill(unsigned index, void *arg) {
 
     for (uint64_t i = 0; i < job->slots; i++) {
         size_t size = hak_bench_log_size(&rng, job->param[P_MIN], job->param[P_MAX]);
-        swap_in(&job->slot[i], hak_bench_take(size, MARK));
+        put(job, i, size);
     }
 }
 
@@ -84,7 +88,7 @@ static void work_empty(unsigned index, void *arg) {
     uint64_t blocks = job->param[P_BLOCKS];
 
     for (uint64_t i = 0; i < blocks; i++) {
-        swap_in(&job->slot[index * blocks + i], NULL);
+        swap_in(job, index * blocks + i, NULL);
     }
 }
 
@@ -98,7 +102,7 @@ static job_t job_begin(const hak_bench_run_t *run) {
 /* The first thread frees what is left: it owns none of it. */
 static void job_end(job_t *job) {
     for (uint64_t i = 0; i < job->slots; i++) {
-        swap_in(&job->slot[i], NULL);
+        swap_in(job, i, NULL);
     }
     hak_bench_unmap(job->slot, job->slots * sizeof job->slot[0]);
 }

@@ -72,6 +72,7 @@ static void run_pair(const hak_bench_row_t *row, hak_bench_run_t *run) {
     size_t size = row->arg[0];
     uint64_t ops = run->param[P_OPS] / row->arg[2] + 1;
 
+    hak_bench_require("calloc");
     check_every_byte(size);
     double begin = hak_bench_now();
     for (uint64_t i = 0; i < ops; i++) {
@@ -93,6 +94,7 @@ static void run_replace(const hak_bench_row_t *row, hak_bench_run_t *run) {
     hak_bench_rng_t rng = hak_bench_rng(run->param[P_SEED] + run->round);
     unsigned char **block = hak_bench_map(slots * sizeof *block);
 
+    hak_bench_require("calloc");
     for (size_t size = 16; size <= row->arg[1]; size *= 2) {
         check_every_byte(size);
     }

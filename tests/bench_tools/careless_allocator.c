@@ -5,10 +5,18 @@
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
+void __libc_free(void *block);
+
+void *malloc(size_t size);
+void free(void *block);
 void *calloc(size_t count, size_t size);
 int posix_memalign(void **block, size_t alignment, size_t size);
 
 enum { LARGE_BYTES = 32768 };
+
+void *malloc(size_t size) { return __libc_malloc(size); }
+
+void free(void *block) { __libc_free(block); }
 
 void *calloc(size_t count, size_t size) {
     unsigned char *block = __libc_calloc(count, size);

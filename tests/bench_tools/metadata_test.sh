@@ -85,6 +85,19 @@ text=$(LD_PRELOAD=$half "$pair" --smoke --rows=pair_64 2>&1) || status=$?
 [[ $status == 1 ]] || fail "half an allocator: status $status"
 expect "$text" 'FAILED: malloc comes from .*half_allocator.* but free from .*libc'
 
+# Nor are there figures of calloc and its like where the C library serves those alone.
+while read -r program row call; do
+    status=0
+    text=$(LD_PRELOAD=$overlapping "$bin/$program/$program" --smoke --rows="$row" 2>&1) || status=$?
+    [[ $status == 1 ]] || fail "$call of another maker: status $status"
+    expect "$text" "FAILED: malloc comes from .*overlapping_allocator.* but $call from .*libc"
+done <<END
+zeroed calloc_64 calloc
+zeroed calloc_replace calloc
+aligned aligned_64 posix_memalign
+large large_realloc realloc
+END
+
 # Blocks that overlap are found out.
 status=0
 text=$(LD_PRELOAD=$overlapping "$pair" --smoke --rows=lifo_1k 2>&1) || status=$?
@@ -96,6 +109,14 @@ for program in pingpong/pingpong prodcons/prodcons latency/latency; do
     status=0
     text=$(LD_PRELOAD=$overlapping "$bin/$program" --smoke 2>&1) || status=$?
     [[ $status == 1 ]] || fail "overlapping blocks in $program: status $status"
+    expect "$text" 'FAILED: block 0x[0-9a-f]+ begins with'
+done
+
+for row in xthread_generations xthread_churn xthread_one_owner; do
+    status=0
+    text=$(LD_PRELOAD=$overlapping "$bin/xthread/xthread" --smoke --rows=$row --min=64 --max=64 \
+        2>&1) || status=$?
+    [[ $status == 1 ]] || fail "overlapping blocks in $row: status $status"
     expect "$text" 'FAILED: block 0x[0-9a-f]+ begins with'
 done
 
