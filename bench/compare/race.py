@@ -114,9 +114,12 @@ def parse_cpus(text):
     wanted = set()
     for part in text.split(","):
         first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        numbers = ()
+        if first.isdigit() and (last or first).isdigit():
+            numbers = range(int(first), int(last or first) + 1)
+        if not numbers:
             raise ValueError("'%s' is no list of CPUs" % text)
-        wanted.update(range(int(first), int(last or first) + 1))
+        wanted.update(numbers)
     if not wanted <= set(allowed):
         raise ValueError("of CPUs %s only %s may be used" % (text, ",".join(map(str, allowed))))
     return sorted(wanted)
@@ -294,7 +297,8 @@ def markdown(document):
         for row in shown:
             for name in race.allocators:
                 found = race.spread(row, name, key)
-                table[row][name] = found and found.middle / unit
+                if found or race.failed(row, name):
+                    table[row][name] = found and found.middle / unit
         lines += ["", "## " + title, ""]
         lines += tables.ratio_table(shown, chosen, table, form, race.behaviour)
     return "\n".join(lines) + "\n"

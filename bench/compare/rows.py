@@ -6,6 +6,7 @@ They stand in bench/rows.txt. A row whose threads outnumber the machine's CPUs g
 import collections
 import fnmatch
 import os
+import sys
 
 # name: the row in tables. program: in bench/. args: of a full run; a smoke run has the program's
 # own small defaults. threads: CPUs that it can use. quick: part of the short list. behaviour: the
@@ -58,13 +59,21 @@ def parse(lines):
             raise ValueError("line %d of the rows: too short or named twice" % number)
         behaviour, name, program = words[:3]
         args = words[3:]
-        found.append(Row(name, program, args, threads_of(args), name in QUICK, behaviour))
+        try:
+            threads = threads_of(args)
+        except ValueError as error:
+            raise ValueError("line %d of the rows: %s" % (number, error)) from error
+        found.append(Row(name, program, args, threads, name in QUICK, behaviour))
     return found
 
 
 def _read():
-    with open(ROWS_FILE) as file:
-        return parse(file)
+    try:
+        with open(ROWS_FILE) as file:
+            return parse(file)
+    except (OSError, ValueError) as error:
+        print("error: %s" % error, file=sys.stderr)
+        sys.exit(2)
 
 
 ROWS = _read()

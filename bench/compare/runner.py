@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -93,6 +94,14 @@ def command_of(options, allocator, row, smoke):
     return command, environment
 
 
+def _kill(process):
+    """Ends a program and its children, which may be what hangs and hold its output open."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def _execute(options, command, environment):
     """(exit status or None for a time-out, stdout, stderr, samples)."""
     process = subprocess.Popen(
@@ -103,20 +112,21 @@ def _execute(options, command, environment):
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        start_new_session=True,  # so that its children can be ended with it
     )
     # taskset and env replace themselves by the program: its process is the one started here.
-    sampler = Sampler(process.pid, options.sample_ms) if options.sample_ms > 0 else None
-    if sampler:
-        sampler.start()
-    status = None
+    sampler, status = None, None
     try:
+        if options.sample_ms > 0:
+            sampler = Sampler(process.pid, options.sample_ms)
+            sampler.start()
         out, err = process.communicate(timeout=options.timeout)
         status = process.returncode
     except subprocess.TimeoutExpired:
-        process.kill()
+        _kill(process)
         out, err = process.communicate()
     except BaseException:
-        process.kill()
+        _kill(process)
         process.wait()
         raise
     finally:

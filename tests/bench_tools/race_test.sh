@@ -81,6 +81,8 @@ run 2 --smoke --rounds 0
 run 2 --smoke --hakmem "$fake" --peer "hakmem=$lying"
 run 2 --smoke --hakmem "$fake" --no-hakmem
 run 2 --smoke --cpus 0-x
+run 2 --smoke --cpus 1-0
+expect "$folder/err" "'1-0' is no list of CPUs"
 run 2 --smoke --bin /no/such/folder
 run 0 --list
 expect "$folder/out" '^spike$'
@@ -104,6 +106,24 @@ expect "$folder/err" 'FAILED: larson under hakmem, round 1: exit status 7: boom'
 printf '#!/bin/sh\nexec sleep 20\n' >"$folder/bin/larson"
 run 1 --smoke --no-hakmem --rows larson --bin "$folder/bin" --timeout 0.5
 expect "$folder/err" 'took longer than 0\.5 s'
+
+# So it is if what hangs is a child that has its output.
+printf '#!/bin/sh\nsleep 50\n' >"$folder/bin/larson"
+SECONDS=0
+run 1 --smoke --no-hakmem --rows larson --bin "$folder/bin" --timeout 0.5
+expect "$folder/err" 'took longer than 0\.5 s'
+((SECONDS < 40)) || fail "a race waits for a child of a program that it ended"
+
+# A line that is no row: a word about it, and no table.
+cp -RL bench "$folder/bench_copy"
+for line in 'pair short' 'pair many pair --threads=4k'; do
+    printf '\n%s\n' "$line" >>"$folder/bench_copy/rows.txt"
+    status=0
+    python3 "$folder/bench_copy/compare/race.py" --list >"$folder/out" 2>"$folder/err" || status=$?
+    [[ $status == 2 && ! -s $folder/out ]] || fail "a wrong row: status $status"
+    expect "$folder/err" '^error: line [0-9]+ of the rows: '
+    cp -fL bench/rows.txt "$folder/bench_copy/rows.txt"
+done
 
 # A program that sheds the preloaded library in the middle of a race ends it, whatever it prints.
 printf '#!/bin/sh\nexec env -u LD_PRELOAD %s/larson/larson "$@"\n' "$(realpath "$bin")" \
