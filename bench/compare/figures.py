@@ -93,9 +93,14 @@ class Race:
     def failed(self, row, allocator):
         return any(run["failure"] for run in self.runs(row, allocator))
 
+    def complete(self, row):
+        """False for the row in which a race was interrupted before each allocator had run it."""
+        return all(self.runs(row, allocator) for allocator in self.allocators)
+
     def spread(self, row, allocator, key):
-        """None where a run failed: the other rounds of an allocator that crashes are no figure."""
-        if self.failed(row, allocator):
+        """None where a run failed: the other rounds of an allocator that crashes are no figure. Nor
+        is one that the best of the others has not been asked for."""
+        if self.failed(row, allocator) or not self.complete(row):
             return None
         values = [run[key] for run in self.runs(row, allocator) if run[key] is not None]
         return spread(values, key == TIME and self.document["figure"] == "min")
@@ -160,7 +165,9 @@ class Race:
         return good[(len(good) - 1) // 2] if good else None
 
     def latency(self, row, allocator):
-        """{kind: {name: median of the rounds}}."""
+        """{kind: {name: median of the rounds}}; nothing where a run failed."""
+        if self.failed(row, allocator):
+            return {}
         values = {}
         for run in self.runs(row, allocator):
             for kind, percentiles in (run.get("latency") or {}).items():

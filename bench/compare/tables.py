@@ -48,8 +48,10 @@ def best(figures, names):
     return (min(known)[1], min(known)[0]) if known else (None, None)
 
 
-def _cell(value, form):
-    return "failed" if value is None else form % value
+def _cell(figure, name, form):
+    if name not in figure:
+        return "–"
+    return "failed" if figure[name] is None else form % figure[name]
 
 
 def _times(value):
@@ -72,7 +74,8 @@ def _align(lines):
 def ratio_table(rows, allocators, figures, form, behaviour=None):
     """Lines of one table.
 
-    rows: names. allocators: Allocator tuples. figures: {row: {allocator name: number or None}}.
+    rows: names. allocators: Allocator tuples. figures: {row: {allocator name: number, or None where
+    a run failed}}; a name that is missing there has no figure.
     form: of a figure. behaviour: {row: what it belongs to}; without it each row is its own. After
     the figures come the best allocator that is no hakmem, and for each hakmem its ratio to that one
     and to the C library's malloc; below 1 is better. The last line is the geometric mean of the
@@ -97,7 +100,7 @@ def ratio_table(rows, allocators, figures, form, behaviour=None):
         figure = figures[row]
         peer, peer_figure = best(figure, peers)
         libc_figure = figure.get(libc[0]) if libc else None
-        line = [row] + [_cell(figure.get(a.name), form) for a in allocators]
+        line = [row] + [_cell(figure, a.name, form) for a in allocators]
         line += [peer or "–"] if peers else []
         for name in subjects:
             for group, reference in ((peers, peer_figure), (libc, libc_figure)):

@@ -107,6 +107,21 @@ class Figures(unittest.TestCase):
         self.assertIsNone(self.race.spread("c1", "fast", figures.TIME))
         self.assertEqual(self.race.best_peer("c1", figures.TIME)[0], "glibc")
 
+    def test_what_was_not_run_is_not_said_to_have_failed(self):
+        doc = document()
+        doc["interrupted"] = True
+        # hakmem and glibc had their turn in b1, fast had not; nobody had in c1.
+        doc["runs"] = [r for r in doc["runs"] if r["row"] in ("a1", "a2") or
+                       (r["row"], r["round"]) == ("b1", 1) and r["allocator"] != "fast"]
+        for name in KINDS:
+            self.assertIsNone(figures.Race(doc).spread("b1", name, figures.TIME))
+        text = race.markdown(doc)
+        self.assertNotIn("failed", text)
+        for row in ("b1", "c1"):
+            self.assertRegex(text, r"\| %s +\| +– \| +– \| +– \| +– \|" % row)
+        doc["runs"][0]["failure"] = "exit status 7"
+        self.assertRegex(race.markdown(doc), r"\| a1 +\| +failed \|")
+
     def test_the_best_peer_may_be_the_c_library_and_never_hakmem(self):
         found = {row: self.race.best_peer(row, figures.TIME)[0] for row in self.race.rows}
         self.assertEqual(found, {"a1": "fast", "a2": "glibc", "b1": "fast", "c1": "glibc"})
@@ -167,6 +182,9 @@ class Figures(unittest.TestCase):
             run["latency"] = {"call": {"p99": value * (1 + (run["round"] == 3))}}
         found = figures.Race(doc).latency("a1", "glibc")
         self.assertEqual(found, {"call": {"p99": 5}})
+        for run in doc["runs"]:
+            run["latency"] = {"call": {"p99": 1}}
+        self.assertEqual(figures.Race(doc).latency("c1", "fast"), {})
 
 
 class Order(unittest.TestCase):
