@@ -2,14 +2,14 @@
 
 Written here because the plots take their colours from the page's style sheet, so that one file
 serves a light and a dark screen, and because they need no package. Every function returns one
-<svg> element that is well-formed XML. A mark's class s0 ... s7 is its allocator's colour; the name
+<svg> element that is well-formed XML. A mark's class s0 ... s11 is its allocator's colour; the name
 stands beside it or in its tooltip, so that no plot rests on colour alone.
 """
 
 import html
 import math
 
-SLOTS = 8  # colours and line patterns in the style sheet
+SLOTS = 12  # colours and line patterns in the style sheet
 PLOT = 330  # width of the bars, between the names and the values
 
 

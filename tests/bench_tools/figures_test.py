@@ -235,6 +235,21 @@ class Plots(unittest.TestCase):
         self.assertAlmostEqual(wide, same, places=0)
         self.assertAlmostEqual(mark + thin / 2, one, places=0)
 
+    def test_allocators_look_different(self):
+        doc = document()
+        about = doc["allocators"][1]
+        doc["allocators"] += [dict(about, name="peer%d" % i) for i in range(svg.SLOTS - 3)]
+        slots = page.Page(figures.Race(doc)).slot
+        self.assertGreaterEqual(len(slots), 12)  # hakmem, the C library, a race's eight peers, more
+        self.assertEqual(len(set(slots.values())), len(slots))
+        with open(os.path.join(ROOT, "bench", "compare", "page.css"), encoding="utf-8") as file:
+            style = file.read()
+        looks = {re.search(r"\.line\.s%d \{(.*)\}" % slot, style).group(1).partition("stroke-")[2]
+                 for slot in slots.values()}
+        self.assertEqual(len(looks), len(slots))
+        for slot in slots.values():
+            self.assertEqual(len(re.findall(r"--s%d: #" % slot, style)), 2)  # light and dark
+
     def test_what_failed_is_written_and_has_no_bar(self):
         _, rects, words = self.bars(None, 3.0)
         self.assertEqual(len(rects), 1)
