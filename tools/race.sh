@@ -71,6 +71,7 @@ main() {
         say "building ${labels[*]}"
         build_quietly ${flags[@]+"${flags[@]}"} "${labels[@]}"
         bin=$(bin_folder ${flags[@]+"${flags[@]}"})
+        [ ${#flags[@]} -eq 0 ] || pass+=("--flags=${flags[*]}")
         [ "$build_programs" -eq 0 ] || pass+=("--bin=$bin/bench")
         for variant in ${variants[@]+"${variants[@]}"}; do
             pass+=("--hakmem=$variant=$bin/lib$variant.so")

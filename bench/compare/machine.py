@@ -71,6 +71,8 @@ def facts(options, any_program, pinned):
         ["compiler of the programs", compiler_of(any_program)],
         ["commit", commit + dirty],
     ]
+    if options.flags:
+        known.append(["build flags", options.flags])
     if ours:
         known.append(["settings", " ".join("%s=%s" % item for item in ours)])
     return known

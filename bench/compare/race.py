@@ -77,6 +77,7 @@ def parse_arguments(argv):
     add("--rows", metavar="LIST", help='"all", "quick", or names and globs with commas [all]')
     add("--rounds", type=int, metavar="N", help="runs of each row under each allocator [5]")
     add("--bin", metavar="DIR", help="folder of the programs, as DIR/pair/pair or DIR/pair")
+    add("--flags", metavar="TEXT", help="how they were built, for the report [as .bazelrc says]")
     figure = {"choices": ["median", "min"], "default": "median"}
     add("--figure", help="what is shown of the rounds' times [median]", **figure)
     add("--cpus", metavar="LIST", help="CPUs to pin to, such as 2,3 or 4-7 [all that are allowed]")

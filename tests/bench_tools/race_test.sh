@@ -52,6 +52,12 @@ order=$(cut -d, -f4 "$out/race.csv" | tail -n 4 | paste -sd,)
 [[ $order == glibc,hakmem,hakmem,glibc ]] ||
     fail "rounds do not interleave: $(cat "$out/race.csv")"
 
+# A build with other flags is told from the usual one.
+! grep -q 'build flags' "$folder/out" || fail "flags that nobody gave"
+run 0 --smoke --rows pair_64 --no-hakmem --flags=--config=lto
+expect "$folder/out" '^- build flags: --config=lto$'
+expect "$out/race.html" '<td>build flags</td><td class="command">--config=lto</td>'
+
 # The same figure out of the runs as the caller asked for: of two runs the median lies between.
 for figure in median min; do
     run 0 --smoke --rows pair_64 --rounds 2 --no-hakmem --figure "$figure"
@@ -88,7 +94,7 @@ run 0 --list
 expect "$folder/out" '^spike$'
 run 0 --help
 expect "$folder/out" '^usage: tools/race\.sh '
-for option in rows rounds peer hakmem variant config figure cpus timeout sample-ms out from \
+for option in rows rounds peer hakmem variant config flags figure cpus timeout sample-ms out from \
     no-hakmem no-peers bin smoke list; do
     expect "$folder/out" "^  --$option( |$)"
 done
