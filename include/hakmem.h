@@ -146,7 +146,7 @@ typedef struct hak_stats {
     uint64_t slabs_made;
     uint64_t slabs_retired;
     uint64_t slot_from_empty, slot_from_unused, slot_from_new; /* acquire stages 1, 2, 3 */
-    uint64_t purges, purged_bytes; /* madvise calls, and what they gave back */
+    uint64_t purges, purged_bytes; /* times that empty memory went back; how much */
     uint64_t mmap_calls, munmap_calls, madvise_calls, mremap_calls;
     /* Blocks that crossed a box border. */
     uint64_t refills, refill_blocks;        /* slab -> thread cache */
