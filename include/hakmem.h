@@ -136,7 +136,7 @@ typedef struct hak_stats {
     uint64_t huge_cached_bytes; /* freed huge mappings kept for reuse */
     uint64_t metadata_bytes;    /* descriptors, heaps, maps; address space */
     uint64_t mapped_bytes;      /* address space of superslabs and huge mappings */
-    uint64_t mapped_peak_bytes;
+    uint64_t mapped_peak_bytes; /* sum of the most that each part of it has been */
     /* what of all this can be resident: the right side of the memory equation */
     uint64_t resident_max_bytes;
     /* Supply and return. */
