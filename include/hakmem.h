@@ -136,7 +136,7 @@ typedef struct hak_stats {
     uint64_t huge_cached_bytes; /* freed huge mappings kept for reuse */
     uint64_t metadata_bytes;    /* descriptors, heaps, maps; address space */
     uint64_t mapped_bytes;      /* address space of superslabs and huge mappings */
-    uint64_t mapped_peak_bytes;
+    uint64_t mapped_peak_bytes; /* sum of the most that each part of it has been */
     /* what of all this can be resident: the right side of the memory equation */
     uint64_t resident_max_bytes;
     /* Supply and return. */
@@ -146,7 +146,7 @@ typedef struct hak_stats {
     uint64_t slabs_made;
     uint64_t slabs_retired;
     uint64_t slot_from_empty, slot_from_unused, slot_from_new; /* acquire stages 1, 2, 3 */
-    uint64_t purges, purged_bytes; /* madvise calls, and what they gave back */
+    uint64_t purges, purged_bytes; /* times that empty memory went back; how much */
     uint64_t mmap_calls, munmap_calls, madvise_calls, mremap_calls;
     /* Blocks that crossed a box border. */
     uint64_t refills, refill_blocks;        /* slab -> thread cache */

@@ -116,6 +116,8 @@ void hak_large_stats_mt(hak_backend_stats_t *out, uint64_t *cached_bytes) {
         .free_bytes = extent.tail_bytes,
         .mapped_bytes = huge.bytes + huge.cached_bytes + extent.mapped_bytes,
         .mapped_peak_bytes = huge.mapped_peak_bytes + extent.mapped_peak_bytes,
+        .purges = huge.purges + extent.purges,
+        .purged_bytes = huge.purged_bytes + extent.purged_bytes,
     };
     *cached_bytes = huge.cached_bytes + extent.cached_bytes;
 }

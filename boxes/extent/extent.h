@@ -66,6 +66,7 @@ typedef struct {
     uint64_t tail_bytes;    /* behind them, up to the end of their last units */
     uint64_t cached_bytes;  /* freed and resident, parked ones included */
     uint64_t mapped_bytes, mapped_peak_bytes;
+    uint64_t purges, purged_bytes; /* given back to the kernel */
     uint64_t tracts, tracts_made;
     uint64_t grown, moved; /* blocks that grew in place; that had to move for it */
     uint64_t left;         /* that became larger than an extent */

@@ -124,6 +124,8 @@ void hak_extent_stats_mt(hak_extent_stats_t *out) {
         .cached_bytes = hak_load_rlx(&hak_extents.dirty_units) << HAK_UNIT_SHIFT,
         .mapped_bytes = hak_extents.committed_units << HAK_UNIT_SHIFT,
         .mapped_peak_bytes = hak_extents.committed_peak_units << HAK_UNIT_SHIFT,
+        .purges = hak_extents.purges,
+        .purged_bytes = hak_extents.purged_bytes,
         .tracts = hak_extents.tracts,
         .tracts_made = hak_extents.tracts_made,
         .grown = hak_extents.grown,

@@ -72,7 +72,8 @@ typedef struct {
     uint64_t used_units, used_peak_units; /* not free, now and at most */
     uint64_t recent_units; /* HAK_EXTENT_RECENT times the usual length of a request */
     uint64_t grown, moved, left;
-    hak_tract_t *visit_next; /* where purge goes on; NULL: at the first */
+    uint64_t purges, purged_bytes; /* given back to the kernel: by how many calls, how much */
+    hak_tract_t *visit_next;       /* where purge goes on; NULL: at the first */
     /* So much was refused that none was taken: a purge with a delay, one for the sake of the bound
      * on resident memory rests until then. */
     uint64_t refused_until_ms, slack_refused_until_ms;

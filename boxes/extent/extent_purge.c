@@ -101,10 +101,13 @@ hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, hak_cleaning_t *clea
     hak_extents.in_flight++;
     hak_lock_drop(&hak_extents.lock);
     uint32_t keep = units > cleaning->units_left ? units - cleaning->units_left : 0;
+    unsigned calls = cleaning->calls_left;
     uint32_t purged =
         hak_give_back((char *)hak_region_base(&tract->region), first, end, keep, &bits, cleaning);
     hak_lock_take(&hak_extents.lock);
     hak_extents.in_flight--;
+    hak_extents.purges += calls - cleaning->calls_left;
+    hak_extents.purged_bytes += (uint64_t)purged << HAK_UNIT_SHIFT;
     hak_account_locked(extent, &bits, purged);
     return hak_extent_join_locked(extent);
 }

@@ -102,6 +102,8 @@ bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t units) {
 /* A descriptor without memory has no bit set. */
 static void hak_forget_dirty_locked(hak_tract_t *tract) {
     if (tract->dirty_units != 0) {
+        hak_extents.purges++;
+        hak_extents.purged_bytes += (uint64_t)tract->dirty_units << HAK_UNIT_SHIFT;
         memset(tract->dirty, 0, sizeof tract->dirty);
         memset(tract->aged, 0, sizeof tract->aged);
         memset(tract->refused, 0, sizeof tract->refused);

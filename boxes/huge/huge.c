@@ -106,12 +106,18 @@ bool hak_huge_register(hak_huge_t *huge, void *base, size_t mapped) {
     return true;
 }
 
+static void hak_count_purge_locked(size_t bytes) {
+    hak_huge.stats.purges++;
+    hak_huge.stats.purged_bytes += bytes;
+}
+
 /* `huge` is off all lists and counts in in_flight. */
 static void hak_unmap(hak_huge_t *huge) {
     uintptr_t base = hak_region_base(&huge->region);
     hak_registry_remove(base, huge->mapped_bytes);
     hak_os_unmap((void *)base, huge->mapped_bytes);
     hak_lock_take(&hak_huge.lock);
+    hak_count_purge_locked(huge->mapped_bytes);
     huge->next = hak_huge.spare;
     hak_huge.spare = huge;
     hak_huge.in_flight--;
@@ -140,6 +146,7 @@ static size_t hak_cut(hak_huge_t *huge, size_t bytes) {
         return 0;
     }
     hak_lock_take(&hak_huge.lock);
+    hak_count_purge_locked(mapped - rest);
     huge->mapped_bytes = rest;
     hak_cache_push_oldest_locked(huge);
     hak_huge.in_flight--;

@@ -47,6 +47,7 @@ typedef struct {
     uint64_t blocks, bytes; /* live */
     uint64_t cached_bytes;  /* freed and kept */
     uint64_t mapped_peak_bytes;
+    uint64_t purges, purged_bytes; /* left the cache for the kernel, wholly or in part */
     uint64_t made, reused;
 } hak_huge_stats_t;
 void hak_huge_stats_mt(hak_huge_stats_t *out);

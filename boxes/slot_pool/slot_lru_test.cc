@@ -115,6 +115,8 @@ TEST_F(SlotLru, OffMeansUnmappedAtOnce) {
     Give(slabs);
     EXPECT_EQ(Stats().superslabs, 0u);
     EXPECT_EQ(Stats().dirty_slots, 0u);
+    EXPECT_EQ(Stats().purges, before.purges + 3);
+    EXPECT_EQ(Stats().purged_bytes, before.purged_bytes + 3 * HAK_SUPERSLAB_BYTES);
     EXPECT_EQ(Stats().lru_pushes, before.lru_pushes);
     Give(Fill(1));
     EXPECT_EQ(Stats().lru_hits, before.lru_hits);

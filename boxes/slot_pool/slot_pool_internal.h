@@ -72,9 +72,9 @@ void hak_pool_move_locked(hak_superslab_t *ss, uint32_t slots, hak_slot_state_t 
 hak_superslab_t *hak_pool_supply_locked(bool for_tiny);
 /* Unmaps the stock. Returns the bytes. */
 size_t hak_pool_release_stock_locked(void);
-/* Unmaps a loose superslab and keeps the descriptor. Drops the lock meanwhile. Returns the bytes of
- * its EMPTY slots. */
-size_t hak_pool_release_locked(hak_superslab_t *ss);
+/* Unmaps a loose superslab and keeps the descriptor; what its EMPTY slots hold counts as purged.
+ * Drops the lock meanwhile. */
+void hak_pool_release_locked(hak_superslab_t *ss);
 /* Puts `ss` into the LRU if it is wholly free and then unmaps what is too much there. Drops the
  * lock meanwhile: `ss` may be anything afterwards. */
 void hak_pool_settle_locked(hak_superslab_t *ss, uint64_t now_ms);

@@ -134,9 +134,9 @@ static size_t hak_shed_locked(uint64_t now_ms, bool all, size_t keep_bytes, hak_
             break;
         }
         ss->kind = HAK_KIND_LOOSE;
-        hak_pool.stats.purged_bytes += hak_pool_release_locked(ss);
+        hak_pool_release_locked(ss);
         bytes += HAK_SUPERSLAB_BYTES;
-        hak_count_call(calls, HAK_CALL_COST);
+        calls->cost += HAK_CALL_COST;
     }
     return bytes;
 }

@@ -121,7 +121,7 @@ hak_superslab_t *hak_pool_supply_locked(bool for_tiny) {
     return ss;
 }
 
-size_t hak_pool_release_locked(hak_superslab_t *ss) {
+void hak_pool_release_locked(hak_superslab_t *ss) {
     hak_debug_assert(ss->kind == HAK_KIND_LOOSE && ss->free_mask == UINT32_MAX);
     unsigned dirty = hak_bit_count32(ss->dirty_mask);
     hak_pool.slots[HAK_SLOT_EMPTY] -= dirty;
@@ -132,6 +132,8 @@ size_t hak_pool_release_locked(hak_superslab_t *ss) {
     ss->refused_until_ms = 0;
     hak_store_rlx(&ss->mapped, 0); /* relaxed: a visitor that sees it looks at nothing else */
     hak_pool.stats.superslabs--;
+    hak_pool.stats.purges++;
+    hak_pool.stats.purged_bytes += (uint64_t)dirty << HAK_UNIT_SHIFT;
     hak_pool.purges_in_flight++;
     hak_lock_drop(&hak_pool.lock);
     uintptr_t base = hak_region_base(&ss->region);
@@ -140,7 +142,6 @@ size_t hak_pool_release_locked(hak_superslab_t *ss) {
     hak_pool_lock_take();
     hak_pool.purges_in_flight--;
     hak_put_spare_locked(ss);
-    return (size_t)dirty << HAK_UNIT_SHIFT;
 }
 
 void hak_pool_settle_locked(hak_superslab_t *ss, uint64_t now_ms) {
@@ -149,7 +150,7 @@ void hak_pool_settle_locked(hak_superslab_t *ss, uint64_t now_ms) {
     }
     hak_pool_leave_locked(ss);
     if (!hak_ss_lru_is_on()) {
-        (void)hak_pool_release_locked(ss);
+        hak_pool_release_locked(ss);
     } else {
         ss->kind = HAK_KIND_CACHED;
         hak_ss_lru_push_locked(&hak_pool.lru, ss, now_ms);
@@ -160,6 +161,6 @@ void hak_pool_settle_locked(hak_superslab_t *ss, uint64_t now_ms) {
             return;
         }
         oldest->kind = HAK_KIND_LOOSE;
-        (void)hak_pool_release_locked(oldest);
+        hak_pool_release_locked(oldest);
     }
 }

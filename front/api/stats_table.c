@@ -26,7 +26,7 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(huge_cached_bytes, GAUGE, "Freed huge mappings kept for reuse."),
     HAK_ROW(metadata_bytes, GAUGE, "Address space of descriptors, heaps and maps."),
     HAK_ROW(mapped_bytes, GAUGE, "Address space of superslabs and huge mappings."),
-    HAK_ROW(mapped_peak_bytes, GAUGE, "Most that mapped_bytes has been."),
+    HAK_ROW(mapped_peak_bytes, GAUGE, "Sum of the most that each part of mapped_bytes has been."),
     HAK_ROW(resident_max_bytes, GAUGE, "What of all this can be resident."),
     HAK_ROW(superslabs, GAUGE, "Superslabs mapped now."),
     HAK_ROW(superslabs_made, COUNTER, "Superslabs mapped since the start."),

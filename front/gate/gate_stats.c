@@ -103,6 +103,8 @@ static void hak_add_blocks(hak_stats_t *stats) {
     stats->slab_free_bytes += large.free_bytes;
     stats->mapped_bytes += large.mapped_bytes;
     stats->mapped_peak_bytes += large.mapped_peak_bytes;
+    stats->purges += large.purges;
+    stats->purged_bytes += large.purged_bytes;
 }
 
 static void hak_add_tiny(const hak_slot_pool_stats_t *pool, hak_stats_t *stats) {

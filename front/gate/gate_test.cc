@@ -248,6 +248,11 @@ TEST_F(Gate, StatisticsFollowTheBlocks) {
     for (char *block : blocks) {
         Free(block);
     }
+    uint64_t cached = Stats().huge_cached_bytes;
+    EXPECT_GE(cached, kHuge + 200000);
+    EXPECT_EQ(hak_gate_trim(0), 1);
+    EXPECT_GE(Stats().purged_bytes, stats.purged_bytes + cached);
+    EXPECT_GE(Stats().purges, stats.purges + 2);
 }
 
 } // namespace
