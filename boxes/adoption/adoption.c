@@ -1,5 +1,6 @@
 #include "boxes/adoption/adoption.h"
 
+#include "backends/os/os.h"
 #include "boxes/drain/drain.h"
 #include "boxes/free_local/free_local.h"
 #include "boxes/left_bins/left_bins.h"
@@ -16,6 +17,7 @@ enum {
     HAK_COLLECT_LOOKS = 1024, /* heaps that a pass looks at: a fifth of a millisecond */
     HAK_UNITS_A_HEAP = 48,    /* that a pass takes in for each heap which it may enter */
     HAK_UNITS_AT_ONCE = 768,  /* from one heap, whose owner may have to wait */
+    HAK_BREATH_MS = 1,        /* between two such parts: an owner that waits can go in */
 };
 
 static hak_aptr_t hak_cursor; /* hak_heap_t: where the next look begins; any value is right */
@@ -119,6 +121,14 @@ static bool hak_collect(hak_heap_t *heap, hak_collection_t *all) {
     return units >= most;
 }
 
+/* Else the same heap would be entered again before an owner that waits for it is awake. No malloc
+ * waits for this: a pass that may take more than HAK_UNITS_AT_ONCE is one of hakmem's own thread,
+ * and a trim cuts nothing. */
+static void hak_breathe(void) {
+    uint32_t word = 0;
+    hak_os_wait(&word, 0, HAK_BREATH_MS); /* nobody wakes it: it sleeps */
+}
+
 /* Each heap once, again after one that was cut. True if something waits, as far as is known. */
 static bool hak_collect_round(const hak_heap_t *mine, hak_collection_t *all) {
     uint64_t made, idle, looks = 0;
@@ -133,6 +143,9 @@ static bool hak_collect_round(const hak_heap_t *mine, hak_collection_t *all) {
         unseen -= unseen != 0;
         if (heap != NULL && heap != mine && hak_collect(heap, all)) {
             left = unseen = made;
+            if (all->units != 0 && all->heaps != 0) {
+                hak_breathe();
+            }
         }
     }
     if (left == 0) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <thread>
 
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
@@ -218,6 +219,35 @@ TEST_F(Adoption, CollectionComesBackToAHeapThatWasCut) {
     hak_os_fake_advance_ms(200);
     EXPECT_FALSE(hak_adoption_collect_mt(mine_, Now(), 100, 100));
     EXPECT_EQ(SlabsOf(other_, kClass), 0u);
+}
+
+/* An owner that waits goes in between two parts: whoever collects would else be back before it is
+ * awake. */
+TEST_F(Adoption, AnOwnerWaitsForAPartOfItsHeapNotForAll) {
+    enum { AT_ONCE = 768, HEAPS = 200, PARTS = 12, LEAST_MS = 8 };
+    for (int i = 0; i < PARTS * AT_ONCE; i++) {
+        hak_slab_t *slab = NewSlab(other_, kClass);
+        Push(slab, Carve(other_, slab, 1)[0]);
+    }
+    ASSERT_TRUE(hak_owner_lock_try_guest(&other_->lock));
+    uint32_t nobody_waits = hak_load_rlx(&other_->lock.revoke);
+    size_t left = 0;
+    std::thread owner([&] {
+        hak_owner_lock_take_owner(&other_->lock);
+        left = SlabsOf(other_, kClass);
+        hak_owner_lock_drop_owner(&other_->lock);
+    });
+    while (hak_load_rlx(&other_->lock.revoke) == nobody_waits) {
+        hak_os_yield();
+    }
+    hak_os_fake_advance_ms(200);
+    hak_owner_lock_drop_guest(&other_->lock);
+    auto begin = std::chrono::steady_clock::now();
+    while (hak_adoption_collect_mt(mine_, Now(), 100, HEAPS) || hak_pending_has_any(other_)) {
+    }
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(LEAST_MS));
+    owner.join();
+    EXPECT_GT(left, 0u);
 }
 
 /* Among many heaps that sleep, those with nothing to give do not count, and no call waits for the

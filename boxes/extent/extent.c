@@ -225,7 +225,7 @@ void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
             return hak_bring_to_life(extent, bytes);
         }
     }
-    hak_lock_take(&hak_extents.lock);
+    hak_extents_enter();
     hak_extent_t *extent = hak_take_locked(units, units, zeroed);
     hak_lock_drop(&hak_extents.lock);
     if (extent == NULL) {
@@ -249,7 +249,7 @@ hak_extent_t *hak_extent_entry(uintptr_t address) {
  * then, so that a parked one need not set it. */
 static void hak_free_slowly(hak_extent_t *extent) {
     hak_registry_set_tags((uintptr_t)hak_extent_base(extent), 1, HAK_TAG_NONE);
-    hak_lock_take(&hak_extents.lock);
+    hak_extents_enter();
     hak_give_locked(extent);
     hak_lock_drop(&hak_extents.lock);
 }
@@ -327,7 +327,7 @@ void *hak_extent_resize_mt(void *block, size_t bytes) {
         return hak_bring_to_life(extent, bytes);
     }
     hak_extent_t *other = NULL;
-    hak_lock_take(&hak_extents.lock);
+    hak_extents_enter();
     if (units < old) {
         (void)hak_bring_to_life(extent, bytes); /* never more than its units hold */
         hak_shrink_locked(extent, units);
@@ -376,12 +376,6 @@ size_t hak_extent_describe(uintptr_t address, uintptr_t *block) {
 
 /* The child must not inherit an extent that is in the hand of a purge. */
 void hak_extent_fork_take(void) {
-    hak_lock_take(&hak_extents.lock);
-    unsigned tries = 0;
-    while (hak_extents.in_flight != 0) {
-        hak_lock_drop(&hak_extents.lock);
-        hak_lock_back_off(&tries);
-        hak_lock_take(&hak_extents.lock);
-    }
+    hak_lock_take_quiet(&hak_extents.lock, &hak_extents.in_flight, &hak_extents.fork_waits);
 }
 void hak_extent_fork_drop(void) { hak_lock_drop(&hak_extents.lock); }

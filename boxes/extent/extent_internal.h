@@ -67,6 +67,7 @@ typedef struct {
     hak_extent_bins_t bins[2]; /* clean extents, extents with dirty units */
     hak_tract_t *all, *spare;
     unsigned in_flight;    /* system calls for which the lock was dropped */
+    bool fork_waits;       /* until there are none: nobody begins another */
     hak_a64_t dirty_units; /* of all tracts */
     uint64_t committed_units, committed_peak_units, tracts, tracts_made;
     uint64_t used_units, used_peak_units; /* not free, now and at most */
@@ -79,6 +80,11 @@ typedef struct {
     uint64_t refused_until_ms, slack_refused_until_ms;
 } hak_extents_t;
 extern hak_extents_t hak_extents;
+
+/* By who may drop the lock for a system call. */
+static inline void hak_extents_enter(void) {
+    hak_lock_take_unless(&hak_extents.lock, &hak_extents.fork_waits);
+}
 
 static inline hak_tract_t *hak_extent_tract(hak_extent_t *extent) {
     return hak_container_of(extent - extent->index, hak_tract_t, extent);

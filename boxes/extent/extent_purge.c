@@ -238,7 +238,7 @@ static void hak_visit_all_locked(hak_visit_t *visit) {
         hak_release_if_idle_locked(tract, visit); /* blocks may have been freed meanwhile */
         if (visit->steps_left <= 0) {             /* others get their turn */
             hak_lock_drop(&hak_extents.lock);
-            hak_lock_take(&hak_extents.lock);
+            hak_extents_enter();
             visit->steps_left = HAK_STEPS_AT_ONCE;
         }
     }
@@ -256,7 +256,7 @@ size_t hak_extent_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_call
         .now_ms = now_ms,
         .delay_ms = delay_ms,
     };
-    hak_lock_take(&hak_extents.lock);
+    hak_extents_enter();
     if (all) {
         hak_visit_all_locked(&visit);
     } else if (max_calls != 0 && now_ms >= hak_extents.refused_until_ms) {

@@ -126,4 +126,31 @@ TEST_F(Extent, ForkStopsAllChanges) {
     other.join();
 }
 
+/* Threads that give memory back all the time would else keep a fork out for ever. */
+TEST_F(Extent, AForkThatWaitsGoesBeforeThoseWhoComeLater) {
+    char *block = Alloc(kMiB);
+    hak_lock_take(&hak_extents.lock);
+    hak_extents.in_flight++; /* as if another thread were in a system call */
+    hak_lock_drop(&hak_extents.lock);
+    std::atomic<bool> freed(false);
+    std::thread fork([&] {
+        hak_extent_fork_take();
+        EXPECT_FALSE(freed);
+        hak_extent_fork_drop();
+    });
+    usleep(20000);
+    std::thread other([&] {
+        EXPECT_TRUE(Free(block));
+        Drop();
+        freed = true;
+    });
+    usleep(20000);
+    EXPECT_FALSE(freed);
+    hak_lock_take(&hak_extents.lock);
+    hak_extents.in_flight--;
+    hak_lock_drop(&hak_extents.lock);
+    fork.join();
+    other.join();
+}
+
 } // namespace hak_testing

@@ -18,6 +18,9 @@ enum {
 
 hak_huge_box_t hak_huge = {.lock = HAK_LOCK_INIT(HAK_RANK_HUGE)};
 
+/* By who may take a mapping in work. */
+static void hak_enter(void) { hak_lock_take_unless(&hak_huge.lock, &hak_huge.fork_waits); }
+
 void hak_huge_note_peak_locked(void) {
     if (hak_huge.used_peak_bytes < hak_huge.stats.bytes) {
         hak_huge.used_peak_bytes = hak_huge.stats.bytes;
@@ -158,7 +161,7 @@ static size_t hak_cut(hak_huge_t *huge, size_t bytes) {
  * `freed_by_ms` and more than `keep_bytes` are cached. Returns the bytes. Takes the lock, and drops
  * it. */
 static size_t hak_drop_oldest(uint64_t freed_by_ms, size_t most_bytes, uint64_t keep_bytes) {
-    hak_lock_take(&hak_huge.lock);
+    hak_enter();
     hak_huge_t *huge = hak_huge.oldest;
     bool drop = huge != NULL && huge->freed_at_ms <= freed_by_ms &&
                 hak_load_rlx(&hak_huge.cached_bytes) > keep_bytes; /* relaxed: under the lock */
@@ -198,7 +201,7 @@ void hak_huge_make_room(size_t more) {
 /* Where a new mapping would mean that something must leave the cache: the newest of it, cut or
  * lengthened, if half of the pages or more are there. NULL: none. */
 static hak_huge_t *hak_cache_fit(size_t mapped) {
-    hak_lock_take(&hak_huge.lock);
+    hak_enter();
     hak_huge_t *huge = hak_huge.newest;
     /* relaxed: under the lock */
     if (huge == NULL || huge->mapped_bytes < mapped / 2 ||
@@ -290,7 +293,7 @@ bool hak_huge_free_mt(void *block) {
     }
     uint64_t most = hak_option(HAK_OPTION_HUGE_CACHE_MB) << 20;
     uint64_t now_ms = hak_os_now_ms();
-    hak_lock_take(&hak_huge.lock);
+    hak_enter();
     /* acq_rel: of two threads that free the same block one finds 0 */
     if (hak_swap_acq_rel(&huge->bytes, 0) == 0) {
         hak_lock_drop(&hak_huge.lock);
@@ -351,12 +354,6 @@ void hak_huge_stats_mt(hak_huge_stats_t *out) {
 
 /* The child must not inherit a mapping that is on no list. */
 void hak_huge_fork_take(void) {
-    hak_lock_take(&hak_huge.lock);
-    unsigned tries = 0;
-    while (hak_huge.in_flight != 0) {
-        hak_lock_drop(&hak_huge.lock);
-        hak_lock_back_off(&tries);
-        hak_lock_take(&hak_huge.lock);
-    }
+    hak_lock_take_quiet(&hak_huge.lock, &hak_huge.in_flight, &hak_huge.fork_waits);
 }
 void hak_huge_fork_drop(void) { hak_lock_drop(&hak_huge.lock); }

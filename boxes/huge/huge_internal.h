@@ -30,6 +30,7 @@ typedef struct {
     hak_huge_t *newest, *oldest; /* cache */
     hak_huge_t *spare;           /* descriptors without memory */
     unsigned in_flight;          /* mappings in work without the lock */
+    bool fork_waits;             /* until there are none: nobody begins another */
     hak_a64_t cached_bytes;
     uint64_t used_peak_bytes; /* the most that live blocks had */
     hak_huge_stats_t stats;

@@ -79,3 +79,25 @@ void hak_lock_back_off(unsigned *tries) {
         hak_os_wait(&word, 0, 1); /* nobody wakes it: it sleeps */
     }
 }
+
+void hak_lock_take_quiet(hak_lock_t *lock, const unsigned *in_flight, bool *barred) {
+    unsigned tries = 0;
+    hak_lock_take(lock);
+    *barred = true;
+    while (*in_flight != 0) {
+        hak_lock_drop(lock);
+        hak_lock_back_off(&tries);
+        hak_lock_take(lock);
+    }
+    *barred = false;
+}
+
+void hak_lock_take_unless(hak_lock_t *lock, const bool *barred) {
+    unsigned tries = 0;
+    hak_lock_take(lock);
+    while (*barred) {
+        hak_lock_drop(lock);
+        hak_lock_back_off(&tries);
+        hak_lock_take(lock);
+    }
+}

@@ -41,6 +41,13 @@ void hak_lock_reset(hak_lock_t *lock);
  * class that yields lets no ordinary one run. */
 void hak_lock_back_off(unsigned *tries);
 
+/* For a lock that is dropped during system calls, which it counts in `in_flight`. A fork takes it
+ * when there are none, and bars those meanwhile who would begin another: with enough threads there
+ * might always be one. Both words are guarded by the lock. */
+void hak_lock_take_quiet(hak_lock_t *lock, const unsigned *in_flight, bool *barred);
+/* By who may begin one: not while a fork waits. */
+void hak_lock_take_unless(hak_lock_t *lock, const bool *barred);
+
 /* Debug builds: aborts if the thread holds a lock of this or a higher rank; notes it as held.
  * Release: nothing. */
 void hak_lock_rank_enter(uint32_t rank);

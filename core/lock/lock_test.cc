@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <thread>
 
 #include "base/testing/testing.h"
 
@@ -70,6 +71,42 @@ TEST(Lock, ResetFreesALockHeldByAThreadThatIsGone) {
     hak_lock_reset(&lock);
     EXPECT_TRUE(hak_lock_try(&lock));
     hak_lock_drop(&lock);
+}
+
+/* Threads whose system calls overlap: there might always be one in flight. */
+TEST(Lock, NobodyBeginsASystemCallWhileAForkWaits) {
+    hak_lock_t lock = HAK_LOCK_INIT(HAK_RANK_META);
+    unsigned in_flight = 1;
+    bool barred = false;
+    std::atomic<bool> begins(false);
+    std::thread fork([&] {
+        hak_lock_take_quiet(&lock, &in_flight, &barred);
+        EXPECT_EQ(in_flight, 0u);
+        EXPECT_FALSE(begins);
+        hak_lock_drop(&lock);
+    });
+    auto look = [&] {
+        hak_lock_take(&lock);
+        bool is_barred = barred;
+        hak_lock_drop(&lock);
+        return is_barred;
+    };
+    for (int i = 0; i < 1000 && !look(); i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    std::thread other([&] {
+        hak_lock_take_unless(&lock, &barred);
+        begins = true;
+        hak_lock_drop(&lock);
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_FALSE(begins);
+    hak_lock_take(&lock);
+    in_flight = 0;
+    hak_lock_drop(&lock);
+    fork.join();
+    other.join();
+    EXPECT_TRUE(begins);
 }
 
 /* Yields alone would keep an ordinary thread from the processor for ever, if the caller's class is
