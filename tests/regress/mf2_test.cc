@@ -202,8 +202,8 @@ TEST(T09_DeadOwner, Generations) {
         chain.join();
     }
     hak_stats_t end = hak_test_stats();
-    // About 12 KiB a block: 10 MiB live; each class and chain may keep pages half full. With a policy
-    // that never adopts, what the dead left waits for the purge that does not come here.
+    // About 12 KiB a block: 10 MiB live; each class and chain may keep pages half full. With a
+    // policy that never adopts, what the dead left waits for the purge that does not come here.
     size_t most = size_t{adopts() ? 64u : 192u} << 20;
     EXPECT_LE(end.mapped_bytes - start.mapped_bytes, most);
     if (adopts() && !sweeps()) {
