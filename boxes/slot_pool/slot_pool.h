@@ -46,6 +46,8 @@ void hak_slot_pool_give_mt(hak_slab_t *slab);
  */
 size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
                               size_t keep_bytes);
+/* Unmaps the wholly free superslabs that such a purge leaves: for who needs address space. */
+void hak_slot_pool_release_free_mt(void);
 /* True if something waits to be purged. No lock: a hint. */
 bool hak_slot_pool_has_dirty(void);
 /* The number of slots that may hold memory: in use, EMPTY, or being purged. No lock: a hint. */

@@ -169,3 +169,13 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
     hak_lock_drop(&hak_pool.lock);
     return shed_bytes + bytes;
 }
+
+void hak_slot_pool_release_free_mt(void) {
+    hak_superslab_t *ss;
+    hak_pool_lock_take();
+    while ((ss = hak_ss_lru_trim_locked(&hak_pool.lru, 0)) != NULL) {
+        ss->kind = HAK_KIND_LOOSE;
+        hak_pool_release_locked(ss);
+    }
+    hak_lock_drop(&hak_pool.lock);
+}

@@ -155,7 +155,7 @@ static inline void *hak_alloc(unsigned sc, size_t size) {
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_likely(mine != NULL) ? hak_refill(mine, sc, size) : hak_refill_borrowed(sc);
     if (hak_unlikely(block == NULL)) {
-        hak_gate_make_room();
+        hak_gate_make_room(false);
         block = mine != NULL ? hak_refill(mine, sc, 0) : hak_refill_borrowed(sc);
         if (block == NULL) {
             return hak_failed();
@@ -177,7 +177,7 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
     hak_heap_t *mine = hak_thread_heap();
     void *block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     if (hak_unlikely(block == NULL)) {
-        hak_gate_make_room();
+        hak_gate_make_room(true);
         block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     }
     hak_decay_tick(mine);

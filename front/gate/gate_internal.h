@@ -31,8 +31,9 @@ typedef struct {
 void hak_gate_classify(const void *address, hak_classified_t *c);
 
 /* For a request that failed: what bins of this thread and other threads hold free may be enough,
- * also if the kernel takes none of it. */
-void hak_gate_make_room(void);
+ * also if the kernel takes none of it. A large one needs the address space, too, that a trim leaves
+ * to slabs. */
+void hak_gate_make_room(bool large);
 /* Blocks sent one by one to heaps that other threads have, by threads that had none to count in. */
 extern hak_a64_t hak_gate_lone_blocks;
 

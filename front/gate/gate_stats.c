@@ -19,11 +19,14 @@ int hak_gate_trim(size_t keep_bytes) {
     return hak_decay_trim(keep_bytes) != 0;
 }
 
-void hak_gate_make_room(void) {
+void hak_gate_make_room(bool large) {
     if (!hak_os_address_space_is_free()) {
         (void)hak_registry_give_room(); /* the process has limited itself since it started */
     }
     (void)hak_gate_trim(0);
+    if (large) {
+        hak_slot_pool_release_free_mt();
+    }
 }
 
 void hak_gate_thread_flush(void) { hak_thread_flush_all(); }

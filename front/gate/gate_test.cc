@@ -176,6 +176,23 @@ TEST_F(Gate, WithoutMemoryWhatOthersHoldFreeIsUsed) {
     EXPECT_EQ(errno, ENOMEM);
 }
 
+TEST_F(Gate, WithoutMemoryNoEmptySuperslabIsKeptFromALargeBlock) {
+    std::vector<char *> blocks;
+    for (int i = 0; i < 1000; i++) {
+        blocks.push_back(Alloc(30000));
+    }
+    for (char *block : blocks) {
+        Free(block);
+    }
+    Settle();
+    ASSERT_NE(Stats().lru_superslabs, 0u);
+    uint64_t superslabs = Stats().superslabs - Stats().lru_superslabs;
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
+    EXPECT_EQ(Alloc(16 << 20), nullptr);
+    EXPECT_EQ(Stats().lru_superslabs, 0u) << "their address space might have been enough";
+    EXPECT_EQ(Stats().superslabs, superslabs);
+}
+
 /* As in a process that has locked its memory. */
 TEST_F(Gate, RoomThatATrimMadeIsUsedAlsoIfTheKernelTakesNothing) {
     std::vector<char *> blocks = {Alloc(60000)};
