@@ -1,5 +1,6 @@
 #include "core/errors/errors.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "backends/os/os.h"
@@ -35,6 +36,7 @@ void hak_error_report(hak_error_t kind, const char *call, const void *address, c
     if (action == HAK_ON_ERROR_IGNORE) {
         return;
     }
+    int saved = errno;
     hak_text_t text;
     hak_put_head(&text);
     hak_text_put(&text, call);
@@ -54,6 +56,7 @@ void hak_error_report(hak_error_t kind, const char *call, const void *address, c
     if (action == HAK_ON_ERROR_ABORT) {
         abort();
     }
+    errno = saved;
 }
 
 uint64_t hak_error_count(void) { return hak_load_rlx(&hak_errors); }

@@ -1,5 +1,6 @@
 #include "core/errors/errors.h"
 
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -34,6 +35,19 @@ TEST_F(Errors, ReportIsOneLineWithWhatIsKnown) {
                        "block 0x7f0012345640 of 64 bytes\n");
     EXPECT_EQ(Line(HAK_ERROR_WILD, nullptr, 0),
               Head() + "free(0x7f0012345648): invalid pointer: not a block of hakmem\n");
+}
+
+/* Whoever calls free or malloc_usable_size does not expect errno to change. */
+TEST_F(Errors, AReportThatNobodyCanReadLeavesErrnoAlone) {
+    Do(HAK_ON_ERROR_REPORT);
+    int kept = dup(2);
+    close(2);
+    errno = ENOTTY;
+    hak_error_report(HAK_ERROR_WILD, "malloc_usable_size", (const void *)0x10, nullptr, 0);
+    int after = errno;
+    dup2(kept, 2);
+    close(kept);
+    EXPECT_EQ(after, ENOTTY);
 }
 
 TEST_F(Errors, EveryKindHasATextOfItsOwn) {
