@@ -7,6 +7,7 @@
 #include "boxes/slot_policy/slot_policy.h"
 #include "front/gate/gate_inl.h"
 #include "front/gate/gate_internal.h"
+#include "front/gate/live_inl.h"
 
 static void hak_set_invalid(hak_classified_t *c, hak_error_t error) {
     c->kind = HAK_KIND_INVALID;
@@ -55,13 +56,18 @@ static bool hak_expect_live(const hak_classified_t *c, const void *block, const 
     return false;
 }
 
+static hak_noinline size_t hak_usable_slow(const void *block, const char *call) {
+    hak_classified_t c;
+    hak_gate_classify(block, &c);
+    return hak_expect_live(&c, block, call) ? c.info.bytes : 0;
+}
+
 size_t hak_gate_usable(const void *block, const char *call) {
     if (block == NULL) {
         return 0;
     }
-    hak_classified_t c;
-    hak_gate_classify(block, &c);
-    return hak_expect_live(&c, block, call) ? c.info.bytes : 0;
+    size_t bytes;
+    return hak_likely(hak_gate_is_live(block, &bytes)) ? bytes : hak_usable_slow(block, call);
 }
 
 bool hak_gate_owns(const void *block) {
@@ -84,22 +90,37 @@ const char *hak_gate_served_by(const void *block) {
     }
 }
 
-bool hak_gate_check_sized(const void *block, size_t size, size_t align, const char *call) {
-    if (block == NULL) {
-        return true;
-    }
+/* realloc may leave a block larger than asked for, so only a size that does not fit is certainly
+ * wrong. */
+static bool hak_has_room(size_t bytes, size_t size) { return size <= bytes; }
+
+/* `align` 0: unknown. */
+static bool hak_is_aligned(const void *block, size_t align) {
+    return align == 0 || (hak_is_pow2(align) && ((uintptr_t)block & (align - 1)) == 0);
+}
+
+static hak_noinline bool hak_check_sized_slow(const void *block, size_t size, size_t align,
+                                              const char *call) {
     hak_classified_t c;
     hak_gate_classify(block, &c);
     if (!hak_expect_live(&c, block, call)) {
         return false;
     }
-    /* realloc may leave a block larger than asked for, so only a size that does not fit is
-     * certainly wrong. */
-    bool fits = size <= c.info.bytes;
-    bool aligned = align == 0 || (hak_is_pow2(align) && ((uintptr_t)block & (align - 1)) == 0);
+    bool fits = hak_has_room(c.info.bytes, size);
+    bool aligned = hak_is_aligned(block, align);
     if (!fits || !aligned) {
         hak_error_report(fits ? HAK_ERROR_ALIGNMENT : HAK_ERROR_SIZE, call, block, block,
                          c.info.bytes);
     }
     return fits && aligned;
+}
+
+bool hak_gate_check_sized(const void *block, size_t size, size_t align, const char *call) {
+    if (block == NULL) {
+        return true;
+    }
+    size_t bytes;
+    bool right = hak_gate_is_live(block, &bytes) && hak_has_room(bytes, size) &&
+                 hak_is_aligned(block, align);
+    return hak_likely(right) || hak_check_sized_slow(block, size, align, call);
 }

@@ -9,6 +9,9 @@
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "front/gate/gate_fixture.h"
+extern "C" {
+#include "front/gate/live_inl.h"
+}
 
 namespace {
 
@@ -37,6 +40,32 @@ TEST_F(Gate, GoodSizeIsWhatABlockHas) {
     EXPECT_EQ(hak_gate_good_size(addresses), 0u);
     EXPECT_EQ(hak_gate_good_size(PTRDIFF_MAX), 0u);
     EXPECT_EQ(hak_gate_good_size(SIZE_MAX), 0u);
+}
+
+/* The short look at a block and the full one agree. */
+TEST_F(Gate, WhatIsLiveIsWhatTheClassificationSays) {
+    ASSERT_TRUE(hak_registry_is_flat());
+    size_t bytes;
+    for (size_t size : BorderSizes()) {
+        char *block = Alloc(size);
+        hak_classified_t c;
+        hak_gate_classify(block, &c);
+        bool live = hak_gate_is_live(block, &bytes);
+        bool one_unit = c.kind == HAK_KIND_BLOCK && hak_sc_divisor[c.sc] != 0;
+        EXPECT_EQ(live, one_unit) << size;
+        EXPECT_TRUE(!live || bytes == c.info.bytes) << size;
+        for (size_t offset : {(size_t)1, (size_t)8, (size_t)15, (size_t)16, size / 32 * 16}) {
+            EXPECT_TRUE(offset == 0 || offset >= c.info.bytes ||
+                        !hak_gate_is_live(block + offset, &bytes))
+                << size << " " << offset;
+        }
+        Free(block);
+        EXPECT_FALSE(hak_gate_is_live(block, &bytes)) << size;
+    }
+    char on_stack;
+    EXPECT_FALSE(hak_gate_is_live(&on_stack, &bytes));
+    EXPECT_FALSE(hak_gate_is_live(nullptr, &bytes));
+    EXPECT_FALSE(hak_gate_is_live((const void *)UINTPTR_MAX, &bytes));
 }
 
 TEST_F(Gate, CallocGivesZeroesInUsedMemoryToo) {

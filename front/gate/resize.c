@@ -8,6 +8,7 @@
 #include "core/dyn_class/dyn_class.h"
 #include "front/gate/gate_inl.h"
 #include "front/gate/gate_internal.h"
+#include "front/gate/live_inl.h"
 
 void *hak_gate_calloc(size_t bytes) {
     if (bytes > HAK_SC_MAX_BYTES) {
@@ -54,19 +55,33 @@ static bool hak_fits(size_t have, size_t size) {
     return size <= have && (size >= have / 2 || have <= 128);
 }
 
-static void *hak_realloc_by_copy(void *block, size_t old_bytes, size_t size) {
+/* To another block; nowhere if there is none, but this one holds as much: then errno is `saved`. */
+static void *hak_move(void *block, size_t have, size_t size, int saved) {
     void *copy = hak_gate_malloc(size);
-    if (copy != NULL) {
-        memcpy(copy, block, old_bytes < size ? old_bytes : size);
+    if (hak_likely(copy != NULL)) {
+        memcpy(copy, block, have < size ? have : size);
         hak_gate_free(block);
+        return copy;
     }
-    return copy;
+    if (size > have) {
+        return NULL;
+    }
+    errno = saved;
+    return block;
 }
 
-void *hak_gate_realloc(void *block, size_t size, const char *call) {
-    if (block == NULL) {
-        return hak_gate_malloc(size);
-    }
+/* A block of a size class that has `have` bytes. What reads errno is a call: only where it may be
+ * wanted. */
+static hak_noinline void *hak_resize_by_move(void *block, size_t have, size_t size) {
+    return hak_move(block, have, size, size <= have ? errno : 0);
+}
+
+hak_inline void *hak_resize_block(void *block, size_t have, size_t size) {
+    return hak_likely(hak_fits(have, size)) ? block : hak_resize_by_move(block, have, size);
+}
+
+/* All but live blocks of fixed classes. */
+static hak_noinline void *hak_realloc_other(void *block, size_t size, const char *call) {
     hak_classified_t c;
     hak_gate_classify(block, &c);
     if (c.kind == HAK_KIND_INVALID) {
@@ -77,21 +92,28 @@ void *hak_gate_realloc(void *block, size_t size, const char *call) {
     if (hak_cfg_stats) {
         hak_gate_count_call(HAK_CALL_REALLOC);
     }
+    if (c.kind == HAK_KIND_BLOCK) {
+        return hak_resize_block(block, c.info.bytes, size);
+    }
     if (size > PTRDIFF_MAX) {
         errno = ENOMEM;
         return NULL;
     }
-    if (c.kind == HAK_KIND_BLOCK && hak_fits(c.info.bytes, size)) {
-        return block;
-    }
     int saved = errno;
-    void *resized = c.kind == HAK_KIND_BLOCK ? NULL : hak_large_resize_mt(block, size);
-    if (resized == NULL) {
-        resized = hak_realloc_by_copy(block, c.info.bytes, size);
+    void *resized = hak_large_resize_mt(block, size);
+    return resized != NULL ? resized : hak_move(block, c.info.bytes, size, saved);
+}
+
+void *hak_gate_realloc(void *block, size_t size, const char *call) {
+    if (block == NULL) {
+        return hak_gate_malloc(size);
     }
-    if (resized == NULL && size <= c.info.bytes) {
-        errno = saved; /* no smaller block is to be had, but this one holds as much */
-        return block;
+    size_t have;
+    if (hak_unlikely(!hak_gate_is_live(block, &have))) {
+        return hak_realloc_other(block, size, call);
     }
-    return resized;
+    if (hak_cfg_stats) {
+        hak_gate_count_call(HAK_CALL_REALLOC);
+    }
+    return hak_resize_block(block, have, size);
 }

@@ -1,5 +1,5 @@
-"""Counts the instructions of the hits of malloc, free, operator new and operator delete under
-callgrind and compares them with a golden file.
+"""Counts the instructions of the hits of malloc, free, operator new and operator delete, of
+malloc_usable_size and of a realloc that fits, under callgrind and compares them with a golden file.
 
 usage: fast_path.py --library LIBRARY.so --program HIT_LOOP --golden FILE
                     [--budget malloc=N,free=N,new=N,delete=N,refill=N] [--update]
@@ -117,6 +117,10 @@ def measure(args, folder):
     figures["new_64"] = new.per_operation("measured_new")
     figures["delete_64"] = new.per_operation("measured_delete")
     addresses.update(new.hit_addresses())
+    known = Measurement(args, "size", N, 64, folder)
+    figures["usable_64"] = known.per_operation("measured_usable")
+    figures["realloc_64"] = known.per_operation("measured_realloc")
+    addresses.update(known.hit_addresses())
     burst = Measurement(args, "burst", ROUNDS, 64, folder)
     figures["malloc_burst_64"] = burst.per_operation("measured_malloc") / BURST
     figures["free_burst_64"] = burst.per_operation("measured_free") / BURST

@@ -6,10 +6,12 @@
  *   hit_loop burst N SIZE   N rounds of 10,000 mallocs, then 10,000 frees: more than a thread cache
  *                           holds, so refills and flushes count
  *   hit_loop fresh N SIZE   N mallocs whose blocks stay
+ *   hit_loop size  N SIZE   N times malloc_usable_size and a realloc that fits, of one block
  *
  * Prints which registry the run used. It needs no hakmem to run: without, it prints "no hakmem".
  */
 #include <dlfcn.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +62,26 @@ static __attribute__((noinline)) void measured_delete(void *block) {
     __asm__ volatile("" ::: "memory");
 }
 
+static __attribute__((noinline)) size_t measured_usable(void *block) {
+    size_t bytes = malloc_usable_size(block);
+    __asm__ volatile("" : "+r"(bytes));
+    return bytes;
+}
+
+static __attribute__((noinline)) void *measured_realloc(void *block, size_t size) {
+    block = realloc(block, size);
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+static void run_size(unsigned long count, size_t size) {
+    void *block = measured_malloc(size);
+    for (unsigned long i = 0; i < count; i++) {
+        block = measured_realloc(block, measured_usable(block));
+    }
+    measured_free(block);
+}
+
 enum { BURST = 10000 };
 
 static void run_burst(size_t size) {
@@ -90,15 +112,14 @@ static void print_registry(void) {
 
 int main(int argc, char **argv) {
     if (argc != 4) {
-        fprintf(stderr, "usage: hit_loop pair|new|burst|fresh N SIZE\n");
+        fprintf(stderr, "usage: hit_loop pair|new|burst|fresh|size N SIZE\n");
         return 2;
     }
     unsigned long count = strtoul(argv[2], NULL, 10);
     size_t size = strtoul(argv[3], NULL, 10);
     /* Warm-up, the same for every N: the first calls set up the thread's heap and its list.
      * No large bursts before single pairs: what they leave behind is purged after some time, not
-     * after
-     * some number of calls, and would blur the count. */
+     * after some number of calls, and would blur the count. */
     for (int i = 0; i < 100; i++) {
         measured_free(measured_malloc(size));
     }
@@ -107,6 +128,10 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "new") == 0) {
         find_operators();
+    }
+    if (strcmp(argv[1], "size") == 0) {
+        run_size(count, size);
+        count = 0;
     }
     for (unsigned long i = 0; i < count; i++) {
         if (strcmp(argv[1], "pair") == 0) {
