@@ -2,6 +2,9 @@
  *
  * The sizes of the mixed row and the slots of the replace rows are drawn inside the loop: the draw
  * costs every allocator the same, a table of draws would cost cache. */
+#include <malloc.h>
+#include <stdlib.h>
+
 #include "bench/common/harness.h"
 #include "bench/common/measure_inl.h"
 
@@ -52,6 +55,60 @@ static void run_fields(const hak_bench_row_t *row, hak_bench_run_t *run) {
     }
     run->seconds = hak_bench_now() - begin;
     run->ops = ops;
+}
+
+/* arg: size, -, divisor of ops. A server that keeps account of what it holds, as redis does: it
+ * asks for the size of a block after its malloc and before its free. */
+static void run_usable(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    size_t size = row->arg[0];
+    uint64_t ops = row_ops(row, run);
+    size_t held = 0;
+
+    hak_bench_require("malloc_usable_size");
+    double begin = hak_bench_now();
+    for (uint64_t i = 0; i < ops; i++) {
+        unsigned char *block = hak_bench_take(size, (unsigned char)i);
+        held += malloc_usable_size(block);
+        hak_bench_escape(&held);
+        held -= malloc_usable_size(block);
+        hak_bench_give(block, (unsigned char)i);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = ops;
+    if (held != 0) {
+        hak_bench_fail("blocks had another size when they were freed");
+    }
+}
+
+/* arg: first size, last size, divisor of ops. A string that grows by its first size; an operation
+ * is one realloc. The last byte is written each time, and read back after the next. */
+static void run_append(const hak_bench_row_t *row, hak_bench_run_t *run) {
+    size_t step = row->arg[0], last = row->arg[1];
+    uint64_t ops = row_ops(row, run), done = 0;
+
+    hak_bench_require("realloc");
+    double begin = hak_bench_now();
+    while (done < ops) {
+        unsigned char *block = hak_bench_take(step, 1);
+        for (size_t size = step; size < last; size += step, done++) {
+            block[size - 1] = (unsigned char)done;
+            unsigned char *moved = realloc(block, size + step);
+            if (hak_unlikely(moved == NULL || moved[size - 1] != (unsigned char)done)) {
+                hak_bench_fail("realloc to %zu bytes gave no block or lost its content",
+                               size + step);
+            }
+            block = moved;
+            hak_bench_escape(block);
+        }
+        free(block);
+    }
+    run->seconds = hak_bench_now() - begin;
+    run->ops = done;
+}
+
+static uint64_t append_bytes(const hak_bench_row_t *row, const uint64_t *param) {
+    (void)param;
+    return row->arg[1];
 }
 
 /* arg: smallest size, range, divisor of ops */
@@ -179,6 +236,16 @@ static const hak_bench_row_t rows[] = {
      run_fields,
      pair_bytes,
      {32, 0, 1}},
+    {"pair_usable",
+     "malloc(64), malloc_usable_size twice, and free",
+     run_usable,
+     pair_bytes,
+     {64, 0, 1}},
+    {"append_1k",
+     "realloc from 16 B to 1 KiB by 16; an operation is one realloc",
+     run_append,
+     append_bytes,
+     {16, 1024, 1}},
     {"pair_mixed", "16 B to 4 KiB, each size as likely", run_mixed, mixed_bytes, {16, 4081, 2}},
     {"lifo_1k", "bursts of 1,000 x 64 B, freed newest first", run_lifo, burst_bytes, {64, 1000, 1}},
     {"fifo_1k", "bursts of 1,000 x 64 B, freed oldest first", run_fifo, burst_bytes, {64, 1000, 1}},
