@@ -14,7 +14,7 @@
 
 /* True if the block's tag, place and mark say that it is live and of a fixed class; `*bytes` is its
  * size. Redis and others ask for the size of each block twice, and strings grow in steps that often
- * fit: the classification takes six times as many instructions. It sees what free sees, and the
+ * fit: the classification takes five times as many instructions. This sees what free sees, and the
  * start of a block, too. False: look closer; always so with HAKMEM_CHECK=interior, where no look-up
  * reads the flat map. */
 hak_inline bool hak_gate_is_live(const void *block, size_t *bytes) {
