@@ -88,9 +88,10 @@ bool hak_cache_policy_resize_owner(hak_heap_t *mine, unsigned sc, uint32_t bytes
         return false;
     }
     uint32_t cap = mine->bin_cap[sc], first = hak_tls_sll_first_cap(*known);
-    if (cap > first) {
-        uint32_t growth = mine->cap_growth_bytes;
-        mine->cap_growth_bytes = growth - (cap - first) * *known;
+    uint32_t growth = mine->cap_growth_bytes;
+    uint32_t cost = cap > first ? (cap - first) * *known : 0;
+    if (cost <= growth) { /* else the thread has left, and all is paid back */
+        mine->cap_growth_bytes = growth - cost;
         uint32_t given = hak_beyond_budget(growth) - hak_beyond_budget(mine->cap_growth_bytes);
         hak_sub_rlx(&hak_cap_taken, given); /* relaxed: a sum */
     }

@@ -365,9 +365,8 @@ TEST_F(CacheBounded, ASpareClassOfAnotherSizeBeginsAnew) {
             ASSERT_EQ(hak_dyn_class_bytes(kSpare), bytes);
             EXPECT_TRUE(hak_cache_policy_resize_owner(heap, kSpare, bytes));
             EXPECT_FALSE(hak_cache_policy_resize_owner(heap, kSpare, bytes));
-            uint32_t first = hak_tls_sll_first_cap(bytes);
-            ASSERT_EQ(heap->bin_cap[kSpare], first);
-            EXPECT_EQ(hak_tls.bin[kSpare].room, (int32_t)first);
+            ASSERT_EQ(heap->bin_cap[kSpare], hak_tls_sll_first_cap(bytes));
+            EXPECT_EQ(hak_tls.bin[kSpare].room, (int32_t)heap->bin_cap[kSpare]);
             EXPECT_EQ(hak_tls.bin[kSpare].tag, heap->tag | kSpare << HAK_BIN_SHIFT) << "not shared";
             ASSERT_EQ(heap->cap_growth_bytes, 0u);
             for (int i = 0; i < 20; i++) {
@@ -378,6 +377,8 @@ TEST_F(CacheBounded, ASpareClassOfAnotherSizeBeginsAnew) {
             ASSERT_TRUE(hak_dyn_class_drop_exact_mt(bytes));
         }
     }
+    hak_cache_policy_end_owner(heap); /* who borrows the heap then has nothing to pay back */
+    EXPECT_TRUE(hak_cache_policy_resize_owner(heap, kSpare, 272) && heap->cap_growth_bytes == 0);
 }
 
 TEST_F(CacheBounded, WithoutTheListEachFreeGoesToItsSlab) {

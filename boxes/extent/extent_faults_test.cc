@@ -1,4 +1,7 @@
 /* Calls that the kernel refuses: nothing is lost, and what is there is used. */
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #include "boxes/extent/extent_fixture.h"
 
 namespace hak_testing {
@@ -56,11 +59,12 @@ TEST_F(Extent, ATrimUnmapsATractWithoutABlockAtOnce) {
     hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, UINT64_MAX);
     Drop(); /* leaves bits of what was refused */
     EXPECT_TRUE(Free(wall));
+    constexpr uint64_t kRefusals = 1 + 2; /* 33 units and their halves */
     uint64_t calls = hak_os_fake_calls(HAK_OS_CALL_PURGE);
     EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, kMiB), 0u) << "some is to stay";
-    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + 1);
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + kRefusals);
     EXPECT_EQ(hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, 0), 4 * kMiB);
-    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + 1) << "munmap does it all";
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), calls + kRefusals) << "munmap does it all";
     EXPECT_EQ(Stats().tracts, 0u);
     EXPECT_EQ(Stats().cached_bytes, 0u);
     EXPECT_EQ(ExtentFaults(), 0u);
@@ -88,6 +92,32 @@ TEST_F(Extent, RefusalIsNotRepeatedByEachRequest) {
         EXPECT_TRUE(Free(block));
     }
     EXPECT_TRUE(Free(wall));
+}
+
+/* The kernel does not say which page it refuses. */
+TEST_F(Extent, ALockedPageKeepsLittleBesideItself) {
+    constexpr size_t kBytes = 32 * kMiB;
+    const std::vector<std::vector<size_t>> places = {
+        {kBytes / 3}, {0}, {kBytes - 1}, {0, kBytes / 2}};
+    for (const std::vector<size_t> &at : places) {
+        char *block = Alloc(kBytes), *wall = Alloc(1);
+        memset(block, 1, kBytes);
+        size_t locked = 0;
+        for (size_t offset : at) { /* not mlock(), which TSan turns into nothing */
+            locked += syscall(SYS_mlock, block + offset, 1) == 0;
+        }
+        EXPECT_TRUE(Free(block));
+        for (size_t i = 0; i < at.size(); i++) {
+            Drop();
+            EXPECT_EQ(ExtentFaults(), 0u);
+        }
+        EXPECT_GE(Stats().cached_bytes, locked * HAK_UNIT_BYTES);
+        EXPECT_LE(Stats().cached_bytes, locked * HAK_WINDOW_BYTES);
+        (void)syscall(SYS_munlock, block, kBytes);
+        Drop();
+        EXPECT_EQ(Stats().cached_bytes, 0u);
+        EXPECT_TRUE(Free(wall));
+    }
 }
 
 TEST_F(Extent, EachFailureLeavesEverythingAsItWas) {

@@ -41,6 +41,36 @@ static uint64_t hak_due_word(const hak_tract_t *tract, hak_clean_what_t what, ui
     }
 }
 
+/* One system call. Returns the units given back, all or none as far as is known. */
+static uint32_t hak_try(char *base, uint32_t first, uint32_t run, hak_clean_bits_t *bits,
+                        hak_cleaning_t *cleaning) {
+    cleaning->calls_left--;
+    bool done =
+        hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)run << HAK_UNIT_SHIFT);
+    hak_extent_bits_set(done ? bits->done : bits->refused, first, run);
+    return done ? run : 0;
+}
+
+/* The kernel stops at the first page that it refuses, and one locked page must not keep all that is
+ * behind it from going back. So a long run that was refused is halved: what of it is refused again
+ * is halved further, of two such halves the first. The other waits as refused and is a run of its
+ * own the next time. */
+static uint32_t hak_give_run(char *base, uint32_t first, uint32_t run, hak_clean_bits_t *bits,
+                             hak_cleaning_t *cleaning) {
+    uint32_t purged = hak_try(base, first, run, bits, cleaning);
+    bool refused = purged == 0;
+    while (refused && run > HAK_CALL_UNITS && cleaning->calls_left >= 2) {
+        uint32_t half = run / 2;
+        uint32_t low = hak_try(base, first, half, bits, cleaning);
+        uint32_t high = hak_try(base, first + half, run - half, bits, cleaning);
+        purged += low + high;
+        refused = low == 0 || high == 0;
+        first += low;
+        run = low == 0 ? half : run - half;
+    }
+    return purged;
+}
+
 /* The system calls, for [first, end) of the extent in hand. Returns the units given back. */
 static uint32_t hak_give_back(char *base, uint32_t first, uint32_t end, uint32_t keep_units,
                               hak_clean_bits_t *bits, hak_cleaning_t *cleaning) {
@@ -53,11 +83,7 @@ static uint32_t hak_give_back(char *base, uint32_t first, uint32_t end, uint32_t
             keep_units -= run;
             continue;
         }
-        cleaning->calls_left--;
-        bool done =
-            hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)run << HAK_UNIT_SHIFT);
-        hak_extent_bits_set(done ? bits->done : bits->refused, first, run);
-        purged += done ? run : 0;
+        purged += hak_give_run(base, first, run, bits, cleaning);
     }
     cleaning->units_left -= purged;
     cleaning->bytes += (size_t)purged << HAK_UNIT_SHIFT;

@@ -340,12 +340,6 @@ void hak_slot_pool_class_slabs_mt(uint32_t slabs[HAK_SC_COUNT]) {
 
 /* A purge drops the lock during its system calls; the child must not inherit one half done. */
 void hak_slot_pool_fork_take(void) {
-    hak_pool_lock_take();
-    unsigned tries = 0;
-    while (hak_pool.purges_in_flight != 0) {
-        hak_lock_drop(&hak_pool.lock);
-        hak_lock_back_off(&tries);
-        hak_pool_lock_take();
-    }
+    hak_lock_take_quiet(&hak_pool.lock, &hak_pool.purges_in_flight, &hak_pool.fork_waits);
 }
 void hak_slot_pool_fork_drop(void) { hak_lock_drop(&hak_pool.lock); }

@@ -43,6 +43,7 @@ typedef struct {
     uint64_t visit_count;
     hak_aptr_t all;                  /* hak_superslab_t, every descriptor ever made */
     unsigned purges_in_flight;       /* system calls for which the lock was dropped */
+    bool fork_waits;                 /* until there are none: no purge begins another */
     uint64_t refused_until_ms;       /* a pass met refusals only: no other before this time */
     uint64_t slots[HAK_SLOT_STATES]; /* of mapped superslabs, by state */
     /* for readers without the lock: slots[] of EMPTY ones, and of all that are not UNUSED */

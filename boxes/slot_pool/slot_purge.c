@@ -30,6 +30,15 @@ static void hak_count_call(hak_calls_t *calls, uint64_t cost) {
     calls->cost += cost;
 }
 
+/* Between two system calls: they may follow each other for seconds, and all threads wait for a fork
+ * that waits for the last one. */
+static void hak_let_fork_in_locked(void) {
+    if (hak_pool.fork_waits) {
+        hak_lock_drop(&hak_pool.lock);
+        hak_lock_take_unless(&hak_pool.lock, &hak_pool.fork_waits);
+    }
+}
+
 void hak_pool_visit_later_locked(hak_superslab_t *ss, uint64_t at_ms) {
     if (ss->visiting) {
         return;
@@ -137,6 +146,7 @@ static size_t hak_shed_locked(uint64_t now_ms, bool all, size_t keep_bytes, hak_
         hak_pool_release_locked(ss);
         bytes += HAK_SUPERSLAB_BYTES;
         calls->cost += HAK_CALL_COST;
+        hak_let_fork_in_locked();
     }
     return bytes;
 }
@@ -145,6 +155,7 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
                               size_t keep_bytes) {
     hak_calls_t calls = {.most_cost = (uint64_t)max_calls * HAK_CALL_COST};
     hak_pool_lock_take();
+    hak_let_fork_in_locked();
     size_t shed_bytes = hak_shed_locked(now_ms, delay_ms == 0, keep_bytes, &calls);
     size_t bytes = 0;
     /* Each at most once: a visit may put its superslab back at the end. */
@@ -158,6 +169,7 @@ size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_c
             break;
         }
         bytes += hak_visit_locked(ss, now_ms, delay_ms, &calls);
+        hak_let_fork_in_locked();
     }
     /* All that could be tried in one pass was refused, as in a program whose memory is all locked:
      * there is little point in going on with the rest at once. */
@@ -176,6 +188,7 @@ void hak_slot_pool_release_free_mt(void) {
     while ((ss = hak_ss_lru_trim_locked(&hak_pool.lru, 0)) != NULL) {
         ss->kind = HAK_KIND_LOOSE;
         hak_pool_release_locked(ss);
+        hak_let_fork_in_locked();
     }
     hak_lock_drop(&hak_pool.lock);
 }

@@ -9,8 +9,9 @@
 #include "backends/os/os.h"
 #include "backends/os/os_fake.h"
 #include "base/testing/testing.h"
-#include "boxes/slot_pool/slot_pool.h"
+#include "boxes/slot_pool/slot_pool_internal.h"
 #include "boxes/testing/engine.h"
+#include "core/lock/lock.h"
 #include "core/options/options.h"
 
 namespace {
@@ -315,35 +316,46 @@ TEST_F(SlotPurge, TinySlotsInThePurgesHandCannotBeTaken) {
     EXPECT_EQ(Faults(), 0u) << "a superslab that is wholly free and not in the LRU";
 }
 
-/* A fork that copied the pool while a purge has slots in hand would lose them in the child. */
-TEST_F(SlotPurge, ForkWaitsForPurgesInFlight) {
-    std::vector<hak_slab_t *> slabs = Take(8);
-    Give(slabs);
-    std::atomic<bool> purging(false), forking(false), forked(false);
+bool ForkWaits() {
+    hak_lock_take(&hak_pool.lock);
+    bool waits = hak_pool.fork_waits;
+    hak_lock_drop(&hak_pool.lock);
+    return waits;
+}
+
+/* A fork that copied the pool while a purge has slots in hand would lose them in the child. But all
+ * threads wait for a fork, so it does not wait for all that a purge has to do. */
+TEST_F(SlotPurge, ForkWaitsForOneSystemCall) {
+    std::vector<hak_slab_t *> slabs = Take(32 * 4), kept;
+    for (hak_slab_t *slab : slabs) {
+        slab->slot == 0 ? kept.push_back(slab) : hak_slot_pool_give_mt(slab);
+    }
+    std::atomic<int> calls(0);
+    std::atomic<bool> purging(false), forked(false);
     std::function<void(void *, size_t)> hook = [&](void *, size_t) {
         purging = true;
-        while (!forking) {
+        while (calls == 0 && !ForkWaits()) {
             std::this_thread::yield();
         }
-        usleep(5000);
-        EXPECT_FALSE(forked);
+        EXPECT_EQ(forked, calls++ != 0);
     };
     in_purge = &hook;
     hak_testing::RunThreads(2, [&](int self) {
         if (self == 0) {
-            EXPECT_EQ(Purge(0), 8u * HAK_UNIT_BYTES);
+            EXPECT_EQ(Purge(0), (slabs.size() - kept.size()) * HAK_UNIT_BYTES);
             return;
         }
         while (!purging) {
             std::this_thread::yield();
         }
-        forking = true;
         hak_slot_pool_fork_take();
         forked = true;
         EXPECT_EQ(hak_slot_pool_check_locked(), 0u);
         hak_slot_pool_fork_drop();
     });
     in_purge = nullptr;
+    EXPECT_GE(calls, 4);
+    Give(kept);
 }
 
 /* Takers write their whole slab and read it back while others purge all the time. */
