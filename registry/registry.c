@@ -77,13 +77,20 @@ static bool hak_give_locked(uintptr_t first, uintptr_t end) {
     return given;
 }
 
+/* Around what is in use the next mappings come to lie; around the map too, also in the hole that it
+ * leaves, where they would take the place of its own parts for them. */
+static bool hak_is_kept_locked(uintptr_t index) {
+    return hak_load_rlx(&hak_registry_root[index]) != 0 || /* relaxed: under the lock */
+           index == (uintptr_t)hak_registry.map >> HAK_LEAF_SHIFT;
+}
+
 bool hak_registry_give_room(void) {
     bool given = false;
     uintptr_t from = 1; /* free(NULL) looks at the first */
     hak_lock_take(&hak_registry.lock);
     for (uintptr_t i = 0; hak_registry.map != NULL && i <= HAK_ROOT_ENTRIES; i++) {
         bool at_end = i == HAK_ROOT_ENTRIES;
-        if (at_end || hak_load_rlx(&hak_registry_root[i]) != 0) { /* relaxed: under the lock */
+        if (at_end || hak_is_kept_locked(i)) {
             uintptr_t end = at_end ? i : i > HAK_ROOM_LEAVES ? i - HAK_ROOM_LEAVES : 0;
             given |= hak_give_locked(from, end);
             from = i + HAK_ROOM_LEAVES + 1;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/single_threaded.h>
 
 #include "backends/large/large.h"
 #include "backends/os/os.h"
@@ -31,6 +32,7 @@ enum { HAK_LONE_FREES = 64 };
 static struct {
     pthread_key_t key;
     bool has_key; /* false if the process has used up its keys: then every thread borrows */
+    bool alone;   /* of the fork under way: there is one thread, which has taken no lock for it */
     void (*in_child)(void);
 } hak_thread;
 
@@ -180,10 +182,49 @@ void hak_thread_go_on(void) {
     hak_resume();
 }
 
+/* Of the C library, in no header: the lock of its list of streams, which is recursive. A fork takes
+ * it after all handlers, and fflush(NULL) holds it while it waits for a stream whose owner may
+ * allocate. So it comes before our locks. */
+void _IO_list_lock(void) __attribute__((weak));
+void _IO_list_unlock(void) __attribute__((weak));
+void _IO_list_resetlock(void) __attribute__((weak));
+
+static bool hak_streams_known(void) {
+    return _IO_list_lock != NULL && _IO_list_unlock != NULL && _IO_list_resetlock != NULL;
+}
+
+/* A process with one thread may fork in a signal handler that interrupted the allocator: it must
+ * not wait for a lock that is its own, and needs none. The C library does the same. */
+static void hak_fork_prepare(void) {
+    bool alone = __libc_single_threaded != 0;
+    if (!alone) {
+        if (hak_streams_known()) {
+            _IO_list_lock();
+        }
+        hak_thread_stop_all();
+    }
+    hak_thread.alone = alone; /* under the locks, if there is another thread */
+}
+
+static void hak_fork_parent(void) {
+    if (hak_thread.alone) {
+        return;
+    }
+    hak_thread_go_on();
+    if (hak_streams_known()) {
+        _IO_list_unlock();
+    }
+}
+
 static void hak_fork_child(void) {
-    hak_release(true);
-    hak_heap_fork_drop_child(hak_tls.heap);
-    hak_resume();
+    if (!hak_thread.alone) {
+        if (hak_streams_known()) {
+            _IO_list_resetlock(); /* others may have waited for it, and their count is in it */
+        }
+        hak_release(true);
+        hak_heap_fork_drop_child(hak_tls.heap);
+        hak_resume();
+    }
     if (hak_thread.in_child != NULL) {
         hak_thread.in_child();
     }
@@ -193,5 +234,5 @@ void hak_thread_init_fork(void (*in_child)(void)) {
     hak_thread.in_child = in_child;
     /* ENOMEM is the only error; without handlers a fork in a program with threads may find a lock
      * held, as in most allocators. */
-    (void)pthread_atfork(hak_thread_stop_all, hak_thread_go_on, hak_fork_child);
+    (void)pthread_atfork(hak_fork_prepare, hak_fork_parent, hak_fork_child);
 }

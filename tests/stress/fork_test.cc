@@ -2,12 +2,15 @@
 // that the child does not have would hang the child; a half-done list would crash it.
 #include <gtest/gtest.h>
 
+#include <sys/single_threaded.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <thread>
 #include <vector>
 
@@ -140,6 +143,124 @@ TEST(T27_Fork, FromSeveralThreads) {
     }
     EXPECT_EQ(0u, bad.load());
 }
+
+// A stream whose output allocates, as its thread holds the C library's lock of all streams. A fork
+// waits for that lock, and must not do so with the allocator's own in its hands.
+struct Stream {
+    std::atomic<bool> writing{false};
+    std::atomic<bool> forking{false};
+    std::atomic<bool> forked{false};
+};
+
+ssize_t write_stream(void *cookie, const char *, size_t bytes) {
+    auto *stream = static_cast<Stream *>(cookie);
+    stream->writing = true;
+    while (!stream->forking) {
+        usleep(1000);
+    }
+    usleep(200000); // the other thread is in its fork by then
+    for (size_t size = 100; size < 10000000; size *= 3) {
+        hak_test.free(hak_test.malloc(size));
+    }
+    return static_cast<ssize_t>(bytes);
+}
+
+TEST(T27_Fork, WhileAllStreamsAreFlushed) {
+    Stream stream;
+    FILE *file = fopencookie(&stream, "w", {nullptr, write_stream, nullptr, nullptr});
+    ASSERT_NE(nullptr, file);
+    ASSERT_EQ('x', fputc('x', file));
+    std::thread flush([&stream] {
+        fflush(nullptr);
+        while (
+            !stream.forked) { // thread sanitizer takes it for a leak in the child if it has ended
+            usleep(1000);
+        }
+    });
+    while (!stream.writing) {
+        usleep(1000);
+    }
+    alarm(20);
+    stream.forking = true;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        _exit(fopen("/dev/null", "r") == nullptr);
+    }
+    stream.forked = true;
+    flush.join();
+    alarm(0);
+    int status = 1;
+    ASSERT_EQ(child, waitpid(child, &status, 0));
+    EXPECT_EQ(0, status);
+    EXPECT_EQ(0, fclose(file));
+}
+
+// In a process with one thread fork works in a signal handler, wherever it interrupts malloc or
+// free: the child may go on from there. Not under sanitizers, whose own allocator is in the way.
+#if !HAK_TEST_SANITIZED
+volatile sig_atomic_t interrupted = 0, forked = 0;
+
+void fork_in_handler(int) {
+    pid_t child = fork();
+    if (child == 0) {
+        forked = 1;
+        return;
+    }
+    int status = 1;
+    bool ended = child > 0 && waitpid(child, &status, 0) == child && status == 0;
+    if (!ended) {
+        _exit(5);
+    }
+    interrupted++;
+}
+
+// Returns the exit status. Another signal comes a while after the last one was handled.
+int live_interrupted(int signals) {
+    if (!__libc_single_threaded) {
+        return 0; // a thread of the variant's own
+    }
+    signal(SIGALRM, fork_in_handler);
+    hak_random_t random = {1};
+    void *blocks[50] = {};
+    while (interrupted < signals && !forked) {
+        int before = interrupted;
+        itimerval timer = {{0, 0}, {0, 100 + static_cast<suseconds_t>(before) % 400}};
+        setitimer(ITIMER_REAL, &timer, nullptr);
+        while (interrupted == before && !forked) {
+            void *&block = blocks[hak_random_below(&random, 50)];
+            hak_test.free(block);
+            block = hak_test.malloc(70000 + hak_random_below(&random, 1000000));
+        }
+    }
+    auto *inherited = static_cast<unsigned char *>(hak_test.malloc(1));
+    hak_pattern_fill(inherited, 1, 99);
+    int failed = live_as_child(inherited, 1);
+    for (void *block : blocks) {
+        hak_test.free(block);
+    }
+    return failed;
+}
+
+TEST(T27_Fork, InASignalHandlerOfOneThread) {
+    pid_t child = fork(); // of a process that may have had other threads
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        _exit(live_interrupted(static_cast<int>(hak_test_scaled(200))));
+    }
+    int status = 1;
+    pid_t ended = 0;
+    for (unsigned i = 0; i < 300 && ended == 0; i++) {
+        usleep(100000);
+        ended = waitpid(child, &status, WNOHANG);
+    }
+    EXPECT_EQ(child, ended) << "it hangs";
+    EXPECT_EQ(0, status);
+    if (ended == 0) {
+        kill(child, SIGKILL);
+    }
+}
+#endif
 
 // The child of vfork runs in the parent's memory until it calls _exit; no fork handler runs. Its
 // parent must find its heap in order. Not under thread sanitizer, which does not know vfork.
