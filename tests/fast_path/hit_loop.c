@@ -7,6 +7,7 @@
  *                           holds, so refills and flushes count
  *   hit_loop fresh N SIZE   N mallocs whose blocks stay
  *   hit_loop size  N SIZE   N times malloc_usable_size and a realloc that fits, of one block
+ *   hit_loop null  N SIZE   N frees of NULL
  *
  * Prints which registry the run used. It needs no hakmem to run: without, it prints "no hakmem".
  */
@@ -112,7 +113,7 @@ static void print_registry(void) {
 
 int main(int argc, char **argv) {
     if (argc != 4) {
-        fprintf(stderr, "usage: hit_loop pair|new|burst|fresh|size N SIZE\n");
+        fprintf(stderr, "usage: hit_loop pair|new|burst|fresh|size|null N SIZE\n");
         return 2;
     }
     unsigned long count = strtoul(argv[2], NULL, 10);
@@ -140,6 +141,8 @@ int main(int argc, char **argv) {
             measured_delete(measured_new(size));
         } else if (strcmp(argv[1], "burst") == 0) {
             run_burst(size);
+        } else if (strcmp(argv[1], "null") == 0) {
+            measured_free(NULL);
         } else if (measured_malloc(size) == NULL) {
             return 1;
         }
