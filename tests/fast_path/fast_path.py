@@ -121,6 +121,9 @@ def measure(args, folder):
     figures["usable_64"] = known.per_operation("measured_usable")
     figures["realloc_64"] = known.per_operation("measured_realloc")
     addresses.update(known.hit_addresses())
+    aligned = Measurement(args, "aligned", N, 64, folder)
+    figures["new_aligned_64"] = aligned.per_operation("measured_new_aligned")
+    addresses.update(aligned.hit_addresses())
     burst = Measurement(args, "burst", ROUNDS, 64, folder)
     figures["malloc_burst_64"] = burst.per_operation("measured_malloc") / BURST
     figures["free_burst_64"] = burst.per_operation("measured_free") / BURST
