@@ -85,9 +85,7 @@ static bool hak_cut_locked(hak_extent_t *extent, uint32_t units) {
         dirty = hak_extent_bits_count(tract->dirty, first, units);
     }
     if (dirty != 0) {
-        hak_extent_bits_clear(tract->dirty, first, units);
-        hak_extent_bits_clear(tract->aged, first, units);
-        hak_extent_bits_clear(tract->refused, first, units);
+        hak_extent_bits_clear(tract, first, units);
         hak_count_dirty_locked(tract, -dirty);
     }
     if (whole > units) {

@@ -34,9 +34,12 @@ void hak_extent_bits_set(uint64_t *words, uint32_t first, uint32_t count) {
     }
 }
 
-void hak_extent_bits_clear(uint64_t *words, uint32_t first, uint32_t count) {
+void hak_extent_bits_clear(hak_tract_t *tract, uint32_t first, uint32_t count) {
     for (uint32_t w = first / 64; w * 64 < first + count; w++) {
-        words[w] &= ~hak_word_bits(first, count, w);
+        uint64_t others = ~hak_word_bits(first, count, w);
+        tract->dirty[w] &= others;
+        tract->aged[w] &= others;
+        tract->refused[w] &= others;
     }
 }
 

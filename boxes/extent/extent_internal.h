@@ -112,7 +112,8 @@ hak_extent_t *hak_extent_longest_dirty_locked(unsigned skip);
 /* Bits of a range of units. */
 uint32_t hak_extent_bits_count(const uint64_t *words, uint32_t first, uint32_t count);
 void hak_extent_bits_set(uint64_t *words, uint32_t first, uint32_t count);
-void hak_extent_bits_clear(uint64_t *words, uint32_t first, uint32_t count);
+/* Of the dirty, the aged and the refused at once. */
+void hak_extent_bits_clear(hak_tract_t *tract, uint32_t first, uint32_t count);
 /* Length of the run of ones that begins at the first one at or behind `*first`, which is moved
  * there; 0 if there is none before `end`. */
 uint32_t hak_extent_bits_run(const uint64_t *words, uint32_t *first, uint32_t end);

@@ -1,4 +1,6 @@
 /* Threads, and the parts that other parts are made of. */
+#include <memory>
+
 #include "boxes/extent/extent_fixture.h"
 
 namespace hak_testing {
@@ -18,7 +20,8 @@ TEST_F(Extent, BinsAreInOrderOfLength) {
 TEST_F(Extent, BitsOfRanges) {
     Random random(3);
     for (int round = 0; round < 2000; round++) {
-        uint64_t words[HAK_TRACT_WORDS] = {0};
+        auto tract = std::make_unique<hak_tract_t>();
+        uint64_t *words = tract->dirty;
         uint32_t first = (uint32_t)random.Below(HAK_TRACT_UNITS);
         uint32_t count = 1 + (uint32_t)random.Below(HAK_TRACT_UNITS - first);
         hak_extent_bits_set(words, first, count);
@@ -29,7 +32,11 @@ TEST_F(Extent, BitsOfRanges) {
         at = first + count;
         ASSERT_EQ(hak_extent_bits_run(words, &at, HAK_TRACT_UNITS), 0u);
         uint32_t middle = first + count / 2;
-        hak_extent_bits_clear(words, middle, 1);
+        hak_extent_bits_set(tract->aged, first, count);
+        hak_extent_bits_set(tract->refused, first, count);
+        hak_extent_bits_clear(tract.get(), middle, 1);
+        ASSERT_EQ(hak_extent_bits_count(tract->aged, first, count), count - 1);
+        ASSERT_EQ(hak_extent_bits_count(tract->refused, first, count), count - 1);
         ASSERT_EQ(hak_extent_bits_count(words, first, count), count - 1);
         ASSERT_EQ(hak_extent_bits_count(words, 0, first + 1), middle == first ? 0u : 1u);
     }

@@ -17,8 +17,8 @@ hak_inline hak_batch_t *hak_free_remote_batch(hak_heap_t *mine, const void *bloc
  * sent with it. `bytes`: in all batches with it. */
 hak_inline bool hak_free_remote_fits(const hak_batch_t *batch, uintptr_t address, uint64_t bytes) {
     return batch->unit == address >> HAK_UNIT_SHIFT && address < batch->limit &&
-           (uint16_t)address * batch->divisor < batch->divisor &&
-           batch->count < HAK_BATCH_MAX_BLOCKS - 1 && bytes < HAK_BATCH_MAX_BYTES;
+           batch->count < HAK_BATCH_MAX_BLOCKS - 1 && bytes < HAK_BATCH_MAX_BYTES &&
+           (uint16_t)address * batch->divisor < batch->divisor;
 }
 
 /* Marks a live block as free; false if it is marked already. */

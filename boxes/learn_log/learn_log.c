@@ -14,8 +14,10 @@
 static struct {
     hak_lock_t lock;
     uint64_t total;
-    hak_change_t change[HAK_LEARN_LOG_MOST];
 } hak_log = {.lock = HAK_LOCK_INIT(HAK_RANK_LEARN_LOG)};
+/* Under the lock too. Not beside it: locks are initialized data, a fork writes to each of them, and
+ * the fewer pages they lie on, the fewer are copied. */
+static hak_change_t hak_log_change[HAK_LEARN_LOG_MOST];
 
 static int hak_as_descriptor(const char *text) {
     int fd = 0;
@@ -69,7 +71,7 @@ void hak_learn_log_check_mt(void) {
 
 void hak_learn_log_add_mt(const hak_change_t *change) {
     hak_lock_take(&hak_log.lock);
-    hak_log.change[hak_log.total++ % HAK_LEARN_LOG_MOST] = *change;
+    hak_log_change[hak_log.total++ % HAK_LEARN_LOG_MOST] = *change;
     hak_lock_drop(&hak_log.lock);
     if (hak_option(HAK_OPTION_LEARN_LOG) != 0) {
         (void)hak_write(change);
@@ -81,7 +83,7 @@ unsigned hak_learn_log_read_mt(hak_change_t *out, unsigned most, uint64_t *total
     uint64_t kept = hak_log.total < HAK_LEARN_LOG_MOST ? hak_log.total : HAK_LEARN_LOG_MOST;
     unsigned count = kept < most ? (unsigned)kept : most;
     for (unsigned i = 0; i < count; i++) {
-        out[i] = hak_log.change[(hak_log.total - count + i) % HAK_LEARN_LOG_MOST];
+        out[i] = hak_log_change[(hak_log.total - count + i) % HAK_LEARN_LOG_MOST];
     }
     *total = hak_log.total;
     hak_lock_drop(&hak_log.lock);

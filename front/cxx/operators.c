@@ -125,14 +125,28 @@ static inline void *hak_new_nothrow_inline(size_t size) {
     return hak_likely(block != NULL) ? block : hak_new_nothrow_slow(size);
 }
 
-static inline void *hak_new_aligned_inline(size_t size, size_t align) {
+static hak_noinline void *hak_new_aligned_slow(size_t size, size_t align) {
     void *block = hak_is_pow2(align) ? hak_gate_aligned(align, size) : NULL;
     return hak_likely(block != NULL) ? block : hak_new_failed(size, align);
 }
 
-static inline void *hak_new_aligned_nothrow_inline(size_t size, size_t align) {
+static hak_noinline void *hak_new_aligned_nothrow_slow(size_t size, size_t align) {
     void *block = hak_is_pow2(align) ? hak_gate_aligned(align, size) : NULL;
     return hak_likely(block != NULL) ? block : hak_new_nothrow_failed(size, align);
+}
+
+static inline void *hak_new_aligned_cached(size_t size, size_t align) {
+    return hak_likely(hak_is_pow2(align)) ? hak_gate_aligned_cached(align, size) : NULL;
+}
+
+static inline void *hak_new_aligned_inline(size_t size, size_t align) {
+    void *block = hak_new_aligned_cached(size, align);
+    return hak_likely(block != NULL) ? block : hak_new_aligned_slow(size, align);
+}
+
+static inline void *hak_new_aligned_nothrow_inline(size_t size, size_t align) {
+    void *block = hak_new_aligned_cached(size, align);
+    return hak_likely(block != NULL) ? block : hak_new_aligned_nothrow_slow(size, align);
 }
 
 /* What lines about misuse call all forms. */

@@ -353,9 +353,6 @@ static bool hak_free_fast(hak_block_t *block) {
 /* Everything that a hit is not, but for the commonest: a block of another thread that joins others
  * of its slab. */
 static hak_noinline void hak_free_other(void *address, const char *call) {
-    if (address == NULL) {
-        return;
-    }
     int saved = errno;
     if (hak_free_fast(address)) {
         if (hak_cfg_stats) {
@@ -382,7 +379,12 @@ static hak_noinline void hak_free_other(void *address, const char *call) {
     errno = saved;
 }
 
+/* NULL first: in many programs it is a tenth to a half of all frees, and glibc frees it nineteen
+ * times when a thread ends. */
 hak_noinline void hak_gate_free_slow(void *address, const char *call) {
+    if (address == NULL) {
+        return;
+    }
     hak_heap_t *mine = hak_tls.heap;
     if (mine == NULL || !hak_free_remote_extend(mine, address)) {
         hak_free_other(address, call);

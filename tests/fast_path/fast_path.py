@@ -121,11 +121,16 @@ def measure(args, folder):
     figures["usable_64"] = known.per_operation("measured_usable")
     figures["realloc_64"] = known.per_operation("measured_realloc")
     addresses.update(known.hit_addresses())
+    aligned = Measurement(args, "aligned", N, 64, folder)
+    figures["new_aligned_64"] = aligned.per_operation("measured_new_aligned")
+    addresses.update(aligned.hit_addresses())
     burst = Measurement(args, "burst", ROUNDS, 64, folder)
     figures["malloc_burst_64"] = burst.per_operation("measured_malloc") / BURST
     figures["free_burst_64"] = burst.per_operation("measured_free") / BURST
     fresh = Measurement(args, "fresh", N, 64, folder)
     figures["malloc_fresh_64"] = fresh.per_operation("measured_malloc")
+    null = Measurement(args, "null", N, 64, folder)
+    figures["free_null"] = null.per_operation("measured_free")
     return figures, sorted(addresses)
 
 
@@ -143,7 +148,8 @@ def write_golden(path, figures):
     with open(path, "w") as file:
         file.write("# Instructions per call, gcc -O2, flat registry map; written by --update.\n"
                    "# *_burst: average over 10,000 mallocs and then 10,000 frees, with\n"
-                   "# refills and flushes. *_fresh: blocks that stay.\n")
+                   "# refills and flushes. *_fresh: blocks that stay.\n"
+                   "# free_null: not a hit, but many programs free NULL all the time.\n")
         for name, figure in figures.items():
             file.write("%s %s\n" % (name, ("%.2f" % figure).rstrip("0").rstrip(".")))
 

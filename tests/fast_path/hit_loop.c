@@ -3,10 +3,12 @@
  *
  *   hit_loop pair  N SIZE   N times malloc, free of the one block
  *   hit_loop new   N SIZE   the same with operator new and operator delete
+ *   hit_loop aligned N SIZE the same, aligned to 64 bytes
  *   hit_loop burst N SIZE   N rounds of 10,000 mallocs, then 10,000 frees: more than a thread cache
  *                           holds, so refills and flushes count
  *   hit_loop fresh N SIZE   N mallocs whose blocks stay
  *   hit_loop size  N SIZE   N times malloc_usable_size and a realloc that fits, of one block
+ *   hit_loop null  N SIZE   N frees of NULL
  *
  * Prints which registry the run used. It needs no hakmem to run: without, it prints "no hakmem".
  */
@@ -33,6 +35,7 @@ static __attribute__((noinline)) void measured_free(void *block) {
 /* C++'s operators, which this program, in C, has to look up. */
 static void *(*operator_new)(size_t);
 static void (*operator_delete)(void *);
+static void *(*operator_new_aligned)(size_t, size_t);
 
 static void *find(const char *name) {
     void *symbol = dlsym(RTLD_DEFAULT, name);
@@ -49,10 +52,18 @@ static void find_operators(void) {
     memcpy(&operator_new, &symbol, sizeof operator_new);
     symbol = find("_ZdlPv");
     memcpy(&operator_delete, &symbol, sizeof operator_delete);
+    symbol = find("_ZnwmSt11align_val_t");
+    memcpy(&operator_new_aligned, &symbol, sizeof operator_new_aligned);
 }
 
 static __attribute__((noinline)) void *measured_new(size_t size) {
     void *block = operator_new(size);
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+static __attribute__((noinline)) void *measured_new_aligned(size_t size) {
+    void *block = operator_new_aligned(size, 64);
     __asm__ volatile("" : "+r"(block));
     return block;
 }
@@ -112,7 +123,7 @@ static void print_registry(void) {
 
 int main(int argc, char **argv) {
     if (argc != 4) {
-        fprintf(stderr, "usage: hit_loop pair|new|burst|fresh|size N SIZE\n");
+        fprintf(stderr, "usage: hit_loop pair|new|aligned|burst|fresh|size|null N SIZE\n");
         return 2;
     }
     unsigned long count = strtoul(argv[2], NULL, 10);
@@ -126,9 +137,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "burst") == 0) {
         run_burst(size);
     }
-    if (strcmp(argv[1], "new") == 0) {
-        find_operators();
-    }
+    find_operators();
     if (strcmp(argv[1], "size") == 0) {
         run_size(count, size);
         count = 0;
@@ -138,8 +147,12 @@ int main(int argc, char **argv) {
             measured_free(measured_malloc(size));
         } else if (strcmp(argv[1], "new") == 0) {
             measured_delete(measured_new(size));
+        } else if (strcmp(argv[1], "aligned") == 0) {
+            measured_delete(measured_new_aligned(size));
         } else if (strcmp(argv[1], "burst") == 0) {
             run_burst(size);
+        } else if (strcmp(argv[1], "null") == 0) {
+            measured_free(NULL);
         } else if (measured_malloc(size) == NULL) {
             return 1;
         }

@@ -57,6 +57,14 @@ else
     pass "the stack is not executable"
 fi
 
+# A fork writes to the locks, which are initialized data: parent and child copy each page of it.
+data=$((16#$(readelf -SW "$library" | sed -n 's/^.* \.data  *PROGBITS  *//p' | awk '{ print $3 }')))
+if [ "$data" -gt 0 ] && [ "$data" -le 8192 ]; then
+    pass ".data has $data bytes, at most two pages"
+else
+    fail ".data has $data bytes, expected 1 to 8192"
+fi
+
 # glibc 2.36 lets a library that dlopen() loads have about 1,600 B of initial-exec TLS.
 tls=$(awk '$1 == "TLS" { print $6 }' <<<"$segments")
 tls=$((${tls:-0}))
