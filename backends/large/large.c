@@ -11,15 +11,16 @@
 /* A huge block that becomes smaller than this should not keep a window of 2 MiB. */
 enum { HAK_HUGE_LEAST_BYTES = 1 << 20 };
 
+hak_static_assert((int)HAK_HEAP_PARKED == (int)HAK_EXTENT_PARKED, "a heap has the places");
+
 static bool hak_is_extent(const void *block) {
     return hak_registry_tag((uintptr_t)block) == HAK_TAG_EXTENT;
 }
 
 void *hak_large_alloc_mt(hak_heap_t *mine, size_t bytes, size_t align, bool *zeroed) {
     bool is_extent = bytes <= HAK_EXTENT_MAX_BYTES && align <= HAK_UNIT_BYTES;
-    void *block = is_extent
-                      ? hak_extent_alloc_mt(bytes, mine == NULL ? NULL : &mine->parked, zeroed)
-                      : hak_huge_alloc_mt(bytes, align, zeroed);
+    void *block = is_extent ? hak_extent_alloc_mt(bytes, mine == NULL ? NULL : mine->parked, zeroed)
+                            : hak_huge_alloc_mt(bytes, align, zeroed);
     if (hak_cfg_learn && block != NULL) {
         hak_learn_note_large_mt(!*zeroed); /* the kernel's zeroes: memory that was not there */
     }
@@ -27,8 +28,7 @@ void *hak_large_alloc_mt(hak_heap_t *mine, size_t bytes, size_t align, bool *zer
 }
 
 bool hak_large_free_mt(hak_heap_t *mine, void *block) {
-    return hak_extent_free_mt(block, mine == NULL ? NULL : &mine->parked) ||
-           hak_huge_free_mt(block);
+    return hak_extent_free_mt(block, mine == NULL ? NULL : mine->parked) || hak_huge_free_mt(block);
 }
 
 /* A block of an extent that is too large for one from now on: its pages move. NULL: nothing
@@ -84,7 +84,7 @@ static unsigned hak_calls_left(unsigned calls, size_t bytes) {
  * them, and get what extents leave. */
 size_t hak_large_purge_mt(const hak_purge_order_t *order) {
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
-        hak_extent_unpark_mt(&heap->parked);
+        hak_extent_unpark_mt(heap->parked);
     }
     unsigned half = order->max_calls / 2;
     size_t huge = hak_purge_huge(order, half);
@@ -100,7 +100,9 @@ size_t hak_large_purge_mt(const hak_purge_order_t *order) {
 bool hak_large_has_garbage(void) {
     bool parked = false;
     for (hak_heap_t *heap = hak_heap_first(); heap != NULL; heap = heap->next_all) {
-        parked |= hak_load_rlx(&heap->parked) != 0; /* relaxed: a hint */
+        for (unsigned i = 0; i < HAK_HEAP_PARKED; i++) {
+            parked |= hak_load_rlx(&heap->parked[i]) != 0; /* relaxed: a hint */
+        }
     }
     return parked || hak_extent_has_dirty() || hak_huge_has_cached();
 }

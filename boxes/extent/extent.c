@@ -203,15 +203,18 @@ static void *hak_bring_to_life(hak_extent_t *extent, size_t bytes) {
     return hak_extent_base(extent);
 }
 
-/* What is parked, if it has this length. Only its heap's thread takes and parks; others may only
- * empty the word. */
+/* What is parked and has this length. Only its heap's thread takes and parks; others may only empty
+ * the places. */
 static hak_extent_t *hak_parked_take(hak_aptr_t *parked, uint32_t units) {
-    uintptr_t seen = hak_load_rlx(parked); /* relaxed: descriptors stay; the CAS decides */
-    if (seen == 0 || hak_extent_units((hak_extent_t *)seen) != units) {
-        return NULL;
+    for (unsigned i = 0; i < HAK_EXTENT_PARKED; i++) {
+        uintptr_t seen = hak_load_rlx(&parked[i]); /* relaxed: descriptors stay; the CAS decides */
+        /* relaxed: what is there was put there by this thread, or by who had the heap before */
+        if (seen != 0 && hak_extent_units((hak_extent_t *)seen) == units &&
+            hak_cas_rlx(&parked[i], &seen, 0)) {
+            return (hak_extent_t *)seen;
+        }
     }
-    /* relaxed: what is there was put there by this thread, or by who had the heap before */
-    return hak_cas_rlx(parked, &seen, 0) ? (hak_extent_t *)seen : NULL;
+    return NULL;
 }
 
 void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
@@ -252,9 +255,19 @@ static void hak_free_slowly(hak_extent_t *extent) {
     hak_lock_drop(&hak_extents.lock);
 }
 
-/* Parks an extent. Returns the one that had the place, or NULL. */
+/* Parks an extent: in the second place if the first is taken, the second is not, and the extent is
+ * of up to a quarter of the length that may be parked. Returns what has no place, or NULL. */
 static hak_extent_t *hak_park(hak_aptr_t *parked, hak_extent_t *extent) {
-    if (hak_load_rlx(parked) == 0) { /* relaxed: only this thread fills the word */
+    uint32_t units = hak_extent_units(extent);
+    if (units > HAK_PARKED_MAX_UNITS) {
+        return extent;
+    }
+    /* relaxed: only this thread fills the places */
+    if (hak_load_rlx(&parked[0]) != 0 && units <= HAK_PARKED_MAX_UNITS / 4 &&
+        hak_load_rlx(&parked[1]) == 0) {
+        parked++;
+    }
+    if (hak_load_rlx(parked) == 0) { /* relaxed: as above */
         /* release: pairs with the acquire in hak_extent_unpark_mt */
         hak_store_rel(parked, (uintptr_t)extent);
         return NULL;
@@ -272,8 +285,7 @@ bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
         hak_load_rlx(&extent->bytes) == 0 || hak_swap_acq(&extent->bytes, 0) == 0) {
         return false;
     }
-    if (parked != NULL && hak_extent_units(extent) <= HAK_PARKED_MAX_UNITS &&
-        hak_option(HAK_OPTION_HUGE_CACHE_MB) != 0) {
+    if (parked != NULL && hak_option(HAK_OPTION_HUGE_CACHE_MB) != 0) {
         extent = hak_park(parked, extent);
     }
     if (extent != NULL) {
@@ -283,11 +295,13 @@ bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
 }
 
 void hak_extent_unpark_mt(hak_aptr_t *parked) {
-    if (hak_load_rlx(parked) != 0) { /* relaxed: the swap decides */
-        /* acquire: pairs with the release in hak_park */
-        hak_extent_t *extent = (hak_extent_t *)hak_swap_acq(parked, 0);
-        if (extent != NULL) {
-            hak_free_slowly(extent);
+    for (unsigned i = 0; i < HAK_EXTENT_PARKED; i++) {
+        uintptr_t extent = hak_load_rlx(&parked[i]); /* relaxed: the swap decides */
+        if (extent != 0) {
+            extent = hak_swap_acq(&parked[i], 0); /* acquire: pairs with the release in hak_park */
+        }
+        if (extent != 0) {
+            hak_free_slowly((hak_extent_t *)extent);
         }
     }
 }

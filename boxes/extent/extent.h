@@ -5,10 +5,10 @@
  * turn makes no system call and touches no new page, whatever the sizes are. A block grows into the
  * free units behind it; where they are in use it is copied to a place with room for twice its size.
  * One that becomes too large leaves with its pages.
- * The last block that a thread freed is parked: the next request of its length takes it without a
- * lock.
+ * The last two blocks that a thread freed are parked: the next request of the length of one takes
+ * it without a lock.
  *
- * Owns       tracts, their registry entries and tags, the words for parked blocks.
+ * Owns       tracts, their registry entries and tags, the places for parked blocks.
  * Threads    *_mt: any; a block belongs to its caller. Own lock (HAK_RANK_EXTENT), not held while
  *            memory goes back to the kernel or content is copied.
  * Invariant  extents tile a tract; no two free ones are neighbours. Units that are dirty and not
@@ -32,10 +32,11 @@ extern "C" {
 enum {
     HAK_EXTENT_MAX_BYTES = 32 << 20,
     HAK_EXTENT_PARKED_MAX_BYTES = 1 << 20, /* more is not left out of reach of other threads */
+    HAK_EXTENT_PARKED = 2,                 /* places of a heap, the second for a quarter as much */
 };
 
 /* A block of `bytes`, 1..HAK_EXTENT_MAX_BYTES, at a multiple of 64 KiB. `*zeroed` tells if it reads
- * as zero. `parked` is the word of the caller's heap, or NULL. */
+ * as zero. `parked` are the places of the caller's heap, or NULL. */
 void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed);
 /* False if no block starts at `block`, or if it was freed meanwhile. */
 bool hak_extent_free_mt(void *block, hak_aptr_t *parked);
@@ -50,7 +51,7 @@ void hak_extent_come_back_mt(void *block, void *pages, size_t bytes);
 /* Usable bytes of the block that holds `address`, and its start in `*block`; 0 if none does. */
 size_t hak_extent_describe(uintptr_t address, uintptr_t *block);
 
-/* Frees what is parked in a heap's word. */
+/* Frees what is parked in a heap's places. */
 void hak_extent_unpark_mt(hak_aptr_t *parked);
 /* Gives units back that have been free for between half and all of `delay_ms` at `now_ms` (delay 0:
  * all) while more than `keep_bytes` of them are resident, and tracts without a block in them.

@@ -47,7 +47,7 @@ class Extent : public ::testing::Test {
     }
     void TearDown() override {
         hak_os_fake_reset();
-        hak_extent_unpark_mt(&parked_);
+        hak_extent_unpark_mt(parked_);
         EXPECT_EQ(Stats().blocks, 0u);
         EXPECT_EQ(Stats().bytes, 0u);
         EXPECT_EQ(Stats().tail_bytes, 0u);
@@ -81,7 +81,7 @@ class Extent : public ::testing::Test {
         }
         return bytes;
     }
-    hak_aptr_t parked_ = {0};
+    hak_aptr_t parked_[HAK_EXTENT_PARKED] = {};
 };
 
 } // namespace hak_testing

@@ -39,9 +39,9 @@ TEST_F(Extent, WhatIsNoBlockIsNotFreed) {
     EXPECT_FALSE(Free(block + 10 * HAK_UNIT_BYTES));
     EXPECT_TRUE(Free(block));
     EXPECT_FALSE(Free(block));
-    block = Alloc(300 * kKiB, nullptr, &parked_);
-    EXPECT_TRUE(hak_extent_free_mt(block, &parked_));
-    EXPECT_FALSE(hak_extent_free_mt(block, &parked_)) << "parked";
+    block = Alloc(300 * kKiB, nullptr, parked_);
+    EXPECT_TRUE(hak_extent_free_mt(block, parked_));
+    EXPECT_FALSE(hak_extent_free_mt(block, parked_)) << "parked";
     EXPECT_EQ(Usable(block, block), 0u);
 }
 
@@ -146,27 +146,57 @@ TEST_F(Extent, MovesToDirtyUnitsWithLittleRoomBeforeCleanOnesWithMuch) {
 }
 
 TEST_F(Extent, TheParkedBlockComesBackForItsLengthOnly) {
-    char *block = Alloc(256 * kKiB, nullptr, &parked_);
-    EXPECT_TRUE(hak_extent_free_mt(block, &parked_));
+    char *block = Alloc(256 * kKiB, nullptr, parked_);
+    EXPECT_TRUE(hak_extent_free_mt(block, parked_));
     EXPECT_EQ(Stats().cached_bytes, 256 * kKiB);
     EXPECT_EQ(ExtentFaults(), 0u);
-    char *other = Alloc(320 * kKiB, nullptr, &parked_);
+    char *other = Alloc(320 * kKiB, nullptr, parked_);
     EXPECT_NE(other, block);
     bool zeroed = true;
-    EXPECT_EQ(Alloc(250 * kKiB, &zeroed, &parked_), block);
+    EXPECT_EQ(Alloc(250 * kKiB, &zeroed, parked_), block);
     EXPECT_FALSE(zeroed);
     EXPECT_EQ(Usable(block, block), hak_align_up(250 * kKiB, hak_os_page_bytes()));
-    EXPECT_TRUE(hak_extent_free_mt(block, &parked_));
-    EXPECT_TRUE(hak_extent_free_mt(other, &parked_)) << "takes the place of the first";
+    EXPECT_TRUE(hak_extent_free_mt(block, parked_));
+    EXPECT_TRUE(hak_extent_free_mt(other, parked_));
     EXPECT_EQ(Stats().cached_bytes, (256 + 320) * kKiB);
-    hak_extent_unpark_mt(&parked_);
-    hak_extent_unpark_mt(&parked_);
+    hak_extent_unpark_mt(parked_);
+    hak_extent_unpark_mt(parked_);
     EXPECT_EQ(Stats().cached_bytes, (256 + 320) * kKiB);
     EXPECT_EQ(Alloc(576 * kKiB), block) << "not joined";
     EXPECT_TRUE(Free(block));
-    char *large = Alloc(2 * kMiB, nullptr, &parked_);
-    EXPECT_TRUE(hak_extent_free_mt(large, &parked_));
-    EXPECT_EQ(hak_load_rlx(&parked_), 0u) << "too large to park";
+    char *large = Alloc(2 * kMiB, nullptr, parked_);
+    EXPECT_TRUE(hak_extent_free_mt(large, parked_));
+    EXPECT_EQ(hak_load_rlx(&parked_[0]), 0u) << "too large to park";
+}
+
+/* A thread with two buffers takes and frees them without the lock. */
+TEST_F(Extent, TwoBlocksAreParked) {
+    char *a = Alloc(100 * kKiB, nullptr, parked_), *b = Alloc(200 * kKiB, nullptr, parked_);
+    char *c = Alloc(300 * kKiB, nullptr, parked_), *large = Alloc(800 * kKiB, nullptr, parked_);
+    auto parked = [this] {
+        return (hak_load_rlx(&parked_[0]) != 0) + (hak_load_rlx(&parked_[1]) != 0);
+    };
+    auto park = [this](char *block) { EXPECT_TRUE(hak_extent_free_mt(block, parked_)); };
+    park(a);
+    park(b);
+    EXPECT_EQ(parked(), 2);
+    EXPECT_EQ(Alloc(100 * kKiB, nullptr, parked_), a);
+    EXPECT_EQ(Alloc(200 * kKiB, nullptr, parked_), b);
+    EXPECT_EQ(parked(), 0);
+    park(a);
+    park(b);
+    park(c);
+    EXPECT_EQ(Alloc(200 * kKiB, nullptr, parked_), b);
+    EXPECT_EQ(Alloc(300 * kKiB, nullptr, parked_), c);
+    EXPECT_EQ(parked(), 0) << "a went back";
+    park(c);
+    park(large);
+    EXPECT_EQ(parked(), 1) << "too large for the second place";
+    EXPECT_EQ(Alloc(800 * kKiB, nullptr, parked_), large);
+    park(large);
+    park(b);
+    EXPECT_EQ(parked(), 2);
+    EXPECT_EQ(ExtentFaults(), 0u);
 }
 
 TEST_F(Extent, NothingIsKeptBeyondTheBoundOfTheCache) {
@@ -180,9 +210,9 @@ TEST_F(Extent, NothingIsKeptBeyondTheBoundOfTheCache) {
     EXPECT_TRUE(Free(b));
     EXPECT_EQ(Stats().cached_bytes, 0u) << "what the freed block joined goes with it";
     hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], (uint64_t)0);
-    char *small = Alloc(100 * kKiB, nullptr, &parked_);
-    EXPECT_TRUE(hak_extent_free_mt(small, &parked_));
-    EXPECT_EQ(hak_load_rlx(&parked_), 0u);
+    char *small = Alloc(100 * kKiB, nullptr, parked_);
+    EXPECT_TRUE(hak_extent_free_mt(small, parked_));
+    EXPECT_EQ(hak_load_rlx(&parked_[0]), 0u);
     EXPECT_EQ(Stats().cached_bytes, 0u);
     hak_store_rlx(&hak_option_values[HAK_OPTION_HUGE_CACHE_MB], saved);
     bool zeroed = false;
@@ -317,7 +347,7 @@ TEST_F(Extent, RandomOperationsKeepContentAndBooks) {
     for (int i = 0; i < 6000; i++) {
         size_t bytes = 1 + random.Below(random.Below(8) == 0 ? 8 * kMiB : 600 * kKiB);
         unsigned what = (unsigned)random.Below(8);
-        hak_aptr_t *parked = random.Below(2) != 0 ? &parked_ : nullptr;
+        hak_aptr_t *parked = random.Below(2) != 0 ? parked_ : nullptr;
         if (blocks.size() < 12 && what < 4) {
             bool zeroed;
             Block block = {Alloc(bytes, &zeroed, parked), bytes, (char)i};

@@ -44,12 +44,12 @@ TEST_F(Extent, BitsOfRanges) {
 
 TEST_F(Extent, ThreadsAndAPurger) {
     std::atomic<bool> done(false);
-    hak_aptr_t parked[3] = {};
+    hak_aptr_t parked[3][HAK_EXTENT_PARKED] = {};
     std::thread purger([&] {
         for (uint64_t i = 0; !done; i++) {
             (void)hak_extent_purge_mt(hak_os_now_ms(), i / 16 % 2, kCalls, 0);
-            for (hak_aptr_t &word : parked) {
-                hak_extent_unpark_mt(&word);
+            for (hak_aptr_t *places : parked) {
+                hak_extent_unpark_mt(places);
             }
             (void)Stats();
         }
@@ -60,7 +60,7 @@ TEST_F(Extent, ThreadsAndAPurger) {
             Random random(t);
             for (int i = 0; i < 1000; i++) {
                 size_t bytes = 1 + random.Below(900 * kKiB);
-                char *block = Alloc(bytes, nullptr, &parked[t]);
+                char *block = Alloc(bytes, nullptr, parked[t]);
                 ASSERT_NE(block, nullptr);
                 block[0] = block[bytes - 1] = (char)t;
                 if (i % 4 == 0) {
@@ -70,7 +70,7 @@ TEST_F(Extent, ThreadsAndAPurger) {
                     ASSERT_EQ(block[bytes - 1], (char)t);
                 }
                 ASSERT_EQ(block[0], (char)t);
-                ASSERT_TRUE(hak_extent_free_mt(block, &parked[t]));
+                ASSERT_TRUE(hak_extent_free_mt(block, parked[t]));
             }
         });
     }
@@ -79,8 +79,8 @@ TEST_F(Extent, ThreadsAndAPurger) {
     }
     done = true;
     purger.join();
-    for (hak_aptr_t &word : parked) {
-        hak_extent_unpark_mt(&word);
+    for (hak_aptr_t *places : parked) {
+        hak_extent_unpark_mt(places);
     }
 }
 

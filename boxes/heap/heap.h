@@ -27,6 +27,8 @@
 extern "C" {
 #endif
 
+enum { HAK_HEAP_PARKED = 2 }; /* large blocks that a thread keeps: HAK_EXTENT_PARKED */
+
 /* Backends that keep something of their own for each heap. */
 typedef enum {
     HAK_HEAP_MF2,
@@ -118,8 +120,8 @@ typedef struct hak_heap {
     uint64_t bins_grow_at;               /* flush: or at how many slots of all heaps */
     /* backends: what one keeps for the heap, made by it at first use, never freed; 0: none yet */
     hak_aptr_t backend[HAK_HEAP_BACKENDS];
-    /* extent: the large block that the thread freed last, 0: none; any thread may take it away */
-    hak_aptr_t parked;
+    /* extent: the large blocks that the thread freed last, 0: none; any thread may take them */
+    hak_aptr_t parked[HAK_HEAP_PARKED];
     /* pending: slabs of this heap with remote frees. */
     /* taken from `pending` and not looked at yet; under the lock */
     hak_aptr_t drain_next;

@@ -1,6 +1,6 @@
-/* boxes/extent: the word in which a heap keeps the block that its thread freed last. The thread
- * fills and empties it without a lock, while purges of other threads empty it; what they get must
- * have one holder, and come with all that the last one did to it.
+/* boxes/extent: the places in which a heap keeps the blocks that its thread freed last. The thread
+ * fills and empties them without a lock, while purges of other threads empty them; what they get
+ * must have one holder, and come with all that the last one did to it.
  */
 #include "base/testing/testing.h"
 #include "boxes/extent/extent.h"
@@ -12,9 +12,9 @@ namespace {
 constexpr size_t kBytes = 100000; /* two units */
 
 struct {
-    hak_aptr_t word[2]; /* of the heaps of threads 0 and 1 */
-    void *held[2];      /* since `setup` */
-    uint64_t live;      /* blocks that are not freed by then */
+    hak_aptr_t parked[2][HAK_EXTENT_PARKED]; /* of the heaps of threads 0 and 1 */
+    void *held[2];                           /* since `setup` */
+    uint64_t live;                           /* blocks that are not freed by then */
     bool freed[2];
 } world;
 
@@ -22,7 +22,7 @@ struct {
  * end of the other. */
 void *Take(int self, size_t bytes = kBytes) {
     bool zeroed;
-    void *block = hak_extent_alloc_mt(bytes, &world.word[self], &zeroed);
+    void *block = hak_extent_alloc_mt(bytes, world.parked[self], &zeroed);
     HAK_SCHED_CHECK(block != nullptr);
     *(uint64_t *)block = bytes;
     return block;
@@ -30,12 +30,12 @@ void *Take(int self, size_t bytes = kBytes) {
 void Give(int self, void *block) {
     HAK_SCHED_CHECK(*(uint64_t *)block != 0);
     *(uint64_t *)block = 0;
-    HAK_SCHED_CHECK(hak_extent_free_mt(block, &world.word[self]));
+    HAK_SCHED_CHECK(hak_extent_free_mt(block, world.parked[self]));
 }
-/* What a purge does with the words of all heaps. */
+/* What a purge does with the places of all heaps. */
 void Purge() {
-    hak_extent_unpark_mt(&world.word[0]);
-    hak_extent_unpark_mt(&world.word[1]);
+    hak_extent_unpark_mt(world.parked[0]);
+    hak_extent_unpark_mt(world.parked[1]);
 }
 
 /* A tract, and two blocks in use. */
@@ -46,19 +46,23 @@ void TwoHeld() {
         block = Take(0);
     }
 }
-/* One of them, and the other one in the word. */
+/* One of them, and the other one parked. */
 void OneParked() {
     TwoHeld();
     Give(0, world.held[1]);
     world.live = 1;
 }
 
-/* Nothing is left in a word, no block is lost, and the box's books are right. */
+/* Nothing is left parked, no block is lost, and the box's books are right. */
 void Check() {
     Purge();
     hak_extent_stats_t stats;
     hak_extent_stats_mt(&stats);
-    HAK_SCHED_CHECK(hak_load_rlx(&world.word[0]) == 0 && hak_load_rlx(&world.word[1]) == 0);
+    for (hak_aptr_t *places : world.parked) {
+        for (unsigned i = 0; i < HAK_EXTENT_PARKED; i++) {
+            HAK_SCHED_CHECK(hak_load_rlx(&places[i]) == 0);
+        }
+    }
     HAK_SCHED_CHECK(stats.blocks == world.live);
     HAK_SCHED_CHECK(hak_extent_check_locked() == 0); /* all threads have ended: no lock */
 }
@@ -89,7 +93,8 @@ void ParkAndPurge(int self) {
 hak_sched::Add
     extent_park_purge({"extent_park_purge", 2, {4, 1}, 500, TwoHeld, ParkAndPurge, Check});
 
-/* The word is taken already: the block in it makes place, unless a purge was first. */
+/* The first place is taken already: the block in it goes on to the next, and from there goes back,
+ * unless a purge was first. */
 void ReplaceAndPurge(int self) {
     if (self == 0) {
         Give(0, world.held[0]);
@@ -120,7 +125,7 @@ void FreeTwice(int self) {
         bool zeroed;
         HAK_SCHED_CHECK(hak_extent_alloc_mt(kBytes, nullptr, &zeroed) != nullptr);
     } else {
-        world.freed[1] = hak_extent_free_mt(world.held[0], &world.word[1]);
+        world.freed[1] = hak_extent_free_mt(world.held[0], world.parked[1]);
     }
 }
 void EachFreeEndsOne() {
