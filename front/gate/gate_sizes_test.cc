@@ -129,6 +129,35 @@ TEST_F(Gate, ReallocKeepsContentAcrossAllBorders) {
     }
 }
 
+/* A quarter of room for what grows by less; no more than asked for else, or if there is none. */
+TEST_F(Gate, ABufferThatGrowsByStepsIsSeldomCopied) {
+    int copies = 0;
+    char *block = Alloc(1024);
+    for (size_t size = 1024; size <= 3 * 1024; size += 16) {
+        char *was = block;
+        block = Realloc(block, size);
+        copies += block != was;
+    }
+    EXPECT_LE(copies, 5);
+    EXPECT_LE(hak_gate_usable(block, "usable"), 5 * 3072u / 4);
+    Free(block);
+    block = Realloc(Alloc(1024), 1300);
+    EXPECT_EQ(hak_gate_usable(block, "usable"), hak_gate_good_size(1300))
+        << "by more than a quarter";
+    Free(block);
+    block = Alloc(1024);
+    std::vector<char *> blocks = {Alloc(1100)};
+    Free(Alloc(1100));
+    FillSlots(&blocks);
+    EXPECT_NE(block = Realloc(block, 1100), nullptr) << "where there is no room for a quarter";
+    EXPECT_EQ(hak_gate_usable(block, "usable"), hak_gate_good_size(1100));
+    hak_os_fake_reset();
+    blocks.push_back(block);
+    for (char *each : blocks) {
+        Free(each);
+    }
+}
+
 TEST_F(Gate, ReallocOfABlockThatFitsStaysInPlace) {
     char *block = Alloc(1000);
     EXPECT_EQ(Realloc(block, 1024), block);

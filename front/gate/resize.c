@@ -55,13 +55,18 @@ static bool hak_fits(size_t have, size_t size) {
     return size <= have && (size >= have / 2 || have <= 128);
 }
 
+/* Ends `block`, whose first `bytes` go to `copy`. */
+hak_inline void *hak_replace(void *block, void *copy, size_t bytes) {
+    memcpy(copy, block, bytes);
+    hak_gate_free(block);
+    return copy;
+}
+
 /* To another block; nowhere if there is none, but this one holds as much: then errno is `saved`. */
 static void *hak_move(void *block, size_t have, size_t size, int saved) {
     void *copy = hak_gate_malloc(size);
     if (hak_likely(copy != NULL)) {
-        memcpy(copy, block, have < size ? have : size);
-        hak_gate_free(block);
-        return copy;
+        return hak_replace(block, copy, have < size ? have : size);
     }
     if (size > have) {
         return NULL;
@@ -70,10 +75,21 @@ static void *hak_move(void *block, size_t have, size_t size, int saved) {
     return block;
 }
 
-/* A block of a size class that has `have` bytes. What reads errno is a call: only where it may be
- * wanted. */
+/* What grows by less than a quarter gets room for a quarter: it may well grow again, and then a
+ * buffer is copied five times on its way to three times its length, and not at each size class
+ * (gperftools' do_realloc does the same). */
+static void *hak_grow(void *block, size_t have, size_t size) {
+    size_t room = have + have / 4;
+    void *copy = room > size ? hak_gate_malloc(room) : NULL;
+    if (hak_unlikely(copy == NULL)) {
+        copy = hak_gate_malloc(size);
+    }
+    return hak_likely(copy != NULL) ? hak_replace(block, copy, have) : NULL;
+}
+
+/* A block of a size class that has `have` bytes. */
 static hak_noinline void *hak_resize_by_move(void *block, size_t have, size_t size) {
-    return hak_move(block, have, size, size <= have ? errno : 0);
+    return size > have ? hak_grow(block, have, size) : hak_move(block, have, size, errno);
 }
 
 hak_inline void *hak_resize_block(void *block, size_t have, size_t size) {
