@@ -71,6 +71,12 @@ static inline uint32_t hak_sc_divisor_of(uint32_t bytes) {
     return bytes == 0 || bytes > 4096 ? 0 : (uint32_t)(((1ull << 32) + bytes - 1) / bytes);
 }
 
+/* hak_sc_divisor of a class whose blocks lie at multiples of their size; 0 for those that lie
+ * behind headers, too. */
+static inline uint32_t hak_sc_start_divisor(unsigned sc) {
+    return hak_cfg_mf2_header != 0 && sc > HAK_SC_SMALL_MAX ? 0 : hak_sc_divisor[sc];
+}
+
 /* Class of a size in 1025..65536 where each doubling has 8. */
 static inline unsigned hak_sc_of_eighth(size_t size) {
     size_t m = size - 1;

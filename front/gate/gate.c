@@ -319,7 +319,7 @@ static uint32_t hak_tag(uintptr_t address) {
 /* True if a block starts at `address`, which has this tag. The divisor tells where all slabs of the
  * class are one unit; it is 0 for other classes. False: look closer. */
 hak_inline bool hak_starts(uintptr_t address, unsigned sc) {
-    uint32_t divisor = hak_sc_divisor[sc];
+    uint32_t divisor = hak_sc_start_divisor(sc);
     if (hak_likely((uint16_t)address * divisor < divisor)) {
         return true;
     }

@@ -24,7 +24,7 @@ hak_inline bool hak_gate_is_live(const void *block, size_t *bytes) {
         return false;
     }
     unsigned sc = (tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
-    uint32_t divisor = hak_sc_divisor[sc]; /* 0: several units, or a size chosen at run time */
+    uint32_t divisor = hak_sc_start_divisor(sc); /* 0: several units, or a size of run time */
     if (hak_unlikely((uint16_t)address * divisor >= divisor)) {
         return false;
     }
