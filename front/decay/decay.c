@@ -66,20 +66,26 @@ static hak_cold void hak_due(hak_heap_t *mine, uint64_t now_ms, uint64_t seen) {
     }
 }
 
-void hak_decay_tick(hak_heap_t *mine) {
+static bool hak_note_look(hak_heap_t *mine, uint64_t now_ms) {
+    uint64_t before_ms = mine->looked_ms;
+    mine->looked_ms = now_ms;
+    hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to adoption */
+    return now_ms - before_ms >= HAK_DECAY_SPARSE_MS;
+}
+
+bool hak_decay_tick(hak_heap_t *mine) {
     uint64_t now_ms = hak_os_now_ms();
     uint64_t next_ms = hak_load_rlx(&hak_next_ms); /* relaxed: a time, no data behind it */
-    if (mine != NULL) {
-        hak_store_rlx(&mine->active_ms, now_ms); /* relaxed: a hint to adoption */
-    }
+    bool is_sparse = mine != NULL && hak_note_look(mine, now_ms);
     if (hak_unlikely(now_ms >= next_ms)) {
         hak_due(mine, now_ms, next_ms);
     }
+    return is_sparse;
 }
 
 void hak_decay_tick_seldom(hak_heap_t *mine) {
-    if (hak_unlikely(++mine->slow_steps % HAK_DECAY_SELDOM == 0)) {
-        hak_decay_tick(mine);
+    if (hak_unlikely(++mine->slow_steps % HAK_DECAY_SELDOM == 0) && hak_decay_tick(mine)) {
+        mine->slow_steps |= HAK_DECAY_NEXT_LOOKS;
     }
 }
 

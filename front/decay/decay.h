@@ -18,11 +18,19 @@
 extern "C" {
 #endif
 
-enum { HAK_DECAY_SELDOM = 32 };
+enum {
+    HAK_DECAY_SELDOM = 8,     /* refills and flushes to a look at the clock, if they are frequent */
+    HAK_DECAY_SPARSE_MS = 10, /* they are not if so many took this long */
+    /* What makes the next step look, by whatever part of them is counted. */
+    HAK_DECAY_NEXT_LOOKS = 2 * HAK_DECAY_SELDOM - 1,
+};
 
-/* Runs a pass if one is due. Reads the clock: for calls that are rare or costly anyway. */
-void hak_decay_tick(hak_heap_t *mine);
-/* The same for refills and flushes: reads the clock on one of HAK_DECAY_SELDOM calls only. */
+/* Runs a pass if one is due. Reads the clock: for calls that are rare or costly anyway. True if the
+ * heap has not called for HAK_DECAY_SPARSE_MS: who calls on one of so many occasions then does so
+ * on the next one, too, so that a thread that has little to do does not purge late. */
+bool hak_decay_tick(hak_heap_t *mine);
+/* The same for refills and flushes: reads the clock on one of HAK_DECAY_SELDOM calls only, or on
+ * each where they are sparse. */
 void hak_decay_tick_seldom(hak_heap_t *mine);
 /* Gives back all that is free, but `keep_bytes`; what the caller's thread caches, only if it has
  * flushed that before. Returns the bytes. */

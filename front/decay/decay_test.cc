@@ -76,10 +76,12 @@ class Decay : public ::testing::Test {
         SetOption(HAK_OPTION_BACKGROUND, 0);
         Advance(1000000);
         (void)hak_decay_trim(0);
-        hak_decay_tick(nullptr);
+        (void)hak_decay_tick(nullptr);
         Advance(5000); /* the next pass is due */
         ASSERT_FALSE(HasSlots() || HasMappings());
     }
+
+  public:
     static void Advance(uint64_t ms) { hak_os_fake_advance_ms(ms); }
 };
 
@@ -87,14 +89,14 @@ TEST_F(Decay, TickPurgesAfterTheDelayAndNotBefore) {
     MakeGarbage();
     uint64_t waited = 0;
     for (; waited < kDelayMs - 100; waited += 100) {
-        hak_decay_tick(nullptr);
+        (void)hak_decay_tick(nullptr);
         ASSERT_TRUE(HasMappings()) << waited;
         ASSERT_TRUE(waited >= kDelayMs / 2 || HasSlots()) << waited;
         Advance(100);
     }
     for (; waited < 3 * kDelayMs && (HasMappings() || HasSlots()); waited += 100) {
         Advance(100);
-        hak_decay_tick(nullptr);
+        (void)hak_decay_tick(nullptr);
     }
     /* A pass comes every quarter of the delay, but at most a second apart. */
     EXPECT_LE(waited, kDelayMs + 2 * 1100);
@@ -104,19 +106,19 @@ TEST_F(Decay, DelayOfZeroPurgesAtTheNextPass) {
     SetOption(HAK_OPTION_PURGE_DELAY_MS, 0);
     MakeGarbage();
     Advance(2000);
-    hak_decay_tick(nullptr);
+    (void)hak_decay_tick(nullptr);
     EXPECT_FALSE(HasMappings());
     EXPECT_FALSE(HasSlots());
 }
 
 TEST_F(Decay, PassesKeepTheirDistance) {
-    hak_decay_tick(nullptr); /* the pause begins */
+    (void)hak_decay_tick(nullptr); /* the pause begins */
     SetOption(HAK_OPTION_PURGE_DELAY_MS, 0);
     MakeGarbage();
-    hak_decay_tick(nullptr);
+    (void)hak_decay_tick(nullptr);
     EXPECT_TRUE(HasMappings()) << "a pass was made a moment ago";
     Advance(1100);
-    hak_decay_tick(nullptr);
+    (void)hak_decay_tick(nullptr);
     EXPECT_FALSE(HasMappings());
 }
 
@@ -134,20 +136,46 @@ TEST_F(Decay, TrimTakesAllAtOnceButWhatItShallKeep) {
 TEST_F(Decay, TickTellsOthersThatTheThreadIsActive) {
     hak_testing::OwnHeap own;
     hak_store_rlx(&own.get()->active_ms, 0);
-    hak_decay_tick(own.get());
+    (void)hak_decay_tick(own.get());
     EXPECT_NE(hak_load_rlx(&own.get()->active_ms), 0u);
 }
 
-TEST_F(Decay, SeldomTickLooksAtEvery32ndCall) {
+/* How many calls it takes until one looks at the clock, if all of them are made now. */
+int CallsToALook(hak_heap_t *heap) {
+    Decay::Advance(1);
+    uint64_t before = hak_load_rlx(&heap->active_ms);
+    for (int i = 1; i <= 1000; i++) {
+        hak_decay_tick_seldom(heap);
+        if (hak_load_rlx(&heap->active_ms) != before) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+TEST_F(Decay, SeldomTickLooksAtEvery8thCall) {
     hak_testing::OwnHeap own;
     own.get()->slow_steps = 0;
-    hak_store_rlx(&own.get()->active_ms, 0);
-    for (int i = 0; i < 31; i++) {
-        hak_decay_tick_seldom(own.get());
-        ASSERT_EQ(hak_load_rlx(&own.get()->active_ms), 0u) << i;
+    (void)hak_decay_tick(own.get());
+    EXPECT_EQ(CallsToALook(own.get()), 8);
+    EXPECT_EQ(CallsToALook(own.get()), 8);
+}
+
+// Else a thread with one refill in 100 ms would purge after most of a second.
+TEST_F(Decay, SeldomTickLooksAtEachCallIfThereAreFew) {
+    hak_testing::OwnHeap own;
+    own.get()->slow_steps = 0;
+    (void)hak_decay_tick(own.get());
+    Advance(HAK_DECAY_SPARSE_MS);
+    EXPECT_EQ(CallsToALook(own.get()), 8) << "nobody knows yet";
+    EXPECT_EQ(CallsToALook(own.get()), 1);
+    EXPECT_EQ(CallsToALook(own.get()), 8) << "calls have become frequent";
+    Advance(HAK_DECAY_SPARSE_MS);
+    EXPECT_EQ(CallsToALook(own.get()), 8);
+    for (int i = 0; i < 5; i++) {
+        Advance(HAK_DECAY_SPARSE_MS);
+        EXPECT_EQ(CallsToALook(own.get()), 1) << i;
     }
-    hak_decay_tick_seldom(own.get());
-    EXPECT_NE(hak_load_rlx(&own.get()->active_ms), 0u);
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need the space */
@@ -161,7 +189,7 @@ TEST_F(Decay, PassGivesAddressSpaceBackOnceItIsLimited) {
                   if (hak_os_map(1 << 20) != nullptr) {
                       return 2; /* the map alone is longer than that */
                   }
-                  hak_decay_tick(nullptr);
+                  (void)hak_decay_tick(nullptr);
                   return hak_os_map(1 << 20) != nullptr ? 0 : 3;
               }),
               0);
@@ -185,7 +213,7 @@ TEST_F(Decay, ThreadsTickTogether) {
         for (int i = 0; i < 200; i++) {
             void *block = hak_large_alloc_mt(NULL, (size_t)(100000 << thread), 1, &zeroed);
             memset(block, thread, 100000);
-            hak_decay_tick(nullptr);
+            (void)hak_decay_tick(nullptr);
             EXPECT_TRUE(hak_large_free_mt(NULL, block));
             Advance(3);
         }

@@ -17,7 +17,8 @@
 #include "front/gate/gate_internal.h"
 #include "front/thread/thread.h"
 
-enum { HAK_LARGE_SELDOM = 8 }; /* frees of large blocks to a look at the clock */
+/* Slow steps to a sample for the learner, at most; frees of large blocks to a look at the clock. */
+enum { HAK_SAMPLE_SELDOM = 32, HAK_LARGE_SELDOM = 8 };
 enum { HAK_NOT_STARTED, HAK_STARTING, HAK_STARTED };
 
 static hak_a32_t hak_state;
@@ -110,18 +111,19 @@ static void *hak_failed(void) {
     return NULL;
 }
 
-/* One of 32 slow steps: the clock, and a look at what is asked for. Where nobody learns the
- * interval stays what it is. */
+/* One of some slow steps: the clock, and seldom what is asked for: a sample counts for so many. */
 static hak_cold void hak_look(hak_heap_t *mine, unsigned sc, size_t size) {
-    hak_decay_tick(mine);
-    if (size != 0 && hak_load_rlx(&hak_learn_sampling) != 0) { /* relaxed: a hint */
+    bool is_sparse = hak_decay_tick(mine);
+    if (hak_load_rlx(&hak_learn_sampling) == 0) { /* relaxed: a hint */
+        mine->slow_steps |= is_sparse ? HAK_DECAY_NEXT_LOOKS : 0;
+    } else if (size != 0 && mine->slow_steps % HAK_SAMPLE_SELDOM == 0) {
         mine->slow_steps += hak_learn_sample_mt(size, sc, mine->slow_steps);
     }
 }
 
 /* As hak_decay_tick_seldom; the same count serves the learner, so that it costs nothing. */
-static inline void hak_step(hak_heap_t *mine, unsigned sc, size_t size) {
-    if (hak_unlikely(++mine->slow_steps % HAK_DECAY_SELDOM == 0)) {
+static inline void hak_step(hak_heap_t *mine, unsigned seldom, unsigned sc, size_t size) {
+    if (hak_unlikely(++mine->slow_steps % seldom == 0)) {
         hak_look(mine, sc, size);
     }
 }
@@ -130,7 +132,7 @@ static inline void hak_step(hak_heap_t *mine, unsigned sc, size_t size) {
 static void *hak_refill(hak_heap_t *mine, unsigned sc, size_t size) {
     hak_block_t *block = hak_tls_sll_pop_class(sc);
     if (block == NULL && hak_cfg_learn) { /* before the refill, which would have to keep the size */
-        hak_step(mine, sc, size);
+        hak_step(mine, HAK_DECAY_SELDOM, sc, size);
         block = hak_route[sc]->refill(mine, sc);
     } else if (block == NULL) {
         block = hak_route[sc]->refill(mine, sc);
@@ -180,7 +182,7 @@ void *hak_gate_alloc_large(size_t size, size_t align, bool *zeroed) {
         hak_gate_make_room(true);
         block = hak_large_alloc_mt(mine, size == 0 ? 1 : size, align, zeroed);
     }
-    hak_decay_tick(mine);
+    (void)hak_decay_tick(mine);
     if (hak_unlikely(block == NULL)) {
         return hak_failed();
     }
@@ -304,8 +306,9 @@ static bool hak_free_large(void *block) {
     hak_heap_t *mine = hak_tls.heap;
     bool freed = hak_large_free_mt(mine, block);
     /* Each malloc of a large block has looked at the clock: frees alone shall not be without. */
-    if (mine == NULL || ++mine->large_frees % HAK_LARGE_SELDOM == 0) {
-        hak_decay_tick(mine);
+    bool look = mine == NULL || ++mine->large_frees % HAK_LARGE_SELDOM == 0;
+    if (look && hak_decay_tick(mine)) {
+        mine->large_frees |= HAK_LARGE_SELDOM - 1;
     }
     return freed;
 }
@@ -390,7 +393,7 @@ hak_noinline void hak_gate_free_slow(void *address, const char *call) {
         hak_free_other(address, call);
         return;
     }
-    hak_step(mine, 0, 0);
+    hak_step(mine, 2 * HAK_DECAY_SELDOM, 0, 0); /* it is short, and there are many */
     if (hak_cfg_stats) {
         hak_gate_count_call(HAK_CALL_FREE);
     }

@@ -3,7 +3,8 @@
  *   rss_probe empty            prints the process's resident KiB
  *   rss_probe spike CALLER     4 threads write and free 1 GiB in blocks of 16 B to 32 KiB and end;
  *                              prints the peak, then the resident KiB after at most 3 s. CALLER is
- *                              "caller" (a thread allocates 128 KiB every 100 ms) or "idle"
+ *                              "caller" (a thread allocates 128 KiB every 100 ms), "refiller" (a
+ *                              block that leads to one refill) or "idle"
  *   rss_probe spike_own        the same by the calling thread alone, which frees in random order
  *                              and goes on
  *   rss_probe spike_fork       the same without any call, in a child of fork
@@ -101,23 +102,38 @@ static void sleep_ms(long ms) {
     nanosleep(&time, NULL);
 }
 
+static void call_large(void) {
+    void *volatile block = malloc(128 * 1024);
+    free(block);
+}
+
+/* The first block of a size class that the thread has no other block of. From 1 KiB on each
+ * doubling has eight. */
+static void call_refill(void) {
+    static unsigned calls;
+    void *volatile kept = malloc(((size_t)9 + calls % 8) * 128 << calls / 8);
+    if (kept == NULL) {
+        fail("malloc");
+    }
+    calls++;
+}
+
 /* Waits until the resident size is small, at most 3 s, with a call every 100 ms that leaves the hit
  * path, or none. */
-static void print_spike(unsigned long peak, int calls) {
+static void print_spike(unsigned long peak, void (*call)(void)) {
     unsigned long now = status_kib("VmRSS:");
     int ms = 0;
     for (; ms < 3000 && now >= 20 * 1024; ms += 100) {
         sleep_ms(100);
-        if (calls) {
-            void *volatile block = malloc(128 * 1024);
-            free(block);
+        if (call != NULL) {
+            call();
         }
         now = status_kib("VmRSS:");
     }
     printf("peak_kib %lu end_kib %lu after_ms %d\n", peak, now, ms);
 }
 
-static void run_spike(int calls) {
+static void run_spike(void (*call)(void)) {
     pthread_t threads[THREADS];
     pthread_barrier_init(&full, NULL, THREADS + 1);
     for (uintptr_t i = 0; i < THREADS; i++) {
@@ -131,7 +147,7 @@ static void run_spike(int calls) {
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
-    print_spike(peak, calls);
+    print_spike(peak, call);
 }
 
 /* What the thread keeps in its cache lies in slabs all over the spike. */
@@ -155,7 +171,7 @@ static void run_own_spike(void) {
         free(blocks[i]);
         blocks[i] = blocks[count];
     }
-    print_spike(peak, 1);
+    print_spike(peak, call_large);
 }
 
 static void run_spike_in_child(void) {
@@ -168,7 +184,7 @@ static void run_spike_in_child(void) {
         fail("fork");
     }
     if (child == 0) {
-        run_spike(0);
+        run_spike(NULL);
         fflush(stdout);
         _exit(0);
     }
@@ -272,7 +288,9 @@ int main(int argc, char **argv) {
     if (strcmp(what, "empty") == 0) {
         printf("%lu\n", status_kib("VmRSS:"));
     } else if (strcmp(what, "spike") == 0 && argc > 2) {
-        run_spike(strcmp(argv[2], "caller") == 0);
+        run_spike(strcmp(argv[2], "caller") == 0     ? call_large
+                  : strcmp(argv[2], "refiller") == 0 ? call_refill
+                                                     : NULL);
     } else if (strcmp(what, "spike_own") == 0) {
         run_own_spike();
     } else if (strcmp(what, "spike_fork") == 0) {
@@ -288,8 +306,8 @@ int main(int argc, char **argv) {
         free(block);
         printf("%d\n", stats(&s) == 0 ? (int)s.registry_flat : -1);
     } else {
-        fprintf(stderr, "usage: rss_probe empty | spike caller|idle | spike_own | spike_fork | "
-                        "lock | soak | limited | registry\n");
+        fprintf(stderr, "usage: rss_probe empty | spike caller|refiller|idle | spike_own | "
+                        "spike_fork | lock | soak | limited | registry\n");
         return 2;
     }
     return 0;
