@@ -10,10 +10,11 @@ import tables
 
 TIME, PEAK, AFTER = "ns_per_op", "peak_rss_bytes", "at_end_bytes"
 
-# Of the rounds of one row under one allocator. middle is the median, or the least if asked for.
+# Of the rounds of one row under one allocator, or of its ratios to another one. middle is the
+# median, or the least if asked for.
 Spread = collections.namedtuple("Spread", "middle least greatest count")
 # An allocator over all rows, as ratios to the best peer. ahead: rows at or below 1. unclear: the
-# lost rows whose range meets the best peer's. worst: (ratio, row) or None.
+# lost rows that were not lost in every round. worst: (ratio, row) or None.
 Score = collections.namedtuple("Score", "mean behaviours rows counted ahead unclear worst")
 
 # What programs say of single calls: p50_ns, malloc_p999_ns, free_switched_count ... The samples in
@@ -40,20 +41,9 @@ def spread(values, least=False):
     return Spread(middle, min(values), max(values), len(values))
 
 
-def scaled(value, divisor):
-    """`value` in units of `divisor`; None if either is missing or the divisor is 0."""
-    if value is None or not divisor:
-        return None
-    return value._replace(
-        middle=value.middle / divisor,
-        least=value.least / divisor,
-        greatest=value.greatest / divisor,
-    )
-
-
-def overlap(one, other):
-    """True if the ranges of two Spreads meet: their order could be chance."""
-    return one.least <= other.greatest and other.least <= one.greatest
+def crosses_one(ratio):
+    """True if some rounds of a ratio's Spread say ahead and others behind: it could be chance."""
+    return ratio.least <= 1 <= ratio.greatest
 
 
 def latencies(found):
@@ -117,17 +107,51 @@ class Race:
             )
         ]
 
+    def by_round(self, row, allocator, key):
+        """{round: figure} where spread() has one, else nothing."""
+        if self.spread(row, allocator, key) is None:
+            return {}
+        found = {run["round"]: run[key] for run in self.runs(row, allocator)}
+        return {number: value for number, value in found.items() if value is not None}
+
+    def between(self, row, one, other, key):
+        """The Spread of one allocator in units of another; None if either has no figure.
+
+        Within a round the allocators run a row one after the other, within seconds; from round to
+        round a shared machine may take half as long again or twice as long. So it is the rounds'
+        ratios of which this is the median, and not the ratio of two medians, which may be of
+        different rounds. Of the least figures it is the ratio.
+        """
+        mine, theirs = self.by_round(row, one, key), self.by_round(row, other, key)
+        found = [mine[n] / theirs[n] for n in mine if theirs.get(n)]
+        if found and self.document["figure"] == "min":
+            least = tables.ratio(min(mine.values()), min(theirs.values()))
+            return Spread(least, min(found + [least]), max(found + [least]), len(found))
+        return spread(found)
+
     def best_peer(self, row, key):
-        """(name, Spread) of the best allocator that is no hakmem, or (None, None)."""
-        known = {name: self.spread(row, name, key) for name in self.peers}
-        middles = {name: value.middle for name, value in known.items() if value is not None}
-        name, _ = tables.best(middles, self.peers)
-        return (None, None) if name is None else (name, known[name])
+        """(name, Spread) of the best allocator that is no hakmem, or (None, None): the one with the
+        least figures in units of the geometric mean of their rounds."""
+        known = {name: self.by_round(row, name, key) for name in self.peers}
+        known = {name: values for name, values in known.items() if values}
+        if self.document["figure"] == "min":
+            levels = {name: min(values.values()) for name, values in known.items()}
+        else:
+            rounds = set.intersection(*map(set, known.values())) if known else set()
+            means = {
+                n: tables.geometric_mean([values[n] for values in known.values()]) for n in rounds
+            }
+            levels = {
+                name: tables.median([tables.ratio(values[n], means[n]) for n in rounds if means[n]])
+                for name, values in known.items()
+            }
+        name, _ = tables.best(levels, self.peers)
+        return (None, None) if name is None else (name, self.spread(row, name, key))
 
     def ratio(self, row, allocator, key):
-        """The Spread of an allocator in units of the best peer's middle."""
-        _, best = self.best_peer(row, key)
-        return None if best is None else scaled(self.spread(row, allocator, key), best.middle)
+        """The Spread of an allocator in units of the best peer."""
+        best, _ = self.best_peer(row, key)
+        return None if best is None else self.between(row, allocator, best, key)
 
     def means(self, ratios):
         """(mean over behaviours, {behaviour: mean of its rows}) of {row: ratio or None}."""
@@ -137,8 +161,8 @@ class Race:
         """(mean, {behaviour: mean}, rows counted, rows ahead) of one allocator to another."""
         ratios = {}
         for row in self.rows:
-            mine, theirs = self.spread(row, subject, key), self.spread(row, other, key)
-            ratios[row] = tables.ratio(mine and mine.middle, theirs and theirs.middle)
+            found = self.between(row, subject, other, key)
+            ratios[row] = found and found.middle
         known = [value for value in ratios.values() if value is not None]
         mean, behaviours = self.means(ratios)
         return mean, behaviours, len(known), sum(value <= 1 for value in known)
@@ -151,8 +175,7 @@ class Race:
             if found is None:
                 continue
             worst = max(worst or (0, ""), (found.middle, row))
-            _, best = self.best_peer(row, key)
-            unclear += found.middle > 1 and overlap(found, scaled(best, best.middle))
+            unclear += found.middle > 1 and crosses_one(found)
         known = [value for value in ratios.values() if value is not None]
         mean, behaviours = self.means(ratios)
         ahead = sum(value <= 1 for value in known)

@@ -109,7 +109,7 @@ class Page:
             if found is None:
                 bars.append(self.missing(row, row, "", self.race.failed(row, subject)))
                 continue
-            unclear = figures.overlap(found, figures.scaled(best, best.middle))
+            unclear = found.count > 1 and figures.crosses_one(found)
             kind = "winning" if found.middle <= 1 else "losing"
             value = "%s× %s%s" % (svg.ratio_text(found.middle), name, " ≈" if unclear else "")
             own = self.race.spread(row, subject, key)

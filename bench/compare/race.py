@@ -267,12 +267,25 @@ def failures_of(document):
     ]
 
 
+def ratio_table(race, key, shown, chosen, table, form):
+    def ratio(row, one, other):
+        found = race.between(row, one, other, key)
+        return found and found.middle
+
+    def best(row):
+        return race.best_peer(row, key)[0]
+
+    return tables.ratio_table(shown, chosen, table, form, best, ratio, race.behaviour)
+
+
 def markdown(document):
     """The tables as Markdown, with what the figures depend on."""
     race = figures.Race(document)
     lines = ["%s: %s" % (name, value) for name, value in document["facts"]]
     what = (document["rounds"], document["figure"])
     lines.append("rounds: %d, %s; allocators interleaved" % what)
+    if document["figure"] == "median":
+        lines.append("ratios: median of the rounds' ratios")
     for entry in document["allocators"]:
         known = [entry["file"]]
         known += ["version " + entry["version"]] if entry["version"] else []
@@ -301,7 +314,7 @@ def markdown(document):
                 if found or race.failed(row, name):
                     table[row][name] = found and found.middle / unit
         lines += ["", "## " + title, ""]
-        lines += tables.ratio_table(shown, chosen, table, form, race.behaviour)
+        lines += ratio_table(race, key, shown, chosen, table, form)
     return "\n".join(lines) + "\n"
 
 

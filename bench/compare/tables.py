@@ -71,15 +71,17 @@ def _align(lines):
     return out
 
 
-def ratio_table(rows, allocators, figures, form, behaviour=None):
+def ratio_table(rows, allocators, figures, form, best_of, ratio_of, behaviour=None):
     """Lines of one table.
 
     rows: names. allocators: Allocator tuples. figures: {row: {allocator name: number, or None where
     a run failed}}; a name that is missing there has no figure.
-    form: of a figure. behaviour: {row: what it belongs to}; without it each row is its own. After
-    the figures come the best allocator that is no hakmem, and for each hakmem its ratio to that one
-    and to the C library's malloc; below 1 is better. The last line is the geometric mean of the
-    ratios over behaviours, and under each allocator that of its ratio to the C library's malloc.
+    form: of a figure. best_of(row): the name of the best allocator that is no hakmem, or None.
+    ratio_of(row, one, other): of two allocators, or None. behaviour: {row: what it belongs to};
+    without it each row is its own. After the figures come the best allocator that is no hakmem,
+    and for each hakmem its ratio to that one and to the C library's malloc; below 1 is better. The
+    last line is the geometric mean of the ratios over behaviours, and under each allocator that of
+    its ratio to the C library's malloc.
     """
 
     def mean(ratios):
@@ -98,23 +100,19 @@ def ratio_table(rows, allocators, figures, form, behaviour=None):
     columns = {}
     for row in rows:
         figure = figures[row]
-        peer, peer_figure = best(figure, peers)
-        libc_figure = figure.get(libc[0]) if libc else None
+        peer = best_of(row)
         line = [row] + [_cell(figure, a.name, form) for a in allocators]
         line += [peer or "–"] if peers else []
         for name in subjects:
-            for group, reference in ((peers, peer_figure), (libc, libc_figure)):
-                if group:
-                    value = ratio(figure.get(name), reference)
-                    columns.setdefault(len(line), []).append(value)
-                    line.append(_times(value))
+            for reference in ([peer] if peers else []) + libc[:1]:
+                value = ratio_of(row, name, reference) if reference else None
+                columns.setdefault(len(line), []).append(value)
+                line.append(_times(value))
         lines.append(line)
     if libc:
         last = ["geometric mean, / %s" % libc[0]]
         for allocator in allocators:
-            every = [figures[row] for row in rows]
-            ratios = [ratio(f.get(allocator.name), f.get(libc[0])) for f in every]
-            last.append(_times(mean(ratios)))
+            last.append(_times(mean([ratio_of(row, allocator.name, libc[0]) for row in rows])))
     else:
         last = ["geometric mean"] + ["" for _ in allocators]
     last += [""] if peers else []

@@ -48,13 +48,26 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(tables.best({"slow": None}, ["fast", "slow"]), (None, None))
 
 
+def table(rows, chosen, figures):
+    """Each row was run once."""
+    peers = [allocator.name for allocator in chosen if allocator.kind != "hakmem"]
+
+    def best(row):
+        return tables.best(figures[row], peers)[0]
+
+    def ratio(row, one, other):
+        return tables.ratio(figures[row][one], figures[row][other])
+
+    return tables.ratio_table(rows, chosen, figures, "%.1f", best, ratio)
+
+
 class Tables(unittest.TestCase):
     def test_ratios_stand_under_their_heads(self):
         figures = {
             "one": {"glibc": 10.0, "fast": 4.0, "slow": 20.0, "hakmem": 2.0},
             "two": {"glibc": 10.0, "fast": 40.0, "slow": 5.0, "hakmem": 10.0},
         }
-        lines = tables.ratio_table(["one", "two"], [LIBC, FAST, SLOW, HAKMEM], figures, "%.1f")
+        lines = table(["one", "two"], [LIBC, FAST, SLOW, HAKMEM], figures)
         head = ["row", "glibc", "fast", "slow", "hakmem"]
         head += ["best peer", "hakmem / best", "hakmem / glibc"]
         one = ["one", "10.0", "4.0", "20.0", "2.0", "fast", "0.50", "0.20"]
@@ -68,13 +81,13 @@ class Tables(unittest.TestCase):
 
     def test_a_failed_run_is_said_and_leaves_the_rest(self):
         figures = {"one": {"glibc": 10.0, "fast": None, "slow": 20.0, "hakmem": None}}
-        lines = tables.ratio_table(["one"], [LIBC, FAST, SLOW, HAKMEM], figures, "%.1f")
+        lines = table(["one"], [LIBC, FAST, SLOW, HAKMEM], figures)
         one = ["one", "10.0", "failed", "20.0", "failed", "glibc", "–", "–"]
         self.assertEqual(cells(lines[2]), one)
 
     def test_without_peers_the_ratio_to_the_c_library_stays(self):
         figures = {"one": {"glibc": 4.0, "hakmem": 1.0}}
-        lines = tables.ratio_table(["one"], [LIBC, HAKMEM], figures, "%.1f")
+        lines = table(["one"], [LIBC, HAKMEM], figures)
         self.assertEqual(cells(lines[0]), ["row", "glibc", "hakmem", "hakmem / glibc"])
         self.assertEqual(cells(lines[2]), ["one", "4.0", "1.0", "0.25"])
 
