@@ -40,3 +40,21 @@ build_quietly() {
 bin_folder() {
     run_bazel info --color=no "$@" bazel-bin 2>/dev/null
 }
+
+# Prints the names of the variants, as lib<NAME>.so has them.
+list_variants() {
+    run_bazel query --noshow_progress 'filter("^//:lib[^.]*[.]so$", //:all)' 2>/dev/null |
+        sort |
+        sed 's,^//:lib\(.*\)[.]so$,\1,'
+}
+
+# Ends the script with this status unless there is such a variant.
+#   require_variant STATUS NAME
+require_variant() {
+    local names
+    names=$(list_variants) || die "bazel cannot read BUILD.bazel"
+    if ! grep -qxF -e "$2" <<<"$names"; then
+        say "error: no variant is called $2; there are: ${names//$'\n'/ }"
+        exit "$1"
+    fi
+}

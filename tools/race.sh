@@ -68,6 +68,9 @@ main() {
     done
     if [ ${#labels[@]} -gt 0 ]; then
         "$root/tools/setup.sh" build
+        for variant in ${variants[@]+"${variants[@]}"}; do
+            require_variant 2 "$variant"
+        done
         say "building ${labels[*]}"
         build_quietly ${flags[@]+"${flags[@]}"} "${labels[@]}"
         bin=$(bin_folder ${flags[@]+"${flags[@]}"})

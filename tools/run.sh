@@ -49,6 +49,7 @@ main() {
     fi
 
     "$root/tools/setup.sh" build
+    [ "$variant" = hakmem ] || require_variant 1 "$variant"
     [ -e "$root/bazel-bin" ] || say "building lib$variant.so, the first time takes about a minute"
     build_quietly ${flags[@]+"${flags[@]}"} "//:lib$variant.so"
     local library

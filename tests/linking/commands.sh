@@ -39,6 +39,8 @@ expect_run "run.sh: no such program" 127 "" "$run" -- ./no-such-program
 expect_run "run.sh: no program" 1 "" "$run" --
 expect_run "run.sh: unknown option" 1 "" "$run" --nonsense
 expect_run "run.sh: unknown variant" 1 "" "$run" --variant=nonsense -- true
+grep -q 'hakmem_mf2' "$work/stderr" || fail "run.sh: unknown variant: $(cat "$work/stderr")"
+expect_run "race.sh: unknown variant" 2 "" "$root/tools/race.sh" --variant=nonsense
 expect_run "run.sh --stats: output of a program" 0 hello "$run" --stats -- echo hello
 expect_same "run.sh --stats: one line on stderr" 1 "$(wc -l <"$work/stderr" | tr -d ' ')"
 grep -q hakmem "$work/stderr" || fail "run.sh --stats: the line does not name hakmem"
