@@ -17,7 +17,8 @@ load(
 _CXX_ENDINGS = (".cc", ".cpp")
 
 # A test without threads says so, and is not run under ThreadSanitizer. Linked with these, it fails
-# to link if it starts one after all.
+# to link if it starts one after all. On x86-64 libgcc has a function of the first one's name, for
+# split stacks, so that only C++ threads are noticed there.
 HAK_ONE_THREAD_TAG = "one-thread"
 HAK_ONE_THREAD_LINKOPTS = ["-Wl,--wrap=%s" % name for name in [
     "pthread_create",

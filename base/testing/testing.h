@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,17 @@ inline int InChild(const std::function<int()> &body) {
         return -1000;
     }
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* True if a limit of the address space counts; it does not under qemu's user mode. */
+inline bool AddressSpaceCanBeLimited() {
+    return InChild([] {
+               struct rlimit limit = {(rlim_t)1 << 46, RLIM_INFINITY}, found = {0, 0};
+               return setrlimit(RLIMIT_AS, &limit) == 0 && getrlimit(RLIMIT_AS, &found) == 0 &&
+                              found.rlim_cur == limit.rlim_cur
+                          ? 0
+                          : 1;
+           }) == 0;
 }
 
 /* Pseudo-random numbers from a seed. */

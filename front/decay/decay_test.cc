@@ -181,6 +181,9 @@ TEST_F(Decay, SeldomTickLooksAtEachCallIfThereAreFew) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need the space */
 /* Else the process could start no thread any more, whatever hakmem does for itself. */
 TEST_F(Decay, PassGivesAddressSpaceBackOnceItIsLimited) {
+    if (!hak_testing::AddressSpaceCanBeLimited()) {
+        GTEST_SKIP() << "the limit does not count here";
+    }
     EXPECT_EQ(hak_testing::InChild([] {
                   struct rlimit limit = {(rlim_t)4 << 30, (rlim_t)4 << 30};
                   if (!hak_registry_is_flat() || setrlimit(RLIMIT_AS, &limit) != 0) {
@@ -281,11 +284,12 @@ TEST_F(Decay, ChildOfAForkStartsAThreadOfItsOwn) {
     SetOption(HAK_OPTION_PURGE_DELAY_MS, 40);
     hak_decay_start();
     EXPECT_EQ(hak_testing::InChild([] {
+                  size_t alone = Tasks().size(); /* 1, but for emulators */
                   hak_decay_start();
-                  bool none = Tasks().size() == 1; /* as long as it is not forgotten */
+                  bool none = Tasks().size() == alone; /* as long as it is not forgotten */
                   hak_decay_forget();
                   hak_decay_start();
-                  bool one = Tasks().size() == 2;
+                  bool one = Tasks().size() == alone + 1;
                   MakeGarbage();
                   bool works = WaitUntil([] { return !HasSlots() && !HasMappings(); });
                   return none && one && works ? 0 : 1;
