@@ -145,6 +145,15 @@ typedef struct {
     uint64_t now_ms, delay_ms;
 } hak_visit_t;
 
+/* Between two system calls: they may follow each other for a second, and all threads wait for a
+ * fork that waits for the last one. Blocks and tracts may come and go meanwhile. */
+static void hak_let_fork_in_locked(void) {
+    if (hak_extents.fork_waits) {
+        hak_lock_drop(&hak_extents.lock);
+        hak_extents_enter();
+    }
+}
+
 /* The first unit at or behind `at` that is due, or HAK_TRACT_UNITS. */
 static uint32_t hak_next_due_locked(const hak_tract_t *tract, uint32_t at, hak_visit_t *visit) {
     for (uint32_t w = at / 64; w < HAK_TRACT_WORDS; w++) {
@@ -195,6 +204,7 @@ static bool hak_clean_tract_locked(hak_tract_t *tract, hak_visit_t *visit) {
         if (!hak_is_used_up(&visit->cleaning)) {
             at = extent->index + hak_extent_units(extent);
         }
+        hak_let_fork_in_locked();
     }
     return true;
 }
@@ -209,6 +219,7 @@ static void hak_release_if_idle_locked(hak_tract_t *tract, hak_visit_t *visit) {
         /* Where the kernel takes pages now, it is enough for this pass. */
         visit->steps_left -= tract->dirty_units == 0 ? HAK_RELEASE_STEPS : HAK_STEPS_AT_ONCE;
         visit->cleaning.bytes += hak_tract_release_locked(tract);
+        hak_let_fork_in_locked();
     }
 }
 

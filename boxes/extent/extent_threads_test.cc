@@ -1,7 +1,23 @@
-/* Threads, and the parts that other parts are made of. */
+/* Threads, and the parts that other parts are made of. Linked with --wrap=madvise, so that a test
+ * can stand still inside the kernel. */
+#include <sys/mman.h>
+
+#include <functional>
 #include <memory>
 
 #include "boxes/extent/extent_fixture.h"
+
+namespace {
+std::function<void()> *in_purge;
+}
+
+extern "C" int __real_madvise(void *base, size_t bytes, int advice);
+extern "C" int __wrap_madvise(void *base, size_t bytes, int advice) {
+    if (advice == MADV_DONTNEED && in_purge != nullptr) {
+        (*in_purge)();
+    }
+    return __real_madvise(base, bytes, advice);
+}
 
 namespace hak_testing {
 
@@ -158,6 +174,53 @@ TEST_F(Extent, AForkThatWaitsGoesBeforeThoseWhoComeLater) {
     hak_lock_drop(&hak_extents.lock);
     fork.join();
     other.join();
+}
+
+bool ForkWaits() {
+    hak_lock_take(&hak_extents.lock);
+    bool waits = hak_extents.fork_waits;
+    hak_lock_drop(&hak_extents.lock);
+    return waits;
+}
+
+/* All threads wait for a fork, so it does not wait for all that a purge has to do. */
+TEST_F(Extent, AForkWaitsForOneSystemCall) {
+    constexpr int kHoles = 40;
+    std::vector<char *> blocks;
+    for (int i = 0; i < 2 * kHoles; i++) {
+        blocks.push_back(Alloc(kMiB));
+    }
+    for (int i = 0; i < kHoles; i++) {
+        ASSERT_TRUE(Free(blocks[2 * i]));
+    }
+    std::atomic<int> calls(0);
+    std::atomic<bool> purging(false), forked(false);
+    std::function<void()> hook = [&] {
+        purging = true;
+        while (calls == 0 && !ForkWaits()) {
+            std::this_thread::yield();
+        }
+        EXPECT_EQ(forked, calls++ != 0);
+    };
+    in_purge = &hook;
+    RunThreads(2, [&](int self) {
+        if (self == 0) {
+            Drop();
+            return;
+        }
+        while (!purging) {
+            std::this_thread::yield();
+        }
+        hak_extent_fork_take();
+        forked = true;
+        EXPECT_EQ(hak_extent_check_locked(), 0u);
+        hak_extent_fork_drop();
+    });
+    in_purge = nullptr;
+    EXPECT_EQ(calls, kHoles);
+    for (int i = 0; i < kHoles; i++) {
+        EXPECT_TRUE(Free(blocks[2 * i + 1]));
+    }
 }
 
 } // namespace hak_testing

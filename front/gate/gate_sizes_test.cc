@@ -158,6 +158,27 @@ TEST_F(Gate, ABufferThatGrowsByStepsIsSeldomCopied) {
     }
 }
 
+/* In a process that has used up its address space each try would be followed by a trim. */
+TEST_F(Gate, RoomToGrowIsNoReasonForALargeBlock) {
+    char *block = Alloc(57344);
+    std::vector<char *> blocks = {Alloc(HAK_SC_MAX_BYTES)};
+    Free(Alloc(HAK_SC_MAX_BYTES));
+    FillSlots(&blocks);
+    uint64_t purges = hak_os_fake_calls(HAK_OS_CALL_PURGE);
+    uint64_t maps = hak_os_fake_calls(HAK_OS_CALL_MAP);
+    EXPECT_NE(block = Realloc(block, 60000), nullptr);
+    EXPECT_EQ(hak_gate_usable(block, "usable"), (size_t)HAK_SC_MAX_BYTES);
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_PURGE), purges);
+    EXPECT_EQ(hak_os_fake_calls(HAK_OS_CALL_MAP), maps);
+    hak_os_fake_reset();
+    EXPECT_NE(block = Realloc(block, 70000), nullptr);
+    EXPECT_EQ(hak_gate_usable(block, "usable"), hak_gate_good_size(70000));
+    blocks.push_back(block);
+    for (char *each : blocks) {
+        Free(each);
+    }
+}
+
 TEST_F(Gate, ReallocOfABlockThatFitsStaysInPlace) {
     char *block = Alloc(1000);
     EXPECT_EQ(Realloc(block, 1024), block);

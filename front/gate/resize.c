@@ -77,9 +77,11 @@ static void *hak_move(void *block, size_t have, size_t size, int saved) {
 
 /* What grows by less than a quarter gets room for a quarter: it may well grow again, and then a
  * buffer is copied five times on its way to three times its length, and not at each size class
- * (gperftools' do_realloc does the same). */
+ * (gperftools' do_realloc does the same). Up to the largest class: a large block has room behind
+ * it, and where the kernel refuses one each try would give all back that the process keeps. */
 static void *hak_grow(void *block, size_t have, size_t size) {
     size_t room = have + have / 4;
+    room = room < HAK_SC_MAX_BYTES ? room : HAK_SC_MAX_BYTES;
     void *copy = room > size ? hak_gate_malloc(room) : NULL;
     if (hak_unlikely(copy == NULL)) {
         copy = hak_gate_malloc(size);
