@@ -83,9 +83,9 @@ bool hak_decay_tick(hak_heap_t *mine) {
     return is_sparse;
 }
 
-void hak_decay_tick_seldom(hak_heap_t *mine) {
-    if (hak_unlikely(++mine->slow_steps % HAK_DECAY_SELDOM == 0) && hak_decay_tick(mine)) {
-        mine->slow_steps |= HAK_DECAY_NEXT_LOOKS;
+void hak_decay_look(hak_heap_t *mine) {
+    if (hak_decay_tick(mine)) {
+        mine->slow_steps |= HAK_DECAY_SELDOM_MOST - 1;
     }
 }
 

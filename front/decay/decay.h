@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/attr.h"
 #include "boxes/heap/heap.h"
 
 #ifdef __cplusplus
@@ -19,19 +20,26 @@ extern "C" {
 #endif
 
 enum {
-    HAK_DECAY_SELDOM = 8,     /* refills and flushes to a look at the clock, if they are frequent */
-    HAK_DECAY_SPARSE_MS = 10, /* they are not if so many took this long */
-    /* What makes the next step look, by whatever part of them is counted. */
-    HAK_DECAY_NEXT_LOOKS = 2 * HAK_DECAY_SELDOM - 1,
+    HAK_DECAY_SELDOM = 8, /* refills and flushes to a look at the clock, if they are frequent */
+    HAK_DECAY_SELDOM_MOST = 32, /* steps of any kind to one */
+    HAK_DECAY_SPARSE_MS = 10,   /* steps are sparse if a look came so long after the one before */
 };
 
 /* Runs a pass if one is due. Reads the clock: for calls that are rare or costly anyway. True if the
  * heap has not called for HAK_DECAY_SPARSE_MS: who calls on one of so many occasions then does so
  * on the next one, too, so that a thread that has little to do does not purge late. */
 bool hak_decay_tick(hak_heap_t *mine);
-/* The same for refills and flushes: reads the clock on one of HAK_DECAY_SELDOM calls only, or on
- * each where they are sparse. */
-void hak_decay_tick_seldom(hak_heap_t *mine);
+/* The same for who counts steps; after it the next step looks if they are sparse. */
+void hak_decay_look(hak_heap_t *mine);
+
+/* A step off the hit path: looks on one of `seldom`, a power of two up to HAK_DECAY_SELDOM_MOST, or
+ * on each where they are sparse. */
+static inline void hak_decay_step(hak_heap_t *mine, unsigned seldom) {
+    if (hak_unlikely(++mine->slow_steps % seldom == 0)) {
+        hak_decay_look(mine);
+    }
+}
+
 /* Gives back all that is free, but `keep_bytes`; what the caller's thread caches, only if it has
  * flushed that before. Returns the bytes. */
 size_t hak_decay_trim(size_t keep_bytes);

@@ -145,7 +145,7 @@ int CallsToALook(hak_heap_t *heap) {
     Decay::Advance(1);
     uint64_t before = hak_load_rlx(&heap->active_ms);
     for (int i = 1; i <= 1000; i++) {
-        hak_decay_tick_seldom(heap);
+        hak_decay_step(heap, HAK_DECAY_SELDOM);
         if (hak_load_rlx(&heap->active_ms) != before) {
             return i;
         }
@@ -153,7 +153,7 @@ int CallsToALook(hak_heap_t *heap) {
     return 0;
 }
 
-TEST_F(Decay, SeldomTickLooksAtEvery8thCall) {
+TEST_F(Decay, StepLooksAtEvery8thCall) {
     hak_testing::OwnHeap own;
     own.get()->slow_steps = 0;
     (void)hak_decay_tick(own.get());
@@ -162,7 +162,7 @@ TEST_F(Decay, SeldomTickLooksAtEvery8thCall) {
 }
 
 // Else a thread with one refill in 100 ms would purge after most of a second.
-TEST_F(Decay, SeldomTickLooksAtEachCallIfThereAreFew) {
+TEST_F(Decay, StepLooksAtEachCallIfThereAreFew) {
     hak_testing::OwnHeap own;
     own.get()->slow_steps = 0;
     (void)hak_decay_tick(own.get());

@@ -115,13 +115,13 @@ static void *hak_failed(void) {
 static hak_cold void hak_look(hak_heap_t *mine, unsigned sc, size_t size) {
     bool is_sparse = hak_decay_tick(mine);
     if (hak_load_rlx(&hak_learn_sampling) == 0) { /* relaxed: a hint */
-        mine->slow_steps |= is_sparse ? HAK_DECAY_NEXT_LOOKS : 0;
+        mine->slow_steps |= is_sparse ? HAK_DECAY_SELDOM_MOST - 1 : 0;
     } else if (size != 0 && mine->slow_steps % HAK_SAMPLE_SELDOM == 0) {
         mine->slow_steps += hak_learn_sample_mt(size, sc, mine->slow_steps);
     }
 }
 
-/* As hak_decay_tick_seldom; the same count serves the learner, so that it costs nothing. */
+/* As hak_decay_step; the same count serves the learner, so that it costs nothing. */
 static inline void hak_step(hak_heap_t *mine, unsigned seldom, unsigned sc, size_t size) {
     if (hak_unlikely(++mine->slow_steps % seldom == 0)) {
         hak_look(mine, sc, size);
@@ -134,9 +134,9 @@ static void *hak_refill(hak_heap_t *mine, unsigned sc, size_t size) {
     if (block == NULL && hak_cfg_learn) { /* before the refill, which would have to keep the size */
         hak_step(mine, HAK_DECAY_SELDOM, sc, size);
         block = hak_route[sc]->refill(mine, sc);
-    } else if (block == NULL) {
-        block = hak_route[sc]->refill(mine, sc);
-        hak_decay_tick_seldom(mine);
+    } else {
+        block = block != NULL ? block : hak_route[sc]->refill(mine, sc);
+        hak_decay_step(mine, HAK_DECAY_SELDOM);
     }
     return block == NULL ? NULL : hak_hand_out(block, sc);
 }
@@ -267,7 +267,7 @@ hak_noinline void *hak_gate_alloc_slow(size_t size) {
 hak_noinline void hak_gate_take_back(hak_block_t *block, unsigned sc) {
     hak_heap_t *mine = hak_tls.heap;
     hak_route[sc]->take_back(mine, block, sc);
-    hak_decay_tick_seldom(mine);
+    hak_decay_step(mine, HAK_DECAY_SELDOM);
 }
 
 static bool hak_is_own(uint32_t tag) { return tag - hak_tls.tag < HAK_TAG_CLASSES; }
@@ -295,7 +295,7 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     }
     bool taken = hak_route[sc]->take_back_remote(mine, block, sc);
     if (mine != NULL) {
-        hak_decay_tick_seldom(mine);
+        hak_decay_step(mine, HAK_DECAY_SELDOM);
     } else {
         (void)hak_add_rlx(&hak_gate_lone_blocks, taken); /* relaxed: a statistic */
     }

@@ -6,6 +6,7 @@
 #include "backends/os/os.h"
 #include "base/bits.h"
 #include "core/dyn_class/dyn_class.h"
+#include "front/decay/decay.h"
 #include "front/gate/gate_inl.h"
 #include "front/gate/gate_internal.h"
 #include "front/gate/live_inl.h"
@@ -89,8 +90,13 @@ static void *hak_grow(void *block, size_t have, size_t size) {
     return hak_likely(copy != NULL) ? hak_replace(block, copy, have) : NULL;
 }
 
-/* A block of a size class that has `have` bytes. */
+/* A block of a size class that has `have` bytes. A program may move buffers for hours without any
+ * other step off the hit path: redis-server does, while it answers INFO only. Small moves are short
+ * and many, and do not count. */
 static hak_noinline void *hak_resize_by_move(void *block, size_t have, size_t size) {
+    if (hak_unlikely(size > HAK_SC_SMALL_MAX_BYTES) && hak_tls.heap != NULL) {
+        hak_decay_step(hak_tls.heap, HAK_DECAY_SELDOM);
+    }
     return size > have ? hak_grow(block, have, size) : hak_move(block, have, size, errno);
 }
 

@@ -4,7 +4,8 @@
  *   rss_probe spike CALLER     4 threads write and free 1 GiB in blocks of 16 B to 32 KiB and end;
  *                              prints the peak, then the resident KiB after at most 3 s. CALLER is
  *                              "caller" (a thread allocates 128 KiB every 100 ms), "refiller" (a
- *                              block that leads to one refill) or "idle"
+ *                              block that leads to one refill), "mover" (a buffer that grows to
+ *                              8 KiB, as a server's answer does) or "idle"
  *   rss_probe spike_own        the same by the calling thread alone, which frees in random order
  *                              and goes on
  *   rss_probe spike_fork       the same without any call, in a child of fork
@@ -116,6 +117,18 @@ static void call_refill(void) {
         fail("malloc");
     }
     calls++;
+}
+
+/* malloc, free and small moves stay on the hit path. */
+static void call_moves(void) {
+    void *volatile buffer = malloc(16);
+    for (size_t bytes = 32; bytes <= 8 * 1024 && buffer != NULL; bytes *= 2) {
+        buffer = realloc(buffer, bytes);
+    }
+    if (buffer == NULL) {
+        fail("realloc");
+    }
+    free(buffer);
 }
 
 /* Waits until the resident size is small, at most 3 s, with a call every 100 ms that leaves the hit
@@ -290,6 +303,7 @@ int main(int argc, char **argv) {
     } else if (strcmp(what, "spike") == 0 && argc > 2) {
         run_spike(strcmp(argv[2], "caller") == 0     ? call_large
                   : strcmp(argv[2], "refiller") == 0 ? call_refill
+                  : strcmp(argv[2], "mover") == 0    ? call_moves
                                                      : NULL);
     } else if (strcmp(what, "spike_own") == 0) {
         run_own_spike();
@@ -306,7 +320,7 @@ int main(int argc, char **argv) {
         free(block);
         printf("%d\n", stats(&s) == 0 ? (int)s.registry_flat : -1);
     } else {
-        fprintf(stderr, "usage: rss_probe empty | spike caller|refiller|idle | spike_own | "
+        fprintf(stderr, "usage: rss_probe empty | spike caller|refiller|mover|idle | spike_own | "
                         "spike_fork | lock | soak | limited | registry\n");
         return 2;
     }

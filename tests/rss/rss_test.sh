@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What the process costs in memory: empty, after a peak, locked, limited, over time.
 #   rss_test.sh PROBE LIBRARY CASE
-# CASE: empty, spike, spike_refiller, spike_own, spike_background, spike_background_fork, locked,
-#         soak, limited, two_level
+# CASE: empty, spike, spike_refiller, spike_mover, spike_own, spike_background,
+#         spike_background_fork, locked, soak, limited, two_level
 set -euo pipefail
 probe=$1 library=$(realpath "$2") case=$3
 
@@ -38,6 +38,9 @@ spike)
     ;;
 spike_refiller) # few calls leave the hit path, each of them for a small block
     check_spike "$(on_hakmem "$probe" spike refiller)"
+    ;;
+spike_mover) # none does, but realloc moves a buffer
+    check_spike "$(on_hakmem "$probe" spike mover)"
     ;;
 spike_own)
     check_spike "$(on_hakmem "$probe" spike_own)"
