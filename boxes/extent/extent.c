@@ -164,7 +164,7 @@ static void hak_use_locked(uint32_t units) {
  * kernel gives no more, any that is usable already. NULL with errno ENOMEM. */
 static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed) {
     hak_extent_t *extent = hak_find_locked(units, room);
-    if (extent != NULL &&
+    if (extent == NULL ||
         !hak_tract_commit_locked(hak_extent_tract(extent), extent->index + units)) {
         extent = hak_extent_find_committed_locked(units);
     }

@@ -164,4 +164,30 @@ TEST_F(Extent, WhatIsUsableServesWhereTheKernelGivesNoMore) {
     EXPECT_TRUE(Free(between));
 }
 
+/* A search looks at 16 extents of about the length; where there is no tract it looks at all. */
+TEST_F(Extent, WhatIsUsableServesWhereTheKernelGivesNoTract) {
+    std::vector<char *> holes, walls;
+    size_t left = HAK_TRACT_UNITS;
+    for (size_t units : std::vector<size_t>(17, 80)) {
+        units += holes.empty() ? 14 : 0;
+        holes.push_back(Alloc(units * HAK_UNIT_BYTES));
+        walls.push_back(Alloc(1));
+        left -= units + 1;
+    }
+    for (size_t units; left != 0; left -= units) {
+        units = left < 512 ? left : 512;
+        walls.push_back(Alloc(units * HAK_UNIT_BYTES));
+    }
+    for (char *hole : holes) {
+        EXPECT_TRUE(Free(hole));
+    }
+    EXPECT_EQ(Stats().tracts, 1u);
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
+    EXPECT_EQ(Alloc(90 * HAK_UNIT_BYTES), holes[0]);
+    EXPECT_TRUE(Free(holes[0]));
+    for (char *wall : walls) {
+        EXPECT_TRUE(Free(wall));
+    }
+}
+
 } // namespace hak_testing
