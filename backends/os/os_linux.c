@@ -232,6 +232,16 @@ bool hak_os_commit_held(void *base, size_t bytes) {
     return true;
 }
 
+/* Not a new mapping: it might stay apart from its neighbours, and blocks move as one mapping. */
+bool hak_os_hold_again(void *base, size_t bytes) {
+    int saved = errno;
+    hak_count(&hak_calls.mprotect);
+    bool done = HAK_ALLOWED(HAK_OS_CALL_COMMIT) && mprotect(base, bytes, PROT_NONE) == 0;
+    hak_add_rlx(&hak_calls.failed, !done); /* relaxed: a statistic */
+    errno = saved;
+    return done;
+}
+
 /* Lets go of a held range that a failed mremap may have unmapped already, so that others may have
  * got it meanwhile: takes it once more where nothing is, and only what was so taken is unmapped.
  * Else it stays: address space, if it is still ours. */

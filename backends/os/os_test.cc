@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
+#include <string>
 
 #include "backends/os/os_fake.h"
 #include "base/atomic.h"
@@ -34,6 +36,11 @@ class Os : public ::testing::Test {
     static bool IsZero(const void *base, size_t bytes) {
         const char *p = static_cast<const char *>(base);
         return std::all_of(p, p + bytes, [](char c) { return c == 0; });
+    }
+    static unsigned long DataKib() {
+        std::ifstream status("/proc/self/status");
+        std::string text{std::istreambuf_iterator<char>(status), {}};
+        return std::stoul(text.substr(text.find("VmData:") + strlen("VmData:")));
     }
     /* Is the page at `address` mapped? */
     static bool IsMapped(const void *address) {
@@ -207,6 +214,30 @@ TEST_F(Os, HeldPlaceCannotBeTouched) {
               }),
               -SIGSEGV);
     hak_os_unmap(held, page_);
+}
+
+/* VmData is what RLIMIT_DATA limits. */
+TEST_F(Os, HeldAgainIsAsAtFirst) {
+    size_t bytes = (size_t)8 << 20;
+    char *held = static_cast<char *>(hak_os_hold_aligned(bytes, (size_t)1 << 21));
+    ASSERT_TRUE(hak_os_commit_held(held, bytes));
+    memset(held, 9, bytes);
+    ASSERT_TRUE(hak_os_purge(held + bytes / 2, bytes / 2));
+    unsigned long before = DataKib();
+    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, 1);
+    EXPECT_FALSE(hak_os_hold_again(held + bytes / 2, bytes / 2));
+    EXPECT_EQ(DataKib(), before);
+    ASSERT_TRUE(hak_os_hold_again(held + bytes / 2, bytes / 2));
+    EXPECT_EQ(DataKib() + (bytes / 2 >> 10), before);
+    EXPECT_EQ(InChild([=] {
+                  signal(SIGSEGV, SIG_DFL);
+                  return (int)*(volatile char *)(held + bytes / 2);
+              }),
+              -SIGSEGV);
+    EXPECT_EQ(std::count(held, held + bytes / 2, 9), (long)(bytes / 2));
+    ASSERT_TRUE(hak_os_commit_held(held + bytes / 2, bytes / 2));
+    EXPECT_TRUE(IsZero(held + bytes / 2, bytes / 2));
+    hak_os_unmap(held, bytes);
 }
 
 TEST_F(Os, FailedMoveChangesNothing) {

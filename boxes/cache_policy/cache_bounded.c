@@ -5,6 +5,12 @@
  * hoard. The pot is as large as the whole thread cache of gperftools' tcmalloc (its
  * TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES). A bin that passes blocks of other threads on grows
  * little.
+ *
+ * A block that is allocated after one was freed takes its place, so the places that are in use do
+ * not change, and a class that a program has nearly given up keeps all slabs that it ever filled.
+ * Before memory grows such classes do without their bins until their blocks have been replaced, so
+ * that new ones come from one slab after the other and the others become empty. Where that does not
+ * help, because blocks stay, it is tried again only when there are more slabs.
  */
 #include "backends/os/os.h"
 #include "base/attr.h"
@@ -27,6 +33,12 @@ enum {
      * chance would make a few quick ones in the end, and what has grown stays. */
     HAK_OFTEN_MS = 4,
     HAK_OFTEN_TIMES = 8,
+    HAK_SPARSE_SLABS = 8,       /* many, and as many are looked at */
+    HAK_SPARSE_PART = 2,        /* less than this part of them is in use: few blocks */
+    HAK_HOME_TURNS = 4,         /* times that these may be replaced */
+    HAK_HOME_LOOK = 64,         /* frees between two looks whether there are still few */
+    HAK_HOME_LOST = 16,         /* part of the slabs that must be gone for it to have been of use */
+    HAK_HOME_ROOM = -(1 << 30), /* no free finds room, however many blocks leave the bin */
 };
 
 /* What threads have out of the pot. */
@@ -51,6 +63,7 @@ void hak_cache_policy_start_owner(hak_heap_t *mine) {
     for (unsigned sc = 0; sc < HAK_SC_COUNT; sc++) {
         uint32_t bytes = hak_dyn_class_bytes(sc);
         mine->overflows[sc] = 0;
+        mine->home_left[sc] = mine->home_slabs[sc] = 0;
         mine->overflows_since_ms[sc] = now_ms;
         mine->bin_cap[sc] = keeps && sc != 0 ? hak_tls_sll_first_cap(bytes) : 0;
         if (sc > HAK_SC_FIXED) {
@@ -137,6 +150,73 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
         hak_grow_cap(mine, sc);
     }
     hak_may_hold(mine, sc, hak_tls_sll_fill(sc, list, count, mine->bin_cap[sc]));
+    if (hak_unlikely(mine->home_left[sc] != 0)) {
+        hak_tls.bin[sc].room = HAK_HOME_ROOM;
+    }
+}
+
+/* Blocks at users and in bins, if the class has many slabs with room and the fewest of them are in
+ * those at one end of its list: reckoned for all of them. 0: it is not so. */
+static uint32_t hak_sparse_blocks(const hak_heap_t *mine, unsigned sc) {
+    uint32_t slabs = hak_heap_partial_slabs(mine, sc);
+    if (slabs < HAK_SPARSE_SLABS) {
+        return 0;
+    }
+    const hak_slab_t *first = mine->partial[sc], *last = mine->partial_last[sc];
+    uint32_t used_first = 0, used_last = 0, cap = 0;
+    for (int i = 0; i < HAK_SPARSE_SLABS; i++, first = first->next, last = last->prev) {
+        used_first += hak_load_rlx(&first->used); /* relaxed, both: inside the lock */
+        used_last += hak_load_rlx(&last->used);
+        cap += first->cap;
+    }
+    bool sparse = (used_first < used_last ? used_first : used_last) * HAK_SPARSE_PART < cap;
+    return sparse ? (used_first + used_last) / (2 * HAK_SPARSE_SLABS) * slabs + 1 : 0;
+}
+
+/* Owner lock held. */
+static void hak_empty_bin_locked(hak_heap_t *mine, unsigned sc, int32_t room) {
+    hak_block_t *list = hak_tls_sll_take_all(sc, mine->bin_cap[sc]);
+    (void)hak_flush_list_locked(mine, sc, &list, UINT32_MAX);
+    hak_tls.bin[sc].room = room;
+}
+
+void hak_cache_policy_growing_locked(hak_heap_t *mine) {
+    if (hak_tls.heap != mine) {
+        return; /* it is borrowed */
+    }
+    for (unsigned sc = 1; sc <= HAK_SC_FIXED; sc++) {
+        uint32_t slabs = hak_heap_partial_slabs(mine, sc);
+        if (mine->home_left[sc] != 0 || slabs < mine->home_slabs[sc] || mine->bin_cap[sc] == 0) {
+            continue;
+        }
+        mine->home_left[sc] = hak_sparse_blocks(mine, sc) * HAK_HOME_TURNS;
+        if (mine->home_left[sc] != 0) {
+            mine->home_slabs[sc] = slabs;
+            hak_empty_bin_locked(mine, sc, HAK_HOME_ROOM);
+        }
+    }
+}
+
+/* A class that has lost few of its slabs is left alone until it has more of them: blocks that stay
+ * for long keep them. */
+static void hak_stop_sending_home_locked(hak_heap_t *mine, unsigned sc) {
+    uint32_t before = mine->home_slabs[sc], slabs = hak_heap_partial_slabs(mine, sc);
+    mine->home_slabs[sc] =
+        slabs > before - before / HAK_HOME_LOST ? slabs + slabs / HAK_HOME_LOST : 0;
+    mine->home_left[sc] = 0;
+    hak_empty_bin_locked(mine, sc, (int32_t)mine->bin_cap[sc]);
+}
+
+static hak_noinline void hak_send_home(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+    hak_tls.bin[sc].room = HAK_HOME_ROOM;
+    hak_block_link(block, NULL);
+    hak_owner_lock_take_owner(&mine->lock);
+    (void)hak_flush_list_locked(mine, sc, &block, 1);
+    uint32_t left = --mine->home_left[sc];
+    if (left == 0 || (left % HAK_HOME_LOOK == 0 && hak_sparse_blocks(mine, sc) == 0)) {
+        hak_stop_sending_home_locked(mine, sc);
+    }
+    hak_owner_lock_drop_owner(&mine->lock);
 }
 
 void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc) {
@@ -228,6 +308,10 @@ static uint32_t hak_shorten_locked(hak_heap_t *mine, hak_bin_t *bin, unsigned sc
 }
 
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
+    if (hak_unlikely(mine->home_left[sc] != 0)) {
+        hak_send_home(mine, block, sc);
+        return;
+    }
     hak_bin_t *bin = &hak_tls.bin[sc];
     hak_cache_policy_note_overflow_owner(mine, sc);
     hak_block_link(block, bin->head);

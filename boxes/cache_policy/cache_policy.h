@@ -14,7 +14,7 @@
  * HAKMEM_TINY_TLS_SLL=0 bins hold nothing: each free goes to its slab, under either policy.
  *
  * Owns       hak_heap.bin_cap, cached_max, spare_bytes, overflows, overflows_since_ms,
- *            shares, cap_growth_bytes; the rooms of bins.
+ *            home_left, home_slabs, shares, cap_growth_bytes; the rooms of bins.
  * Threads    *_owner: the thread that has `mine`; end also a guest, inside the owner lock of a
  *            heap without a thread.
  * Layer      4 (boxes). Uses boxes/tls_sll, boxes/heap, boxes/flush, boxes/transfer, backends/os,
@@ -50,6 +50,10 @@ void hak_cache_policy_fill_owner(hak_heap_t *mine, unsigned sc, hak_block_t *lis
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc);
 /* The same for a block whose backend takes it back itself: puts the bin's room right. */
 void hak_cache_policy_note_overflow_owner(hak_heap_t *mine, unsigned sc);
+/* Memory is about to grow: for a while, frees of each class that has few blocks in many slabs go
+ * home past the bin. It hands out what was freed last, so the few blocks would stay spread over
+ * these slabs for good. Owner lock held. */
+void hak_cache_policy_growing_locked(hak_heap_t *mine);
 /* The thread allocates blocks of the class, or had better pass them on than send them home: it may
  * keep those of other heaps that it frees, if threads share them (hak_heap_is_shared). */
 void hak_cache_policy_wants_owner(hak_heap_t *mine, unsigned sc);

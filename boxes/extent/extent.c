@@ -164,8 +164,8 @@ static void hak_use_locked(uint32_t units) {
  * kernel gives no more, any that is usable already. NULL with errno ENOMEM. */
 static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed) {
     hak_extent_t *extent = hak_find_locked(units, room);
-    if (extent != NULL &&
-        !hak_tract_commit_locked(hak_extent_tract(extent), extent->index + units)) {
+    if (extent == NULL ||
+        !hak_tract_commit_locked(hak_extent_tract(extent), extent->index, extent->index + units)) {
         extent = hak_extent_find_committed_locked(units);
     }
     if (extent == NULL) {
@@ -313,7 +313,7 @@ static bool hak_grow_locked(hak_extent_t *extent, uint32_t units) {
     hak_extent_t *behind = extent + old;
     if (extent->index + old >= tract->units || behind->in_bin == 0 ||
         hak_extent_units(behind) < units - old ||
-        !hak_tract_commit_locked(tract, extent->index + units)) {
+        !hak_tract_commit_locked(tract, extent->index + old, extent->index + units)) {
         return false;
     }
     (void)hak_cut_locked(behind, units - old);

@@ -119,7 +119,8 @@ hak_extent_t *hak_extent_find_committed_locked(uint32_t units) {
         hak_extent_t *extent = hak_extents.bins[i % 2].first[i / 2];
         for (; extent != NULL; extent = extent->next) {
             if (hak_extent_units(extent) >= units &&
-                extent->index + units <= hak_extent_tract(extent)->committed) {
+                hak_tract_is_usable(hak_extent_tract(extent), extent->index,
+                                    extent->index + units)) {
                 return extent;
             }
         }

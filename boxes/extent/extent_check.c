@@ -25,7 +25,7 @@ static void hak_check_extent(hak_tract_t *tract, hak_extent_t *extent, hak_censu
         census->faults += first + units < tract->units && behind->in_bin != 0;
     } else {
         census->used_units += units;
-        census->faults += dirty != 0 || first + units > tract->committed;
+        census->faults += dirty != 0 || !hak_tract_is_usable(tract, first, first + units);
         census->faults += bytes > (uint64_t)units << HAK_UNIT_SHIFT;
         census->faults += bytes != 0 && tag != HAK_TAG_EXTENT;
     }
@@ -33,6 +33,20 @@ static void hak_check_extent(hak_tract_t *tract, hak_extent_t *extent, hak_censu
         census->faults += hak_extent_units(&tract->extent[i]) != 0;
         census->faults += hak_load_rlx(&tract->extent[i].bytes) != 0; /* relaxed: as above */
     }
+}
+
+/* Windows that were shed have nothing in them. Returns how many there are. */
+static uint32_t hak_check_shed(const hak_tract_t *tract, hak_census_t *census) {
+    uint32_t shed = 0, run;
+    for (uint32_t at = 0; (run = hak_extent_bits_run(tract->shed, &at, HAK_TRACT_WINDOWS)) != 0;
+         at += run) {
+        uint32_t first = at * HAK_WINDOW_UNITS, units = run * HAK_WINDOW_UNITS;
+        census->faults += first + units > tract->committed;
+        census->faults += hak_extent_bits_count(tract->dirty, first, units) != 0;
+        shed += run;
+    }
+    census->faults += shed != tract->shed_windows;
+    return shed;
 }
 
 static void hak_check_tract(hak_tract_t *tract, hak_census_t *census) {
@@ -58,13 +72,14 @@ static void hak_check_tract(hak_tract_t *tract, hak_census_t *census) {
         census->faults += ((tract->aged[i] | tract->refused[i]) & ~tract->dirty[i]) != 0;
         census->faults += tract->refused[i] != 0 && tract->retry_ms == 0;
     }
+    uint32_t shed = hak_check_shed(tract, census);
     uintptr_t base = hak_region_base(&tract->region);
     for (size_t i = 0; i < (size_t)tract->units << HAK_UNIT_SHIFT; i += HAK_WINDOW_BYTES) {
         census->faults += hak_registry_region(base + i) != &tract->region;
     }
     census->tracts++;
     census->dirty_units += dirty;
-    census->committed_units += tract->committed;
+    census->committed_units += tract->committed - shed * HAK_WINDOW_UNITS;
 }
 
 static uint64_t hak_check_bins(const hak_extent_bins_t *bins, bool dirty, size_t *faults) {

@@ -153,7 +153,7 @@ TEST_F(Extent, EachFailureLeavesEverythingAsItWas) {
 TEST_F(Extent, WhatIsUsableServesWhereTheKernelGivesNoMore) {
     char *hole = Alloc(5 * kMiB), *between = Alloc(kMiB), *last = Alloc(kMiB);
     EXPECT_TRUE(Free(hole));
-    Drop();
+    Clean();
     EXPECT_TRUE(Free(last)); /* dirty, so it comes first; behind it nothing is usable yet */
     hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
     EXPECT_EQ(Alloc(3 * kMiB), hole);
@@ -162,6 +162,84 @@ TEST_F(Extent, WhatIsUsableServesWhereTheKernelGivesNoMore) {
     EXPECT_EQ(errno, ENOMEM);
     EXPECT_TRUE(Free(hole));
     EXPECT_TRUE(Free(between));
+}
+
+/* A search looks at 16 extents of about the length; where there is no tract it looks at all. */
+TEST_F(Extent, WhatIsUsableServesWhereTheKernelGivesNoTract) {
+    std::vector<char *> holes, walls;
+    size_t left = HAK_TRACT_UNITS;
+    for (size_t units : std::vector<size_t>(17, 80)) {
+        units += holes.empty() ? 14 : 0;
+        holes.push_back(Alloc(units * HAK_UNIT_BYTES));
+        walls.push_back(Alloc(1));
+        left -= units + 1;
+    }
+    for (size_t units; left != 0; left -= units) {
+        units = left < 512 ? left : 512;
+        walls.push_back(Alloc(units * HAK_UNIT_BYTES));
+    }
+    for (char *hole : holes) {
+        EXPECT_TRUE(Free(hole));
+    }
+    EXPECT_EQ(Stats().tracts, 1u);
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
+    EXPECT_EQ(Alloc(90 * HAK_UNIT_BYTES), holes[0]);
+    EXPECT_TRUE(Free(holes[0]));
+    for (char *wall : walls) {
+        EXPECT_TRUE(Free(wall));
+    }
+}
+
+/* What may be written counts for RLIMIT_DATA, purged or not. */
+TEST_F(Extent, ATrimShedsWindowsWithoutABlock) {
+    char *low = Alloc(10 * kMiB), *wall = Alloc(1), *high = Alloc(9 * kMiB), *last = Alloc(1);
+    EXPECT_EQ(Stats().mapped_bytes, 20 * kMiB);
+    EXPECT_TRUE(Free(low));
+    EXPECT_TRUE(Free(high));
+    (void)hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, kMiB);
+    EXPECT_EQ(Stats().mapped_bytes, 20 * kMiB) << "some is to stay";
+    Drop();
+    EXPECT_EQ(Stats().mapped_bytes, 4 * kMiB) << "five windows and three";
+    EXPECT_EQ(ExtentFaults(), 0u);
+    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
+    errno = 0;
+    EXPECT_EQ(Alloc(3 * kMiB), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    hak_os_fake_reset();
+    bool zeroed = false;
+    char *again = Alloc(3 * kMiB, &zeroed);
+    EXPECT_EQ(again, high);
+    EXPECT_TRUE(zeroed);
+    EXPECT_EQ(Stats().mapped_bytes, 6 * kMiB);
+    memset(again, 1, 3 * kMiB);
+    ASSERT_EQ(Resize(again, 9 * kMiB), again);
+    EXPECT_EQ(Stats().mapped_bytes, 10 * kMiB);
+    EXPECT_EQ(again[9 * kMiB - 1], 0);
+    memset(again, 1, 9 * kMiB);
+    EXPECT_EQ(ExtentFaults(), 0u);
+    EXPECT_TRUE(Free(again));
+    Drop();
+    Drop();
+    EXPECT_EQ(Stats().mapped_bytes, 4 * kMiB);
+    EXPECT_TRUE(Free(wall));
+    Drop();
+    EXPECT_EQ(Stats().mapped_bytes, 2 * kMiB);
+    EXPECT_EQ(ExtentFaults(), 0u);
+    EXPECT_TRUE(Free(last));
+}
+
+/* The kernel has no mapping to spare, say. */
+TEST_F(Extent, WhatCannotBeShedIsUsed) {
+    char *block = Alloc(10 * kMiB), *wall = Alloc(1);
+    EXPECT_TRUE(Free(block));
+    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
+    Drop();
+    EXPECT_EQ(Stats().mapped_bytes, 12 * kMiB);
+    EXPECT_EQ(ExtentFaults(), 0u);
+    EXPECT_EQ(Alloc(10 * kMiB), block);
+    memset(block, 1, 10 * kMiB);
+    EXPECT_TRUE(Free(block));
+    EXPECT_TRUE(Free(wall));
 }
 
 } // namespace hak_testing

@@ -22,6 +22,8 @@ extern "C" {
 enum {
     HAK_TRACT_UNITS = 4096, /* 256 MiB */
     HAK_TRACT_WORDS = HAK_TRACT_UNITS / 64,
+    HAK_WINDOW_UNITS = HAK_WINDOW_BYTES / HAK_UNIT_BYTES, /* what becomes usable at a time */
+    HAK_TRACT_WINDOWS = HAK_TRACT_UNITS / HAK_WINDOW_UNITS,
     /* One bin for each length up to 32 units, then four for each doubling. */
     HAK_EXACT_BINS = 32,
     HAK_EXTENT_BINS = HAK_EXACT_BINS + 4 * 7 + 1,
@@ -45,10 +47,12 @@ typedef struct hak_extent {
 typedef struct hak_tract {
     hak_region_t region; /* first: the registry leads here */
     uint32_t units;      /* 0 while the descriptor has no memory */
-    uint32_t committed;  /* units from the start that may be read and written */
+    uint32_t committed;  /* units from the start that may be read and written, but for shed ones */
     uint32_t dirty_units;
-    struct hak_tract *next;            /* spare descriptors */
-    struct hak_tract *all_next;        /* every descriptor ever made; never changes */
+    uint32_t shed_windows;                 /* bits of `shed` */
+    uint64_t shed[HAK_TRACT_WINDOWS / 64]; /* bit per window below `committed`: held again */
+    struct hak_tract *next;                /* spare descriptors */
+    struct hak_tract *all_next;            /* every descriptor ever made; never changes */
     uint64_t dirty[HAK_TRACT_WORDS];   /* bit per unit: not in use and touched since the purge */
     uint64_t aged[HAK_TRACT_WORDS];    /* of them: since before visited_ms */
     uint64_t refused[HAK_TRACT_WORDS]; /* of dirty: the kernel did not take them */
@@ -121,8 +125,13 @@ uint32_t hak_extent_bits_run(const uint64_t *words, uint32_t *first, uint32_t en
 /* extent_tract.c. A new tract with room for `units`; all of it is one free extent, which is in its
  * bin and returned. NULL with errno ENOMEM. */
 hak_extent_t *hak_tract_new_locked(uint32_t units);
-/* Makes the first `units` of the tract usable. */
-bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t units);
+/* Makes [first, end) usable; it belongs to one extent. */
+bool hak_tract_commit_locked(hak_tract_t *tract, uint32_t first, uint32_t end);
+/* True if it is. */
+bool hak_tract_is_usable(const hak_tract_t *tract, uint32_t first, uint32_t end);
+/* Holds windows without a block or a dirty unit again, so that nothing is charged for them. Returns
+ * the entries and windows that it has looked at, about. */
+unsigned hak_tract_shed_locked(hak_tract_t *tract);
 /* Unmaps a tract that is one free extent, dirty or not. Drops the lock meanwhile. Returns the
  * bytes. */
 size_t hak_tract_release_locked(hak_tract_t *tract);

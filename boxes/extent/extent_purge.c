@@ -273,7 +273,10 @@ static void hak_visit_all_locked(hak_visit_t *visit) {
         hak_release_if_idle_locked(tract, visit); /* one call instead of one for each dirty run */
         (void)hak_clean_tract_locked(tract, visit);
         hak_release_if_idle_locked(tract, visit); /* blocks may have been freed meanwhile */
-        if (visit->steps_left <= 0) {             /* others get their turn */
+        if (visit->keep_bytes == 0) {
+            visit->steps_left -= hak_tract_shed_locked(tract);
+        }
+        if (visit->steps_left <= 0) { /* others get their turn */
             hak_lock_drop(&hak_extents.lock);
             hak_extents_enter();
             visit->steps_left = HAK_STEPS_AT_ONCE;

@@ -172,7 +172,7 @@ static void hak_flush_still_bins(hak_heap_t *mine, uint64_t now_ms) {
  * what it keeps from other sizes is not: 100 blocks may be spread over 100 slabs. */
 static bool hak_is_spread(const hak_heap_t *mine, unsigned sc) {
     const hak_slab_t *slab = mine->partial[sc];
-    if (slab == NULL || slab->next == NULL) {
+    if (slab == NULL || slab->next == NULL || mine->home_left[sc] != 0) {
         return false;
     }
     /* relaxed, both: written inside the lock, or our own */
@@ -236,17 +236,18 @@ void hak_flush_opening_locked(hak_heap_t *mine, unsigned sc, uint64_t now_ms) {
     mine->bins_look_at = made + (part > HAK_OPENED_SLABS ? part : HAK_OPENED_SLABS);
 }
 
-void hak_flush_growing_locked(hak_heap_t *mine) {
+bool hak_flush_growing_locked(hak_heap_t *mine) {
     uint64_t touched = hak_slot_pool_touched();
     uint64_t part = touched / HAK_GROWN_PART;
     uint64_t step = part > HAK_GROWN_SLOTS ? part : HAK_GROWN_SLOTS;
     /* further off than a step: it was set before memory went back to the kernel */
     if (touched < mine->bins_grow_at && mine->bins_grow_at <= touched + step) {
-        return;
+        return false;
     }
     /* relaxed, both: written inside the lock */
     uint64_t before = hak_load_rlx(&mine->counters.slabs_retired);
     hak_flush_spread_bins(mine);
     bool worth = hak_load_rlx(&mine->counters.slabs_retired) >= before + HAK_WORTH_SLABS;
     mine->bins_grow_at = touched + (worth ? 0 : step);
+    return true;
 }

@@ -46,8 +46,8 @@ void hak_flush_idle_owner(hak_heap_t *mine, uint64_t now_ms, uint64_t delay_ms);
  * class that a look left without any does not count. Owner lock held. */
 void hak_flush_opening_locked(hak_heap_t *mine, unsigned sc, uint64_t now_ms);
 /* Before memory becomes resident that was not: empties the bins of the second kind again, if memory
- * has grown a little since it was last of no use. Owner lock held. */
-void hak_flush_growing_locked(hak_heap_t *mine);
+ * has grown a little since it was last of no use; false: it has not. Owner lock held. */
+bool hak_flush_growing_locked(hak_heap_t *mine);
 
 #ifdef __cplusplus
 }

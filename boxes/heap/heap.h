@@ -93,6 +93,9 @@ typedef struct hak_heap {
      * bits of the clock */
     uint16_t overflows[HAK_SC_COUNT];
     uint32_t overflows_since_ms[HAK_SC_COUNT];
+    /* cache_policy: how many frees still go home past the bin; with how many partial slabs that
+     * began, or shall begin again */
+    uint32_t home_left[HAK_SC_COUNT], home_slabs[HAK_SC_COUNT];
     /* cache_policy: bit per class: its bin takes blocks of other heaps too */
     uint64_t shares[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */

@@ -82,7 +82,9 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
         hak_flush_opening_locked(mine, sc, now_ms);
         slab = hak_slot_pool_take_warm_mt(sc);
         if (slab == NULL) { /* all that is resident is in use, or seems to be */
-            hak_flush_growing_locked(mine);
+            if (hak_flush_growing_locked(mine)) {
+                hak_cache_policy_growing_locked(mine);
+            }
             slab = hak_slot_pool_take_mt(sc);
         }
         if (slab == NULL) {

@@ -12,6 +12,8 @@
  *   rss_probe lock             mlockall, then allocates 16 MiB; prints resident KiB, or
  *                              "skipped: ..."
  *   rss_probe limited          fills and frees, then wants the same address space as one block
+ *   rss_probe limited_data     fills with large blocks, frees all but a few, fills with small ones;
+ *                              prints how many MiB of each there were
  *   rss_probe soak             T-42: replaces blocks of a steady set; prints mapped bytes at
  *                              checkpoints
  *   rss_probe registry         prints 1 if the registry is the flat map, else 0
@@ -295,6 +297,25 @@ static void run_limited(void) {
     free(large);
 }
 
+enum { DATA_LARGE = 200, DATA_SMALL = 200 << 10, DATA_KEPT = 40 };
+
+static void run_limited_data(void) {
+    static void *large[DATA_LARGE], *small[DATA_SMALL];
+    size_t larges = 0, smalls = 0;
+    while (larges < DATA_LARGE && (large[larges] = malloc(1 << 20)) != NULL) {
+        larges++;
+    }
+    for (size_t i = 0; i < larges; i++) {
+        if (i % DATA_KEPT != DATA_KEPT - 1) {
+            free(large[i]);
+        }
+    }
+    while (smalls < DATA_SMALL && (small[smalls] = malloc(1 << 10)) != NULL) {
+        smalls++;
+    }
+    printf("large %zu small %zu\n", larges, smalls >> 10);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     hak_stats_t s;
@@ -311,6 +332,8 @@ int main(int argc, char **argv) {
         run_spike_in_child();
     } else if (strcmp(what, "lock") == 0) {
         run_lock();
+    } else if (strcmp(what, "limited_data") == 0) {
+        run_limited_data();
     } else if (strcmp(what, "soak") == 0) {
         run_soak();
     } else if (strcmp(what, "limited") == 0) {
@@ -321,7 +344,8 @@ int main(int argc, char **argv) {
         printf("%d\n", stats(&s) == 0 ? (int)s.registry_flat : -1);
     } else {
         fprintf(stderr, "usage: rss_probe empty | spike caller|refiller|mover|idle | spike_own | "
-                        "spike_fork | lock | soak | limited | registry\n");
+                        "spike_fork | lock | soak | limited | limited_data | "
+                        "registry\n");
         return 2;
     }
     return 0;

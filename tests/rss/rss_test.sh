@@ -2,7 +2,7 @@
 # What the process costs in memory: empty, after a peak, locked, limited, over time.
 #   rss_test.sh PROBE LIBRARY CASE
 # CASE: empty, spike, spike_refiller, spike_mover, spike_own, spike_background,
-#         spike_background_fork, locked, soak, limited, two_level
+#         spike_background_fork, locked, soak, limited, limited_data, two_level
 set -euo pipefail
 probe=$1 library=$(realpath "$2") case=$3
 
@@ -73,6 +73,13 @@ limited) # free superslabs are kept mapped, but not when their address space is 
     read -r -a words <<< "$result"
     ((words[1] >= 40)) || fail "nothing was kept, the test shows nothing"
     [[ ${words[3]} == yes ]] || fail "a block does not get the address space of kept superslabs"
+    ;;
+limited_data) # a few large blocks do not keep what others were from small ones
+    result=$(ulimit -d 262144 && on_hakmem "$probe" limited_data)
+    echo "$result"
+    read -r -a words <<< "$result"
+    ((words[1] >= 150)) || fail "the large blocks did not get far, the test shows nothing"
+    ((words[3] >= 150)) || fail "small blocks get ${words[3]} MiB of 256"
     ;;
 two_level)
     [[ $(on_hakmem "$probe" registry) == 1 ]] || fail "without a limit the map is not flat"
