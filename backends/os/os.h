@@ -62,8 +62,8 @@ bool hak_os_resize(void *base, size_t old_bytes, size_t new_bytes);
 void *hak_os_hold_aligned(size_t bytes, size_t align);
 /* Makes a part of a held range readable and writable; it reads as zero. */
 bool hak_os_commit_held(void *base, size_t bytes);
-/* Holds a part again that was committed and has been purged: a limit on data counts it no more.
- * False: it can be used as before. */
+/* Holds a part again that was committed and has been purged, if the process's data is limited: the
+ * limit counts it no more. False: it can be used as before. */
 bool hak_os_hold_again(void *base, size_t bytes);
 /* Moves the pages of a mapping to `target`, a held range of `new_bytes`. False: the pages are where
  * they were, and the range is not the caller's any more. */

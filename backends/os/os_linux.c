@@ -4,7 +4,6 @@
 #include "backends/os/os.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
@@ -235,9 +234,10 @@ bool hak_os_commit_held(void *base, size_t bytes) {
 /* Not a new mapping: it might stay apart from its neighbours, and blocks move as one mapping. */
 bool hak_os_hold_again(void *base, size_t bytes) {
     int saved = errno;
-    hak_count(&hak_calls.mprotect);
-    bool done = HAK_ALLOWED(HAK_OS_CALL_COMMIT) && mprotect(base, bytes, PROT_NONE) == 0;
-    hak_add_rlx(&hak_calls.failed, !done); /* relaxed: a statistic */
+    struct rlimit data;
+    bool done = getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY &&
+                HAK_ALLOWED(HAK_OS_CALL_COMMIT) && mprotect(base, bytes, PROT_NONE) == 0;
+    hak_add_rlx(&hak_calls.mprotect, done); /* relaxed: a statistic */
     errno = saved;
     return done;
 }

@@ -66,6 +66,20 @@ inline bool AddressSpaceCanBeLimited() {
            }) == 0;
 }
 
+/* The process's data is limited for so long, but to more than there is memory. */
+class LimitedData {
+  public:
+    LimitedData() {
+        getrlimit(RLIMIT_DATA, &before_);
+        struct rlimit limit = {(rlim_t)1 << 46, before_.rlim_max};
+        setrlimit(RLIMIT_DATA, &limit);
+    }
+    ~LimitedData() { setrlimit(RLIMIT_DATA, &before_); }
+
+  private:
+    struct rlimit before_;
+};
+
 /* Pseudo-random numbers from a seed. */
 class Random {
   public:

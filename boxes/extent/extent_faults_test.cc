@@ -196,6 +196,9 @@ TEST_F(Extent, ATrimShedsWindowsWithoutABlock) {
     EXPECT_EQ(Stats().mapped_bytes, 20 * kMiB);
     EXPECT_TRUE(Free(low));
     EXPECT_TRUE(Free(high));
+    Drop();
+    EXPECT_EQ(Stats().mapped_bytes, 20 * kMiB) << "there is no limit: mappings stay whole";
+    LimitedData limited;
     (void)hak_extent_purge_mt(hak_os_now_ms(), 0, kCalls, kMiB);
     EXPECT_EQ(Stats().mapped_bytes, 20 * kMiB) << "some is to stay";
     Drop();
@@ -230,6 +233,7 @@ TEST_F(Extent, ATrimShedsWindowsWithoutABlock) {
 
 /* The kernel has no mapping to spare, say. */
 TEST_F(Extent, WhatCannotBeShedIsUsed) {
+    LimitedData limited;
     char *block = Alloc(10 * kMiB), *wall = Alloc(1);
     EXPECT_TRUE(Free(block));
     hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
