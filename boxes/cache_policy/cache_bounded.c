@@ -308,11 +308,11 @@ static uint32_t hak_shorten_locked(hak_heap_t *mine, hak_bin_t *bin, unsigned sc
 }
 
 void hak_cache_policy_overflow_owner(hak_heap_t *mine, hak_block_t *block, unsigned sc) {
-    if (hak_unlikely(mine->home_left[sc] != 0)) {
+    hak_bin_t *bin = &hak_tls.bin[sc];
+    if (hak_unlikely(bin->room < HAK_HOME_ROOM / 2)) { /* home_left is another line */
         hak_send_home(mine, block, sc);
         return;
     }
-    hak_bin_t *bin = &hak_tls.bin[sc];
     hak_cache_policy_note_overflow_owner(mine, sc);
     hak_block_link(block, bin->head);
     bin->head = block;

@@ -93,9 +93,6 @@ typedef struct hak_heap {
      * bits of the clock */
     uint16_t overflows[HAK_SC_COUNT];
     uint32_t overflows_since_ms[HAK_SC_COUNT];
-    /* cache_policy: how many frees still go home past the bin; with how many partial slabs that
-     * began, or shall begin again */
-    uint32_t home_left[HAK_SC_COUNT], home_slabs[HAK_SC_COUNT];
     /* cache_policy: bit per class: its bin takes blocks of other heaps too */
     uint64_t shares[2];
     /* cache_policy: by how much the caps exceed the first ones, all classes */
@@ -122,6 +119,9 @@ typedef struct hak_heap {
     uint64_t bins_look_at;               /* flush: and at how many slabs the next one is */
     uint64_t bins_emptied[2];            /* flush: bit per class that it left without a slab */
     uint64_t bins_grow_at;               /* flush: or at how many slots of all heaps */
+    /* cache_policy: how many frees still go home past the bin; with how many partial slabs that
+     * began, or shall begin again */
+    uint32_t home_left[HAK_SC_COUNT], home_slabs[HAK_SC_COUNT];
     /* backends: what one keeps for the heap, made by it at first use, never freed; 0: none yet */
     hak_aptr_t backend[HAK_HEAP_BACKENDS];
     /* extent: the large blocks that the thread freed last, 0: none; any thread may take them */
