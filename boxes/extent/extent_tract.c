@@ -1,10 +1,10 @@
 /* Tracts come from the kernel as address space without access and become usable in steps of 2 MiB,
  * from the start on: a limit on charged memory or a locked process pays for what is used, and the
- * rest of the 256 MiB is room to grow. A trim, and so what comes before a request is refused, sheds
- * such steps where nothing is left: RLIMIT_DATA counts what may be written, purged or not, and one
- * block would keep 256 MiB of it from small ones. (vm.overcommit_memory=2 goes on counting them.)
- * mmap and mprotect run under the lock: two threads that both find no room would else make two
- * tracts where one is enough. munmap does not.
+ * rest of the 256 MiB is room to grow. Where RLIMIT_DATA is set, which counts what may be written,
+ * purged or not, a trim, and so what comes before a request is refused, sheds such steps in which
+ * nothing is left: one block would keep 256 MiB from small ones. (vm.overcommit_memory=2 goes on
+ * counting them.) mmap and mprotect run under the lock: two threads that both find no room would
+ * else make two tracts where one is enough. munmap does not.
  */
 #include <errno.h>
 #include <string.h>

@@ -74,7 +74,7 @@ typedef struct hak_heap {
     uint32_t tag;         /* owner id << HAK_TAG_OWNER_SHIFT, fixed */
     uint32_t slow_steps;  /* purge: counts towards the next look at the clock */
     uint32_t large_frees; /* purge: the same for frees of large blocks */
-    uint64_t looked_ms;   /* purge: when that was */
+    uint64_t looked_ms;   /* purge: when it last looked */
     /* purge, adoption: when the owner was last seen on a slow path */
     hak_a64_t active_ms;
     /* adoption: active_ms at the last collection; free_local: 0 if there is something new */

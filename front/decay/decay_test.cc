@@ -161,7 +161,7 @@ TEST_F(Decay, StepLooksAtEvery8thCall) {
     EXPECT_EQ(CallsToALook(own.get()), 8);
 }
 
-// Else a thread with one refill in 100 ms would purge after most of a second.
+// Else a thread with one refill in 100 ms would look once in 0.8 s.
 TEST_F(Decay, StepLooksAtEachCallIfThereAreFew) {
     hak_testing::OwnHeap own;
     own.get()->slow_steps = 0;

@@ -91,6 +91,15 @@ def document(figure="median"):
     }
 
 
+def document_with_b1(found):
+    """The document with other times in row b1: {allocator: a time for each round}."""
+    doc = document()
+    for run in doc["runs"]:
+        if run["row"] == "b1":
+            run["ns_per_op"] = found[run["allocator"]][run["round"] - 1]
+    return doc
+
+
 class Figures(unittest.TestCase):
     def setUp(self):
         self.race = figures.Race(document())
@@ -135,24 +144,18 @@ class Figures(unittest.TestCase):
         self.assertEqual(self.race.ratio("b1", "hakmem", figures.AFTER).middle, 0.5)
 
     def test_a_slow_phase_of_the_machine_is_no_loss(self):
-        doc = document()
         # The machine is half as fast in round 2 and while hakmem runs in round 3.
         found = {"glibc": (50, 100, 50), "fast": (12, 24, 12), "hakmem": (10, 20, 20)}
-        for run in doc["runs"]:
-            if run["row"] == "b1":
-                run["ns_per_op"] = found[run["allocator"]][run["round"] - 1]
+        doc = document_with_b1(found)
         slow = figures.Race(doc)
         self.assertEqual(slow.ratio("b1", "hakmem", figures.TIME).middle, 10 / 12)  # not 20/12
         self.assertAlmostEqual(slow.against("hakmem", "glibc", figures.TIME)[1]["B"], 0.2)
         self.assertRegex(race.markdown(doc), r"\| b1 .* fast \| +0.83 \| +0.20 \|")
 
     def test_the_best_peer_is_the_best_of_its_rounds(self):
-        doc = document()
         # glibc has the lower median, but is behind in two rounds of three.
         found = {"glibc": (11, 22, 15), "fast": (10, 20, 40), "hakmem": (10, 10, 10)}
-        for run in doc["runs"]:
-            if run["row"] == "b1":
-                run["ns_per_op"] = found[run["allocator"]][run["round"] - 1]
+        doc = document_with_b1(found)
         self.assertEqual(figures.Race(doc).best_peer("b1", figures.TIME)[0], "fast")
 
     def test_of_least_figures_it_is_the_ratio(self):
