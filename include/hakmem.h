@@ -214,6 +214,7 @@ typedef struct hak_stats {
     uint64_t ace_waste_bytes, ace_large_hits, ace_large_misses;
     /* Blocks that full bins passed on to the bins of other threads. */
     uint64_t passed_blocks;
+    uint64_t huge_touched; /* superslabs that became resident as one huge page */
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

@@ -74,6 +74,15 @@ bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes);
 void *hak_os_detach(void *base, size_t bytes);
 /* Tells the kernel not to use huge pages here. Advice: failure is ignored. */
 void hak_os_no_huge(void *base, size_t bytes);
+/* Makes fresh memory of the size of a huge page, and aligned to it, resident as one, also where the
+ * kernel was told not to. It is told so again: it would else make what is purged there resident
+ * once more. False: there is no huge page to be had, and no more than the first OS page is
+ * resident. */
+bool hak_os_touch_huge(void *base, size_t bytes);
+/* Has the kernel split the huge page of which `page` is an OS page, whose content is lost: what is
+ * purged of a huge page otherwise leaves the process but not the huge page, which stays in use as a
+ * whole until the kernel is short of memory. Advice: failure is ignored. */
+void hak_os_split_huge(void *page);
 
 /* Limits that decide whether the flat registry may be used: false if address space is limited or
  * if the process seems set up to lock its memory: it may lock some, and more than is usual. */

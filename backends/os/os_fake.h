@@ -23,6 +23,7 @@ typedef enum {
     HAK_OS_CALL_RESIZE,
     HAK_OS_CALL_MOVE,
     HAK_OS_CALL_RESIDENT,
+    HAK_OS_CALL_HUGE,
     HAK_OS_CALL_BARRIER, /* membarrier is missing, as on old kernels, or forbidden later */
     HAK_OS_CALL_COUNT
 } hak_os_call_t;
@@ -37,7 +38,7 @@ uint64_t hak_os_fake_calls(hak_os_call_t call);
 /* Adds to what hak_os_now_ms() returns. */
 void hak_os_fake_advance_ms(uint64_t ms);
 
-/* Asked by os_linux.c before each call: true lets it go to the kernel. */
+/* Asked by the box before each call: true lets it go to the kernel. */
 bool hak_os_fake_allows(hak_os_call_t call);
 uint64_t hak_os_fake_clock_offset_ms(void);
 

@@ -257,6 +257,7 @@ static void put_hakmem(const hak_bench_options_t *options) {
         FIELD(lru_superslabs),
         FIELD(pool_locks),
         FIELD(pool_lock_waits),
+        FIELD(huge_touched),
 #undef FIELD
     };
     hak_stats_t stats = {.struct_bytes = sizeof stats};

@@ -68,7 +68,7 @@ hak_extent_t *hak_tract_new_locked(uint32_t units) {
         errno = ENOMEM;
         return NULL;
     }
-    if (hak_option(HAK_OPTION_THP) == 0) {
+    if (hak_option(HAK_OPTION_THP) != HAK_THP_SYSTEM) {
         hak_os_no_huge(base, bytes); /* a first touch would make 2 MiB resident */
     }
     tract->units = held;

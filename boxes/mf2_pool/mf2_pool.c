@@ -123,7 +123,7 @@ static hak_mf2_region_t *hak_region_new_locked(void) {
         hak_pool.spare = region;
         return NULL;
     }
-    if (hak_option(HAK_OPTION_THP) == 0) {
+    if (hak_option(HAK_OPTION_THP) != HAK_THP_SYSTEM) {
         hak_os_no_huge(base, HAK_MF2_REGION_BYTES); /* a first touch would make 2 MiB resident */
     }
     region->free_mask = UINT32_MAX;

@@ -95,7 +95,7 @@ static bool hak_map(hak_mid_chunk_t *chunk, size_t bytes) {
         errno = ENOMEM;
         return false;
     }
-    if (hak_option(HAK_OPTION_THP) == 0) {
+    if (hak_option(HAK_OPTION_THP) != HAK_THP_SYSTEM) {
         hak_os_no_huge(base, bytes);
     }
     return true;

@@ -41,7 +41,7 @@ static void *hak_map(size_t *bytes) {
     for (; *bytes >= HAK_POOL_LEAST_BYTES; *bytes /= 2) {
         base = hak_os_map_aligned(*bytes, HAK_WINDOW_BYTES);
         if (base != NULL) {
-            if (hak_option(HAK_OPTION_THP) == 0) {
+            if (hak_option(HAK_OPTION_THP) != HAK_THP_SYSTEM) {
                 hak_os_no_huge(base, *bytes); /* a first touch would make 2 MiB resident */
             }
             return base;

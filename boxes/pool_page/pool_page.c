@@ -170,7 +170,7 @@ static hak_pool_region_t *hak_region_new_locked(void) {
         hak_pool_pages.spare = region;
         return NULL;
     }
-    if (hak_option(HAK_OPTION_THP) == 0) {
+    if (hak_option(HAK_OPTION_THP) != HAK_THP_SYSTEM) {
         hak_os_no_huge(base, HAK_WINDOW_BYTES); /* a first touch would make 2 MiB resident */
     }
     hak_poison(base, HAK_WINDOW_BYTES);

@@ -79,6 +79,8 @@ typedef struct hak_superslab {
     uint8_t bin;         /* ss_bins: list that it is on */
     uint8_t sc;          /* slot_policy: the one class that it holds */
     bool visiting;       /* on the visit list */
+    bool huge;           /* one huge page of the kernel's, of which no part was purged */
+    uint8_t spared;      /* visits that purged no part of it for that reason */
     uint64_t visit_at_ms;
     uint64_t refused_until_ms;         /* the kernel refused a purge here: no other before */
     uint64_t cached_ms;                /* ss_lru: when it became wholly free */

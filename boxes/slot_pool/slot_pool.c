@@ -340,6 +340,6 @@ void hak_slot_pool_class_slabs_mt(uint32_t slabs[HAK_SC_COUNT]) {
 
 /* A purge drops the lock during its system calls; the child must not inherit one half done. */
 void hak_slot_pool_fork_take(void) {
-    hak_lock_take_quiet(&hak_pool.lock, &hak_pool.purges_in_flight, &hak_pool.fork_waits);
+    hak_lock_take_quiet(&hak_pool.lock, &hak_pool.calls_in_flight, &hak_pool.fork_waits);
 }
 void hak_slot_pool_fork_drop(void) { hak_lock_drop(&hak_pool.lock); }

@@ -64,6 +64,7 @@ typedef struct {
     uint64_t from_empty, from_unused, from_new; /* takes, by stage */
     uint64_t taken, given;
     uint64_t purges, purged_bytes;
+    uint64_t huge_touched; /* superslabs that became resident as one huge page */
     /* Tiny slabs: takes by stage, slabs now and at most, classes that ever had one, superslabs
      * made for them. */
     uint64_t tiny_from_empty, tiny_from_cross, tiny_from_unused, tiny_from_new;

@@ -1,5 +1,6 @@
 /* slot_pool_internal: what the parts of the box share: takes and gives (slot_pool.c), superslabs
- * that come and go (slot_supply.c), purging (slot_purge.c), checks (slot_check.c).
+ * that come and go (slot_supply.c), huge pages (slot_huge.c), purging (slot_purge.c), checks
+ * (slot_check.c).
  *
  * Owns       the pool.
  * Threads    *_locked: under the pool's lock.
@@ -42,8 +43,10 @@ typedef struct {
     hak_superslab_t *visit_head, *visit_tail;
     uint64_t visit_count;
     hak_aptr_t all;                  /* hak_superslab_t, every descriptor ever made */
-    unsigned purges_in_flight;       /* system calls for which the lock was dropped */
-    bool fork_waits;                 /* until there are none: no purge begins another */
+    unsigned calls_in_flight;        /* system calls for which the lock was dropped */
+    bool fork_waits;                 /* until there are none: nobody begins another */
+    unsigned touches_in_flight;      /* of them, those that fill a huge page */
+    uint64_t no_huge_until_ms;       /* the kernel had none, or took long */
     uint64_t refused_until_ms;       /* a pass met refusals only: no other before this time */
     uint64_t slots[HAK_SLOT_STATES]; /* of mapped superslabs, by state */
     /* for readers without the lock: slots[] of EMPTY ones, and of all that are not UNUSED */
@@ -79,6 +82,10 @@ void hak_pool_release_locked(hak_superslab_t *ss);
 /* Puts `ss` into the LRU if it is wholly free and then unmaps what is too much there. Drops the
  * lock meanwhile: `ss` may be anything afterwards. */
 void hak_pool_settle_locked(hak_superslab_t *ss, uint64_t now_ms);
+
+/* slot_huge.c: lets a loose superslab become one huge page, if that pays and the kernel has one;
+ * its slots are EMPTY then. Drops the lock meanwhile. */
+void hak_pool_touch_huge_locked(hak_superslab_t *ss);
 
 /* slot_purge.c: puts it at the end of the visit list if it is not on it. */
 void hak_pool_visit_later_locked(hak_superslab_t *ss, uint64_t at_ms);

@@ -58,7 +58,7 @@ static bool hak_fill_stock_locked(void) {
     if (base == NULL) {
         return false;
     }
-    if (hak_option(HAK_OPTION_THP) == 0) {
+    if (hak_option(HAK_OPTION_THP) != HAK_THP_SYSTEM) {
         /* a first touch would make 2 MiB resident */
         hak_os_no_huge(base, count * HAK_SUPERSLAB_BYTES);
     }
@@ -109,15 +109,18 @@ hak_superslab_t *hak_pool_supply_locked(bool for_tiny) {
     hak_superslab_t *ss = hak_ss_lru_pop_locked(&hak_pool.lru);
     if (ss != NULL) {
         ss->kind = HAK_KIND_LOOSE;
-        return ss;
+    } else {
+        ss = hak_superslab_new_locked();
+        if (ss == NULL) {
+            errno = ENOMEM;
+            return NULL;
+        }
+        hak_pool.stats.from_new++;
+        hak_pool.stats.tiny_superslabs_made += for_tiny;
     }
-    ss = hak_superslab_new_locked();
-    if (ss == NULL) {
-        errno = ENOMEM;
-        return NULL;
+    if (for_tiny) {
+        hak_pool_touch_huge_locked(ss);
     }
-    hak_pool.stats.from_new++;
-    hak_pool.stats.tiny_superslabs_made += for_tiny;
     return ss;
 }
 
@@ -130,17 +133,18 @@ void hak_pool_release_locked(hak_superslab_t *ss) {
     hak_slot_state_init_locked(ss); /* nothing for a visit that is still due */
     ss->kept_mask = 0;
     ss->refused_until_ms = 0;
+    ss->huge = false;
     hak_store_rlx(&ss->mapped, 0); /* relaxed: a visitor that sees it looks at nothing else */
     hak_pool.stats.superslabs--;
     hak_pool.stats.purges++;
     hak_pool.stats.purged_bytes += (uint64_t)dirty << HAK_UNIT_SHIFT;
-    hak_pool.purges_in_flight++;
+    hak_pool.calls_in_flight++;
     hak_lock_drop(&hak_pool.lock);
     uintptr_t base = hak_region_base(&ss->region);
     hak_registry_remove(base, HAK_SUPERSLAB_BYTES);
     hak_os_unmap((void *)base, HAK_SUPERSLAB_BYTES);
     hak_pool_lock_take();
-    hak_pool.purges_in_flight--;
+    hak_pool.calls_in_flight--;
     hak_put_spare_locked(ss);
 }
 

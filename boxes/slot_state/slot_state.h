@@ -2,7 +2,7 @@
  *
  *   UNUSED    free, reads as zero
  *   ACTIVE    part of a slab
- *   EMPTY     free, holds old content and with it memory
+ *   EMPTY     free, holds memory, mostly with old content
  *   PURGING   in the hand of a purge, whose system call runs without the lock
  *
  * A slot is in exactly one state: it is ACTIVE if no mask has it, so the four masks cover all
@@ -38,6 +38,7 @@ typedef enum {
  */
 #define HAK_SLOT_TRANSITIONS(X)                                                                    \
     X(UNUSED, ACTIVE)  /*  take                               reads as zero              */        \
+    X(UNUSED, EMPTY)   /*  supply, of a huge page             resident, reads as zero    */        \
     X(EMPTY, ACTIVE)   /*  take                               keeps old content          */        \
     X(ACTIVE, EMPTY)   /*  give                               stays resident             */        \
     X(EMPTY, PURGING)  /*  purge, before the lock is dropped  still there                */        \

@@ -46,9 +46,10 @@ class SlotState : public ::testing::Test {
 
 /* The table as the design has it, written down a second time. */
 const std::set<std::pair<int, int>> kLegal = {
-    {HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE},  {HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE},
-    {HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY},   {HAK_SLOT_EMPTY, HAK_SLOT_PURGING},
-    {HAK_SLOT_PURGING, HAK_SLOT_UNUSED}, {HAK_SLOT_PURGING, HAK_SLOT_EMPTY},
+    {HAK_SLOT_UNUSED, HAK_SLOT_ACTIVE}, {HAK_SLOT_UNUSED, HAK_SLOT_EMPTY},
+    {HAK_SLOT_EMPTY, HAK_SLOT_ACTIVE},  {HAK_SLOT_ACTIVE, HAK_SLOT_EMPTY},
+    {HAK_SLOT_EMPTY, HAK_SLOT_PURGING}, {HAK_SLOT_PURGING, HAK_SLOT_UNUSED},
+    {HAK_SLOT_PURGING, HAK_SLOT_EMPTY},
 };
 
 TEST_F(SlotState, EveryLegalTransitionMovesTheSlotsAndNoOthers) {

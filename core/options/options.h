@@ -95,6 +95,8 @@ typedef enum { HAK_ON_ERROR_ABORT, HAK_ON_ERROR_REPORT, HAK_ON_ERROR_IGNORE } ha
 typedef enum { HAK_CHECK_DEFAULT, HAK_CHECK_INTERIOR } hak_check_t;
 /* LEARN: as HAK_OPTION_LEARN. */
 typedef enum { HAK_EXACT_AUTO_OFF, HAK_EXACT_AUTO_ON, HAK_EXACT_AUTO_LEARN } hak_exact_auto_t;
+/* Huge pages: none; where the system gives them unasked; where small blocks will fill them. */
+typedef enum { HAK_THP_OFF, HAK_THP_SYSTEM, HAK_THP_DENSE } hak_thp_t;
 typedef enum { HAK_REGISTRY_AUTO, HAK_REGISTRY_FLAT, HAK_REGISTRY_TWO_LEVEL } hak_registry_kind_t;
 typedef enum { HAK_MID_REGISTRY_PAGE, HAK_MID_REGISTRY_SORTED } hak_mid_registry_t;
 typedef enum {

@@ -43,6 +43,7 @@ enum { HAK_DEFAULT_EXACT_AUTO = hak_cfg_mid_ids ? HAK_EXACT_AUTO_OFF : HAK_EXACT
 hak_a64_t hak_option_values[HAK_OPTION_COUNT] = {
     [HAK_OPTION_PURGE_DELAY_MS] = {HAK_DEFAULT_PURGE_DELAY_MS},
     [HAK_OPTION_HUGE_CACHE_MB] = {HAK_DEFAULT_HUGE_CACHE_MB},
+    [HAK_OPTION_THP] = {HAK_THP_DENSE},
     [HAK_OPTION_CACHE_POLICY] = {hak_cfg_cache_drain},
     [HAK_OPTION_TINY_TLS_SLL] = {1},
     [HAK_OPTION_TINY_SLL_DRAIN_ENABLE] = {1},
@@ -82,6 +83,8 @@ static const hak_option_word_t hak_registry_words[] = {{"auto", HAK_REGISTRY_AUT
                                                        {"two_level", HAK_REGISTRY_TWO_LEVEL},
                                                        {NULL, 0}};
 static const hak_option_word_t hak_cache_words[] = {{"bounded", 0}, {"drain", 1}, {NULL, 0}};
+static const hak_option_word_t hak_thp_words[] = {
+    {"0", HAK_THP_OFF}, {"1", HAK_THP_SYSTEM}, {"dense", HAK_THP_DENSE}, {NULL, 0}};
 static const hak_option_word_t hak_chunk_words[] = {{"2", 2}, {"4", 4}, {NULL, 0}};
 static const hak_option_word_t hak_mid_registry_words[] = {
     {"page", HAK_MID_REGISTRY_PAGE}, {"sorted", HAK_MID_REGISTRY_SORTED}, {NULL, 0}};
@@ -156,9 +159,14 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
          .high = HAK_MAX_HUGE_CACHE_MB},
     [HAK_OPTION_THP] =
         {.name = "thp",
-         .help = "1: huge pages where the system's setting is always: hakmem never asks for them; "
-                 "0: none but in blocks above 32 MiB.",
-         .kind = HAK_OPTION_IS_SWITCH},
+         .help =
+             "Huge pages, apart from blocks above 32 MiB. 0: none; 1: where the system's setting "
+             "is always; dense: asked for where blocks up to 1 KiB will fill them, in a program "
+             "with more than 32 MiB of blocks up to 64 KiB.",
+         .kind = HAK_OPTION_IS_WORD,
+         .initial = HAK_THP_DENSE,
+         .words = hak_thp_words,
+         .switch_words = true},
     [HAK_OPTION_CACHE_POLICY] =
         {.name = "cache_policy",
          .help = "When blocks leave a thread cache: bounded, when it is full; drain, all of them "

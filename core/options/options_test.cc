@@ -170,7 +170,7 @@ TEST_F(Options, InvalidValueKeepsTheDefaultAndWarnsOnce) {
     EXPECT_EQ(Load({"HAKMEM_ON_ERROR=explode"}),
               Head() + "HAKMEM_ON_ERROR=explode: not one of abort|report|ignore; using abort\n");
     EXPECT_EQ(hak_option(HAK_OPTION_ON_ERROR), HAK_ON_ERROR_ABORT);
-    EXPECT_EQ(Load({"HAKMEM_THP="}), Head() + "HAKMEM_THP=: not one of 0|1; using 0\n");
+    EXPECT_EQ(Load({"HAKMEM_THP="}), Head() + "HAKMEM_THP=: not one of 0|1|dense; using dense\n");
     for (const char *bad : {"", "-1", "+5", " 5", "5 ", "0x10", "1k", "86400001",
                             "18446744073709551616", "99999999999999999999999"}) {
         EXPECT_EQ(Load({std::string("HAKMEM_PURGE_DELAY_MS=") + bad}),
@@ -184,9 +184,10 @@ TEST_F(Options, InvalidValueKeepsTheDefaultAndWarnsOnce) {
 
 TEST_F(Options, WarningShowsForeignTextAsOneHarmlessLine) {
     EXPECT_EQ(Load({"HAKMEM_THP=a\nb\033[2J"}),
-              Head() + "HAKMEM_THP=a?b?[2J: not one of 0|1; using 0\n");
+              Head() + "HAKMEM_THP=a?b?[2J: not one of 0|1|dense; using dense\n");
     EXPECT_EQ(Load({"HAKMEM_THP=" + std::string(5000, 'x')}),
-              Head() + "HAKMEM_THP=" + std::string(64, 'x') + "...: not one of 0|1; using 0\n");
+              Head() + "HAKMEM_THP=" + std::string(64, 'x') +
+                  "...: not one of 0|1|dense; using dense\n");
 }
 
 TEST_F(Options, UnknownNamesWarnUpToFourTimes) {

@@ -71,6 +71,7 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(lru_pushes, COUNTER, "Superslabs that became wholly free and were kept."),
     HAK_ROW(lru_evictions, COUNTER, "Of those, superslabs unmapped because of a limit or a trim."),
     HAK_ROW(lru_superslabs, GAUGE, "Wholly free superslabs kept mapped now."),
+    HAK_ROW(huge_touched, COUNTER, "Superslabs that became resident as one huge page."),
     HAK_ROW(pool_locks, COUNTER, "Times the lock of the pool was taken."),
     HAK_ROW(pool_lock_waits, COUNTER, "Of those, times that a thread had to wait for it."),
     HAK_ROW(mid_mt_allocs, COUNTER, "Blocks that left the segments of Mid MT."),

@@ -124,6 +124,7 @@ static void hak_add_tiny(const hak_slot_pool_stats_t *pool, hak_stats_t *stats) 
     stats->lru_pushes = pool->lru_pushes;
     stats->lru_evictions = pool->lru_evictions;
     stats->lru_superslabs = pool->lru_superslabs;
+    stats->huge_touched = pool->huge_touched;
     stats->pool_locks = pool->locks;
     stats->pool_lock_waits = pool->lock_waits;
 }

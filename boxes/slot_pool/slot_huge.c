@@ -1,0 +1,52 @@
+/* Huge pages. A superslab that a slab of small blocks asks for is touched as one huge page once the
+ * pool is large: such blocks will fill it, and 512 page faults become one. Blocks above 1 KiB are
+ * often buffers that nobody fills, so superslabs for those stay with OS pages.
+ *
+ * What the touch makes resident beyond the slab that was asked for is EMPTY: every request prefers
+ * it to memory that nobody has touched, and what none takes is purged after the delay.
+ */
+#include "backends/os/os.h"
+#include "boxes/slot_pool/slot_pool_internal.h"
+#include "core/options/options.h"
+
+enum {
+    /* Slots in use for each touch under way: a sixteenth more at most becomes resident ahead of
+     * its use. */
+    HAK_SLOTS_PER_TOUCH = 16 * HAK_SUPERSLAB_SLOTS,
+    /* A touch takes 0.2 to 0.3 ms. If the kernel has to move other memory to make room it may be
+     * many times as long; then, or without success, it is left alone for a while. */
+    HAK_LONG_TOUCH_MS = 20,
+    HAK_NO_HUGE_PAUSE_MS = 10000,
+};
+
+static bool hak_huge_pays_locked(const hak_superslab_t *ss, uint64_t now_ms) {
+    return hak_option(HAK_OPTION_THP) == HAK_THP_DENSE && ss->dirty_mask == 0 &&
+           hak_pool.slots[HAK_SLOT_ACTIVE] >=
+               (uint64_t)HAK_SLOTS_PER_TOUCH * (hak_pool.touches_in_flight + 1) &&
+           now_ms >= hak_pool.no_huge_until_ms && !hak_pool.fork_waits;
+}
+
+void hak_pool_touch_huge_locked(hak_superslab_t *ss) {
+    uint64_t began_ms = hak_os_now_ms();
+    if (!hak_huge_pays_locked(ss, began_ms)) {
+        return;
+    }
+    hak_pool.touches_in_flight++;
+    hak_pool.calls_in_flight++;
+    hak_lock_drop(&hak_pool.lock);
+    bool done = hak_os_touch_huge((void *)hak_region_base(&ss->region), HAK_SUPERSLAB_BYTES);
+    uint64_t now_ms = hak_os_now_ms();
+    hak_pool_lock_take();
+    hak_pool.calls_in_flight--;
+    hak_pool.touches_in_flight--;
+    if (!done || now_ms - began_ms >= HAK_LONG_TOUCH_MS) {
+        hak_pool.no_huge_until_ms = now_ms + HAK_NO_HUGE_PAUSE_MS;
+    }
+    if (done) {
+        hak_pool_move_locked(ss, UINT32_MAX, HAK_SLOT_UNUSED, HAK_SLOT_EMPTY);
+        ss->huge = true;
+        ss->spared = 0;
+        hak_pool.stats.huge_touched++;
+        hak_pool_visit_later_locked(ss, now_ms + hak_option(HAK_OPTION_PURGE_DELAY_MS) / 2);
+    }
+}
