@@ -171,22 +171,27 @@ static void hak_count_tiny_locked(unsigned sc, hak_slot_stage_t stage) {
 /* By the policy. */
 static hak_slab_t *hak_take_tiny_locked(unsigned sc, bool warm) {
     hak_slot_stage_t stage;
+    hak_superslab_t *supplied = NULL;
     hak_slab_t *slab = hak_slot_policy_find_locked(sc, &stage);
     if (warm && (slab == NULL || stage == HAK_STAGE_UNUSED)) {
         return NULL;
     }
     if (slab == NULL) {
-        hak_superslab_t *ss = hak_pool_supply_locked(true);
-        if (ss == NULL) {
+        supplied = hak_pool_supply_locked(true);
+        if (supplied == NULL) {
             return NULL;
         }
-        hak_pool_enter_locked(ss, HAK_KIND_TINY, sc);
+        hak_pool_enter_locked(supplied, HAK_KIND_TINY, sc);
         slab = hak_slot_policy_find_locked(sc, &stage);
         hak_debug_assert(slab != NULL);
         stage = HAK_STAGE_NEW;
     }
     (void)hak_activate_locked(hak_slab_superslab(slab), slab->slot, 1, sc);
     hak_count_tiny_locked(sc, stage);
+    /* The policy may have preferred one that another thread got while the lock was dropped. */
+    if (supplied != NULL && supplied->free_mask == UINT32_MAX) {
+        hak_pool_settle_locked(supplied, hak_os_now_ms());
+    }
     return slab;
 }
 

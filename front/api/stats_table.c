@@ -71,7 +71,6 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(lru_pushes, COUNTER, "Superslabs that became wholly free and were kept."),
     HAK_ROW(lru_evictions, COUNTER, "Of those, superslabs unmapped because of a limit or a trim."),
     HAK_ROW(lru_superslabs, GAUGE, "Wholly free superslabs kept mapped now."),
-    HAK_ROW(huge_touched, COUNTER, "Superslabs that became resident as one huge page."),
     HAK_ROW(pool_locks, COUNTER, "Times the lock of the pool was taken."),
     HAK_ROW(pool_lock_waits, COUNTER, "Of those, times that a thread had to wait for it."),
     HAK_ROW(mid_mt_allocs, COUNTER, "Blocks that left the segments of Mid MT."),
@@ -189,6 +188,7 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(ace_large_misses, COUNTER, "And those that got new memory."),
     HAK_ROW(passed_blocks, COUNTER,
             "Blocks that full bins passed on to the bins of other threads."),
+    HAK_ROW(huge_touched, COUNTER, "Superslabs that became resident as one huge page."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {

@@ -160,8 +160,14 @@ bool hak_os_commit_held(void *, size_t) { return Allows(HAK_OS_CALL_COMMIT); }
 bool hak_os_move(void *, size_t, void *, size_t) { return false; }
 void *hak_os_detach(void *, size_t) { return nullptr; }
 void hak_os_no_huge(void *, size_t) {}
-bool hak_os_touch_huge(void *, size_t) { return false; }
-void hak_os_split_huge(void *) {}
+bool hak_os_touch_huge(void *base, size_t) {
+    Point(nullptr);
+    if (IsUnmapped(base)) {
+        Fail("a touch of what is not mapped: %p", base);
+    }
+    return Allows(HAK_OS_CALL_HUGE);
+}
+void hak_os_split_huge(void *page) { ClearRange(page, PAGE, false, __builtin_return_address(0)); }
 bool hak_os_address_space_is_free(void) { return true; }
 
 bool hak_os_barrier_register(void) { return Allows(HAK_OS_CALL_BARRIER); }

@@ -191,6 +191,51 @@ void Refused() {
 }
 hak_sched::Add pool_refused({"pool_refused", 2, {4, 1}, 1000, Refused, TakeAndPurge, OneActive});
 
+/* The pool is large and full: who needs a superslab drops the lock while the kernel fills a huge
+ * page. Others get one of their own meanwhile, and what came with it is purged, in part. */
+constexpr uint64_t kLargeSlots = 16 * HAK_SUPERSLAB_SLOTS;
+void Large() {
+    hak_testing::StartEngine();
+    for (uint64_t slots = 0; slots < kLargeSlots; slots += 16) {
+        held[0] = hak_testing::TakeUnits(16);
+    }
+}
+void TouchAndPurge(int self) {
+    if (self == 0) {
+        Give(Take(A));
+    } else if (self == 1) {
+        Give(Take(B));
+    } else {
+        PurgeAll();
+    }
+}
+void TouchAndFork(int self) {
+    if (self == 0) {
+        Give(Take(A));
+    } else {
+        hak_slot_pool_fork_take();
+        HAK_SCHED_CHECK(hak_slot_pool_check_locked() == 0);
+        hak_slot_pool_fork_drop();
+    }
+}
+void LargeAsBefore() {
+    hak_slot_pool_stats_t stats;
+    hak_slot_pool_stats_mt(&stats);
+    HAK_SCHED_CHECK(stats.active_slots == kLargeSlots && stats.tiny_slabs_active == 0);
+    HAK_SCHED_CHECK(hak_slot_pool_check_locked() == 0);
+}
+hak_sched::Add pool_huge({"pool_huge", 2, {2, 1}, 100, Large, TouchAndPurge, LargeAsBefore});
+hak_sched::Add
+    pool_huge_three({"pool_huge_three", 3, {1, 0}, 100, Large, TouchAndPurge, LargeAsBefore});
+hak_sched::Add
+    pool_huge_fork({"pool_huge_fork", 2, {2, 1}, 20, Large, TouchAndFork, LargeAsBefore});
+void NoHugePage() {
+    Large();
+    hak_os_fake_fail(HAK_OS_CALL_HUGE, 0, UINT64_MAX);
+}
+hak_sched::Add
+    pool_huge_none({"pool_huge_none", 2, {2, 1}, 100, NoHugePage, TouchAndPurge, LargeAsBefore});
+
 /* A cached superslab grows too old, or a trim wants it, while somebody takes it. */
 void Cached() {
     LastSlot();
