@@ -184,8 +184,8 @@ void hak_gate_stats(hak_stats_t *stats) {
     }
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
     hak_add_blocks(stats);
-    hak_add_supply(stats);
     hak_add_counters(stats);
+    hak_add_supply(stats);
     if (stats->cached_max_bytes > stats->live_bytes) {
         stats->cached_max_bytes =
             stats->live_bytes; /* a bin that may grow has no bound of its own */

@@ -16,6 +16,9 @@
  *                              prints how many MiB of each there were
  *   rss_probe soak             T-42: replaces blocks of a steady set; prints mapped bytes at
  *                              checkpoints
+ *   rss_probe huge             fills 100 MiB with small blocks, frees the first three quarters;
+ *                              prints superslabs that became huge pages, resident KiB full, what
+ *                              the statistics allow, and resident KiB at most 3 s later
  *   rss_probe registry         prints 1 if the registry is the flat map, else 0
  *
  * Exit status 0, or 1 with a message on stderr.
@@ -316,6 +319,40 @@ static void run_limited_data(void) {
     printf("large %zu small %zu\n", larges, smalls >> 10);
 }
 
+enum { HUGE_BLOCK = 500, HUGE_BLOCKS = (100 << 20) / HUGE_BLOCK, HUGE_FREED = HUGE_BLOCKS / 4 * 3 };
+
+static void run_huge(void) {
+    static unsigned char *blocks[HUGE_BLOCKS];
+    hak_stats_t s;
+    for (size_t i = 0; i < HUGE_BLOCKS; i++) {
+        blocks[i] = malloc(HUGE_BLOCK);
+        if (blocks[i] == NULL) {
+            fail("malloc");
+        }
+        memset(blocks[i], (int)i, HUGE_BLOCK);
+    }
+    unsigned long full_kib = status_kib("RssAnon:");
+    unsigned long long known = stats(&s) == 0 ? s.resident_max_bytes : 0;
+    for (size_t i = 0; i < HUGE_FREED; i++) {
+        free(blocks[i]);
+    }
+    unsigned long end_kib = status_kib("RssAnon:");
+    for (int ms = 0; ms < 3000 && end_kib >= full_kib / 3; ms += 100) {
+        sleep_ms(100);
+        call_large();
+        end_kib = status_kib("RssAnon:");
+    }
+    for (size_t i = HUGE_FREED; i < HUGE_BLOCKS; i++) {
+        for (size_t k = 0; k < HUGE_BLOCK; k++) {
+            if (blocks[i][k] != (unsigned char)i) {
+                fail("a live block lost its content");
+            }
+        }
+    }
+    printf("touched %llu full_kib %lu known_kib %llu end_kib %lu\n",
+           (unsigned long long)s.huge_touched, full_kib, known >> 10, end_kib);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     hak_stats_t s;
@@ -326,6 +363,8 @@ int main(int argc, char **argv) {
                   : strcmp(argv[2], "refiller") == 0 ? call_refill
                   : strcmp(argv[2], "mover") == 0    ? call_moves
                                                      : NULL);
+    } else if (strcmp(what, "huge") == 0) {
+        run_huge();
     } else if (strcmp(what, "spike_own") == 0) {
         run_own_spike();
     } else if (strcmp(what, "spike_fork") == 0) {

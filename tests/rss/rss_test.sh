@@ -2,7 +2,7 @@
 # What the process costs in memory: empty, after a peak, locked, limited, over time.
 #   rss_test.sh PROBE LIBRARY CASE
 # CASE: empty, spike, spike_refiller, spike_mover, spike_own, spike_background,
-#         spike_background_fork, locked, soak, limited, limited_data, two_level
+#         spike_background_fork, huge, locked, soak, limited, limited_data, two_level
 set -euo pipefail
 probe=$1 library=$(realpath "$2") case=$3
 
@@ -50,6 +50,23 @@ spike_background)
     ;;
 spike_background_fork)
     check_spike "$(on_hakmem env HAKMEM_BACKGROUND=1 "$probe" spike_fork)"
+    ;;
+huge) # superslabs of small blocks as huge pages: no more memory, and it comes back
+    setting=$(cat /sys/kernel/mm/transparent_hugepage/enabled 2> /dev/null || echo none)
+    for thp in dense 0; do
+        result=$(on_hakmem env HAKMEM_THP=$thp "$probe" huge) || fail "$result"
+        echo "$thp: $result"
+        read -r -a words <<< "$result"
+        ((words[3] >= 100 * 1024)) || fail "100 MiB are not there, the test shows nothing"
+        ((words[3] <= 110 * 1024)) || fail "${words[3]} KiB are resident for 100 MiB"
+        ((words[3] <= words[5] + 4 * 1024)) || fail "the statistics do not know of all that"
+        ((words[7] <= words[3] / 3)) || fail "${words[7]} KiB are still resident after 3 s"
+        if [[ $thp == 0 ]]; then
+            ((words[1] == 0)) || fail "huge pages though they are turned off"
+        elif [[ $setting == *"[always]"* || $setting == *"[madvise]"* ]]; then
+            ((words[1] >= 1)) || fail "no huge pages where the system has them"
+        fi
+    done
     ;;
 locked)
     result=$(on_hakmem "$probe" lock) || fail "$result"
