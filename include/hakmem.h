@@ -55,19 +55,20 @@ HAKMEM_API void *hak_pvalloc(size_t size) HAKMEM_MALLOC;
 /* The number of bytes that may be used in `block`, at least what was asked for; 0 for NULL. */
 HAKMEM_API size_t hak_usable_size(const void *block);
 
-/* The usable size that malloc(size) gives, without allocating; above 1 MiB it may give more,
- * because freed mappings are reused. 0 for a size that malloc never serves: what is 2^47 bytes
+/* The usable size that malloc(size) gives, without allocating; above 32 MiB it may give
+ * more, because freed mappings are reused. 0 for a size that malloc never serves: what is 2^47 bytes
  * or more when rounded up to pages, 2^48 on aarch64. */
 HAKMEM_API size_t hak_good_size(size_t size);
 
 /* The largest power of two that divides the address of `block` (C23 memalignment); 0 for NULL. */
 HAKMEM_API size_t hak_memalignment(const void *block);
 
-/* True if `block` is the start of a block that hakmem handed out or keeps free. Never dereferences
- * `block`. */
+/* True if `block` is the start of a block that hakmem handed out or keeps free. Reads memory
+ * only where a block of hakmem starts. */
 HAKMEM_API bool hak_owns(const void *block);
 
-/* Gives unused memory back to the kernel now, keeping up to `keep_bytes` of empty slabs: flushes
+/* Gives unused memory back to the kernel now, keeping up to `keep_bytes` each of empty slabs, of
+ * free large blocks and of those above 32 MiB: flushes
  * the caller's thread cache, collects heaps whose thread is gone or idle, purges. Returns 1 if
  * memory was given back, else 0. */
 HAKMEM_API int hak_trim(size_t keep_bytes);
@@ -133,9 +134,9 @@ typedef struct hak_stats {
     uint64_t empty_dirty_bytes; /* EMPTY slots not yet purged */
     uint64_t large_bytes;       /* live blocks above the largest size class, rounded to OS pages */
     uint64_t large_blocks;
-    uint64_t huge_cached_bytes; /* freed huge mappings kept for reuse */
+    uint64_t huge_cached_bytes; /* freed large blocks kept for reuse */
     uint64_t metadata_bytes;    /* descriptors, heaps, maps; address space */
-    uint64_t mapped_bytes;      /* address space of superslabs and huge mappings */
+    uint64_t mapped_bytes;      /* address space of superslabs and usable for large blocks */
     uint64_t mapped_peak_bytes; /* sum of the most that each part of it has been */
     /* what of all this can be resident: the right side of the memory equation */
     uint64_t resident_max_bytes;

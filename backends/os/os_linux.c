@@ -279,6 +279,9 @@ bool hak_os_touch_huge(void *base, size_t bytes) {
     if (HAK_ALLOWED(HAK_OS_CALL_HUGE) && madvise(base, bytes, MADV_HUGEPAGE) == 0) {
         *(volatile unsigned char *)base = 0;
         (void)hak_os_resident((char *)base + bytes - page, page, &last);
+        if ((last & 1u) == 0) { /* what is resident may be a smaller one, or nobody can tell */
+            (void)madvise((char *)base + page, bytes - page, MADV_DONTNEED);
+        }
     }
     (void)madvise(base, bytes, MADV_NOHUGEPAGE);
     errno = saved;

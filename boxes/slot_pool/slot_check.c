@@ -71,6 +71,7 @@ static void hak_check_superslab(const hak_superslab_t *ss, hak_census_t *census)
     census->faults += hak_covered(ss, &census->faults) != active;
     census->faults += ss->kind >= HAK_KIND_LOOSE;
     census->faults += hak_check_kept(ss);
+    census->faults += ss->huge && hak_slot_state_mask(ss, HAK_SLOT_UNUSED) != 0;
     census->faults +=
         (ss->kind == HAK_KIND_CACHED) != ((active | ss->purge_mask) == 0) && ss->purge_mask == 0;
     census->faults += ss->kind == HAK_KIND_CACHED && active != 0;

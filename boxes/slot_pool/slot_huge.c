@@ -10,20 +10,23 @@
 #include "core/options/options.h"
 
 enum {
-    /* Slots in use for each touch under way: a sixteenth more at most becomes resident ahead of
-     * its use. */
-    HAK_SLOTS_PER_TOUCH = 16 * HAK_SUPERSLAB_SLOTS,
+    /* Slots in use for each that is EMPTY or about to be: a sixteenth more at most becomes resident
+     * ahead of its use. */
+    HAK_ACTIVE_PER_EMPTY = 16,
     /* A touch takes 0.2 to 0.3 ms. If the kernel has to move other memory to make room it may be
-     * many times as long; then, or without success, it is left alone for a while. */
-    HAK_LONG_TOUCH_MS = 20,
+     * many times as long; then, or without success, it is left alone for a while. The thread may
+     * also have lost its processor for some of that time. */
+    HAK_LONG_TOUCH_MS = 100,
     HAK_NO_HUGE_PAUSE_MS = 10000,
 };
 
 static bool hak_huge_pays_locked(const hak_superslab_t *ss, uint64_t now_ms) {
+    uint64_t ahead = hak_pool.slots[HAK_SLOT_EMPTY] +
+                     (uint64_t)HAK_SUPERSLAB_SLOTS * (hak_pool.touches_in_flight + 1);
     return hak_option(HAK_OPTION_THP) == HAK_THP_DENSE && ss->dirty_mask == 0 &&
-           hak_pool.slots[HAK_SLOT_ACTIVE] >=
-               (uint64_t)HAK_SLOTS_PER_TOUCH * (hak_pool.touches_in_flight + 1) &&
-           now_ms >= hak_pool.no_huge_until_ms && !hak_pool.fork_waits;
+           hak_pool.slots[HAK_SLOT_ACTIVE] >= HAK_ACTIVE_PER_EMPTY * ahead &&
+           hak_option(HAK_OPTION_PURGE_DELAY_MS) != 0 && now_ms >= hak_pool.no_huge_until_ms &&
+           !hak_pool.fork_waits;
 }
 
 void hak_pool_touch_huge_locked(hak_superslab_t *ss) {

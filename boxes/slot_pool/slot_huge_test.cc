@@ -20,7 +20,7 @@
 
 namespace {
 std::string asked; /* H: huge pages, n: none, F: free one OS page, D: purge */
-bool kernel_has_huge;
+bool kernel_has_huge, touching;
 std::function<void()> in_touch; /* while the kernel is asked for one */
 
 bool ForkWaits() {
@@ -37,6 +37,7 @@ extern "C" int __wrap_madvise(void *base, size_t bytes, int advice) {
     if (advice == MADV_HUGEPAGE) {
         EXPECT_TRUE(whole);
         asked += 'H';
+        touching = true;
         if (in_touch) {
             auto hook = std::move(in_touch);
             in_touch = nullptr;
@@ -49,8 +50,9 @@ extern "C" int __wrap_madvise(void *base, size_t bytes, int advice) {
         asked += 'F';
     } else if (advice == MADV_DONTNEED) {
         asked += 'D';
-    } else if (advice == MADV_NOHUGEPAGE && whole && !asked.empty() && asked.back() == 'H') {
+    } else if (advice == MADV_NOHUGEPAGE && whole && touching) {
         asked += 'n';
+        touching = false;
     }
     return __real_madvise(base, bytes, advice);
 }
@@ -208,6 +210,36 @@ TEST_F(SlotHuge, WholePageNeedsNoMoreThanTheDelay) {
     EXPECT_LE(ms, kDelayMs + 100);
 }
 
+/* What is EMPTY already, and cannot be used here, counts as well. */
+TEST_F(SlotHuge, NoneWhereMuchIsEmpty) {
+    if (!TinyAreApart()) {
+        GTEST_SKIP() << "every request uses what is EMPTY";
+    }
+    Fill(kEnough);
+    slabs_.push_back(hak_testing::TakeUnits(16));
+    hak_slab_t *other = hak_testing::TakeUnits(16);
+    ASSERT_EQ(hak_slab_superslab(other), hak_slab_superslab(slabs_.back()));
+    hak_slot_pool_give_mt(other);
+    ASSERT_EQ(Stats().dirty_slots, 16u);
+    (void)TakeTiny();
+    EXPECT_EQ(asked, "");
+}
+
+/* A purge that the kernel refuses leaves it whole. */
+TEST_F(SlotHuge, RefusedPurgeMeansAnotherSplitLater) {
+    Fill(kEnough);
+    hak_superslab_t *ss = hak_slab_superslab(TakeTiny());
+    asked.clear();
+    hak_os_fake_fail(HAK_OS_CALL_PURGE, 0, 1);
+    PurgeAll();
+    EXPECT_EQ(asked, "F");
+    EXPECT_EQ(Stats().dirty_slots, 31u);
+    EXPECT_TRUE(ss->huge);
+    PurgeAll();
+    EXPECT_EQ(asked, "FFD");
+    EXPECT_FALSE(ss->huge);
+}
+
 TEST_F(SlotHuge, KernelWithoutOneIsAskedAgainAfterAWhile) {
     if (TinyAreApart()) {
         GTEST_SKIP() << "the policy places tiny slabs";
@@ -216,17 +248,17 @@ TEST_F(SlotHuge, KernelWithoutOneIsAskedAgainAfterAWhile) {
     kernel_has_huge = false;
     uint64_t touched = Stats().huge_touched;
     hak_superslab_t *ss = hak_slab_superslab(TakeTiny());
-    EXPECT_EQ(asked, "Hn");
+    EXPECT_EQ(asked, "HDn") << "what is resident all the same goes back";
     EXPECT_FALSE(ss->huge);
     EXPECT_EQ(Stats().dirty_slots, 0u) << "nothing more is resident";
     Fill(kEnough + HAK_SUPERSLAB_SLOTS);
     (void)TakeTiny();
-    EXPECT_EQ(asked, "Hn");
+    EXPECT_EQ(asked, "HDn");
     hak_os_fake_advance_ms(10000);
     kernel_has_huge = true;
     Fill(kEnough + 2 * HAK_SUPERSLAB_SLOTS);
     (void)TakeTiny();
-    EXPECT_EQ(asked, "HnHn");
+    EXPECT_EQ(asked, "HDnHn");
     EXPECT_EQ(Stats().huge_touched, touched + 1);
 }
 
@@ -235,7 +267,7 @@ TEST_F(SlotHuge, KernelThatTakesLongIsLeftAloneForAWhile) {
         GTEST_SKIP() << "the policy places tiny slabs";
     }
     Fill(kEnough);
-    in_touch = [] { hak_os_fake_advance_ms(20); };
+    in_touch = [] { hak_os_fake_advance_ms(100); };
     EXPECT_TRUE(hak_slab_superslab(TakeTiny())->huge) << "it is there all the same";
     Fill(kEnough + HAK_SUPERSLAB_SLOTS);
     EXPECT_FALSE(hak_slab_superslab(TakeTiny())->huge);
@@ -245,8 +277,11 @@ TEST_F(SlotHuge, KernelThatTakesLongIsLeftAloneForAWhile) {
 }
 
 TEST_F(SlotHuge, OptionTurnsItOff) {
-    for (uint64_t off : {HAK_THP_OFF, HAK_THP_SYSTEM}) {
+    for (uint64_t off : {HAK_THP_OFF, HAK_THP_SYSTEM, HAK_THP_DENSE}) {
         hak_store_rlx(&hak_option_values[HAK_OPTION_THP], off);
+        if (off == HAK_THP_DENSE) { /* what came with the first slab would go back at once */
+            hak_store_rlx(&hak_option_values[HAK_OPTION_PURGE_DELAY_MS], 0);
+        }
         Fill(Stats().active_slots + kEnough);
         (void)TakeTiny();
         Fill(hak_align_up(Stats().active_slots, HAK_SUPERSLAB_SLOTS));
@@ -275,6 +310,7 @@ TEST_F(SlotHuge, TheLockIsFreeDuringATouch) {
         EXPECT_FALSE(forked);
     };
     hak_slab_t *slab = TakeTiny();
+    ASSERT_TRUE(forker.joinable()) << "there was no touch";
     forker.join();
     EXPECT_TRUE(forked);
     ASSERT_NE(other, nullptr);

@@ -13,11 +13,11 @@
  * Owns       the pool part of hak_superslab_t and `head`; `units`, `slot`, `last_sc`,
  *            `last_units` and `kept` of hak_slab_t; a stock of address space for superslabs to
  *            come, which is mapped several at a time.
- * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging and unmapping drop it during
- *            system calls.
+ * Threads    *_mt: any; take the pool's lock (HAK_RANK_POOL). Purging, unmapping and the touch of a
+ *            huge page drop it during system calls.
  * Invariant  slots are ACTIVE exactly where a slab is. Tags of slots that are not ACTIVE are 0. A
- *            superslab without ACTIVE or PURGING slots is in the LRU. Descriptors are never
- *            unmapped.
+ *            superslab without ACTIVE or PURGING slots is in the LRU, or its taker is just
+ *            touching it. Descriptors are never unmapped.
  * Layer      4 (boxes). Uses boxes/slab, slot_state, ss_bins, ss_lru, slot_policy, registry, core,
  *            backends/os.
  */
@@ -39,11 +39,11 @@ hak_slab_t *hak_slot_pool_take_warm_mt(unsigned sc);
 /* Takes it back, closed: its free list holds what it has carved. */
 void hak_slot_pool_give_mt(hak_slab_t *slab);
 
-/* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`; delay
- * 0: all of them. Unmaps superslabs that were in the LRU for too long; delay 0: all but a few.
- * Stops after `max_calls` system calls, of which those for a few slots count a quarter. Leaves
- * `keep_bytes` of dirty memory alone. Returns the bytes of memory and of address space given back.
- */
+/* Purges EMPTY slots that have been idle for between half and all of `delay_ms` at `now_ms`, parts
+ * of a huge page for two and a half; delay 0: all of them. Unmaps superslabs that were in the LRU
+ * for too long; delay 0: all but a few. Stops after `max_calls` system calls, of which those for a
+ * few slots count a quarter. Leaves `keep_bytes` of dirty memory alone. Returns the bytes of memory
+ * and of address space given back. */
 size_t hak_slot_pool_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
                               size_t keep_bytes);
 /* Unmaps the wholly free superslabs that such a purge leaves: for who needs address space. */

@@ -44,7 +44,7 @@ typedef struct {
     uint64_t visit_count;
     hak_aptr_t all;                  /* hak_superslab_t, every descriptor ever made */
     unsigned calls_in_flight;        /* system calls for which the lock was dropped */
-    bool fork_waits;                 /* until there are none: nobody begins another */
+    bool fork_waits;                 /* until there are none: no purge or touch begins another */
     unsigned touches_in_flight;      /* of them, those that fill a huge page */
     uint64_t no_huge_until_ms;       /* the kernel had none, or took long */
     uint64_t refused_until_ms;       /* a pass met refusals only: no other before this time */

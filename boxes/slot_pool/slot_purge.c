@@ -1,8 +1,9 @@
-/* Return. A slot is purged when two visits, half a delay apart, found it EMPTY: a slot that is
- * taken and given back in between starts anew. So memory in use is left alone without a time stamp
- * per slot, and the visit list, kept in order of time, makes each visit O(1). Superslabs that are
- * wholly free are visited like the others; the LRU decides when they are unmapped, and a trim
- * leaves it a few: their address space, registry entries and descriptors are then warm.
+/* Return. A slot is purged when two visits, half a delay apart, found it EMPTY, one in a part of a
+ * huge page some visits later: a slot that is taken and given back in between starts anew. So
+ * memory in use is left alone without a time stamp per slot, and the visit list, kept in order of
+ * time, makes each visit O(1). Superslabs that are wholly free are visited like the others; the LRU
+ * decides when they are unmapped, and a trim leaves it a few: their address space, registry entries
+ * and descriptors are then warm.
  *
  * A superslab of which the kernel did not take all, as locked memory, is visited like the others
  * but not purged for a while: one locked page must not keep the rest of the pool from going back.
@@ -81,7 +82,6 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
     char *base = (char *)hak_region_base(&ss->region);
     hak_pool_move_locked(ss, mask, HAK_SLOT_EMPTY, HAK_SLOT_PURGING);
     bool split = ss->huge && mask != UINT32_MAX;
-    ss->huge = false;
     hak_pool.calls_in_flight++;
     hak_lock_drop(&hak_pool.lock);
     if (split) {
@@ -106,6 +106,7 @@ static size_t hak_purge_slots_locked(hak_superslab_t *ss, uint32_t mask, uint64_
     hak_pool_lock_take();
     hak_pool.calls_in_flight--;
     hak_pool_move_locked(ss, done, HAK_SLOT_PURGING, HAK_SLOT_UNUSED);
+    ss->huge = ss->huge && done == 0;
     /* what was refused stays EMPTY and is tried again later */
     if (done != mask) {
         hak_pool_move_locked(ss, mask & ~done, HAK_SLOT_PURGING, HAK_SLOT_EMPTY);

@@ -1,6 +1,7 @@
 /* Superslabs come from the LRU, else from the stock, and go to the LRU, else back. mmap runs under
  * the lock: two threads that both find the pool empty would else map two superslabs where one is
- * enough. munmap does not: it may have 2 MiB to free.
+ * enough, as they do where one is about to become a huge page. munmap does not: it may have 2 MiB
+ * to free.
  */
 #include <errno.h>
 

@@ -39,8 +39,8 @@ uint64_t NextCall(int call, uint64_t k) {
 }
 constexpr const char *kVariable = "HAK_TEST_FAULT";
 
-const char *const kNames[] = {"map",    "reserve", "commit",   "purge",
-                              "resize", "move",    "resident", "barrier"};
+const char *const kNames[] = {"map",  "reserve",  "commit", "purge",  "resize",
+                              "move", "resident", "huge",   "barrier"};
 static_assert(sizeof kNames / sizeof *kNames == HAK_OS_CALL_COUNT, "a name for each kind");
 
 // Blocks with a stamp at the start, at the end and at each 64 KiB.
@@ -57,6 +57,7 @@ class Script {
         Runs();
         HugeBlocks();
         ClearedBlocks();
+        SmallBlocks();
         FarBlocks();
         OtherThread();
         MixedBlocks(60);
@@ -260,6 +261,18 @@ class Script {
         }
     }
 
+    // So many that they get huge pages.
+    void SmallBlocks() {
+        const size_t first = blocks_.size();
+        const unsigned long refused = refused_;
+        for (size_t i = 0; i < 40000 && refused_ == refused; i++) {
+            Allocate(1000);
+        }
+        while (blocks_.size() > first) {
+            Free(blocks_.size() - 1);
+        }
+    }
+
     // Each in a GiB of its own, for which the registry needs memory.
     void FarBlocks() {
         for (uint64_t i = 0; i < kCalls + 1; i++) {
@@ -365,7 +378,8 @@ TEST(FaultsAtStart, Child) {
     }
     auto call = static_cast<hak_os_call_t>(fault.call);
     RunWithFault(call, fault.k, fault.forever != 0 ? UINT64_MAX : 1);
-    bool once = call == HAK_OS_CALL_RESERVE || call == HAK_OS_CALL_BARRIER;
+    bool once = call == HAK_OS_CALL_RESERVE || call == HAK_OS_CALL_BARRIER ||
+                call == HAK_OS_CALL_HUGE; /* not again for a while */
     EXPECT_TRUE((once && fault.k > 0) || hak_os_fake_calls(call) > fault.k)
         << kNames[call] << " was not called often enough: nothing was tested";
     if (call == HAK_OS_CALL_RESERVE && fault.k == 0) {

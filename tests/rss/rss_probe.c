@@ -17,8 +17,9 @@
  *   rss_probe soak             T-42: replaces blocks of a steady set; prints mapped bytes at
  *                              checkpoints
  *   rss_probe huge             fills 100 MiB with small blocks, frees the first three quarters;
- *                              prints superslabs that became huge pages, resident KiB full, what
- *                              the statistics allow, and resident KiB at most 3 s later
+ *                              prints superslabs that became huge pages, 1 if the probe can have
+ *                              one itself, resident KiB full, what the statistics allow, and
+ *                              resident KiB at most 3 s later
  *   rss_probe registry         prints 1 if the registry is the flat map, else 0
  *
  * Exit status 0, or 1 with a message on stderr.
@@ -321,6 +322,22 @@ static void run_limited_data(void) {
 
 enum { HUGE_BLOCK = 500, HUGE_BLOCKS = (100 << 20) / HUGE_BLOCK, HUGE_FREED = HUGE_BLOCKS / 4 * 3 };
 
+/* Whether the kernel gives this process a huge page of 2 MiB. */
+static int has_huge_pages(void) {
+    const size_t huge = (size_t)2 << 20, page = (size_t)sysconf(_SC_PAGESIZE);
+    char *map = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) {
+        fail("mmap");
+    }
+    char *base = map + (huge - (uintptr_t)map % huge) % huge;
+    unsigned char last = 0;
+    int asked = madvise(base, huge, MADV_HUGEPAGE);
+    *base = 1;
+    int known = mincore(base + huge - page, page, &last);
+    munmap(map, 2 * huge);
+    return asked == 0 && known == 0 && (last & 1) != 0;
+}
+
 static void run_huge(void) {
     static unsigned char *blocks[HUGE_BLOCKS];
     hak_stats_t s;
@@ -349,8 +366,8 @@ static void run_huge(void) {
             }
         }
     }
-    printf("touched %llu full_kib %lu known_kib %llu end_kib %lu\n",
-           (unsigned long long)s.huge_touched, full_kib, known >> 10, end_kib);
+    printf("touched %llu possible %d full_kib %lu known_kib %llu end_kib %lu\n",
+           (unsigned long long)s.huge_touched, has_huge_pages(), full_kib, known >> 10, end_kib);
 }
 
 int main(int argc, char **argv) {

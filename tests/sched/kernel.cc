@@ -165,7 +165,9 @@ bool hak_os_touch_huge(void *base, size_t) {
     if (IsUnmapped(base)) {
         Fail("a touch of what is not mapped: %p", base);
     }
-    return Allows(HAK_OS_CALL_HUGE);
+    bool done = Allows(HAK_OS_CALL_HUGE);
+    ClearRange(base, PAGE, false, __builtin_return_address(0)); /* a write that others may see */
+    return done;
 }
 void hak_os_split_huge(void *page) { ClearRange(page, PAGE, false, __builtin_return_address(0)); }
 bool hak_os_address_space_is_free(void) { return true; }
