@@ -55,9 +55,9 @@ HAKMEM_API void *hak_pvalloc(size_t size) HAKMEM_MALLOC;
 /* The number of bytes that may be used in `block`, at least what was asked for; 0 for NULL. */
 HAKMEM_API size_t hak_usable_size(const void *block);
 
-/* The usable size that malloc(size) gives, without allocating; above 32 MiB it may give
- * more, because freed mappings are reused. 0 for a size that malloc never serves: what is 2^47 bytes
- * or more when rounded up to pages, 2^48 on aarch64. */
+/* The usable size that malloc(size) gives, without allocating; above 32 MiB it may give more,
+ * because freed mappings are reused. 0 for a size that malloc never serves: what is 2^47 bytes or
+ * more when rounded up to pages, 2^48 on aarch64. */
 HAKMEM_API size_t hak_good_size(size_t size);
 
 /* The largest power of two that divides the address of `block` (C23 memalignment); 0 for NULL. */
