@@ -216,6 +216,7 @@ typedef struct hak_stats {
     /* Blocks that full bins passed on to the bins of other threads. */
     uint64_t passed_blocks;
     uint64_t huge_touched; /* superslabs that became resident as one huge page */
+    uint64_t huge_asked;   /* parts of 2 MiB of large blocks that huge pages were asked for */
 } hak_stats_t;
 
 /* Fills `*stats`. Returns 0, or -1 with errno EINVAL if struct_bytes is too small to hold `pid`. */

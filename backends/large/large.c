@@ -107,21 +107,22 @@ bool hak_large_has_garbage(void) {
     return parked || hak_extent_has_dirty() || hak_huge_has_cached();
 }
 
-void hak_large_stats_mt(hak_backend_stats_t *out, uint64_t *cached_bytes) {
+void hak_large_stats_mt(hak_large_stats_t *out) {
     hak_huge_stats_t huge;
     hak_extent_stats_t extent;
     hak_huge_stats_mt(&huge);
     hak_extent_stats_mt(&extent);
-    *out = (hak_backend_stats_t){
-        .blocks = huge.blocks + extent.blocks,
-        .bytes = huge.bytes + extent.bytes,
-        .free_bytes = extent.tail_bytes,
-        .mapped_bytes = huge.bytes + huge.cached_bytes + extent.mapped_bytes,
-        .mapped_peak_bytes = huge.mapped_peak_bytes + extent.mapped_peak_bytes,
-        .purges = huge.purges + extent.purges,
-        .purged_bytes = huge.purged_bytes + extent.purged_bytes,
+    *out = (hak_large_stats_t){
+        .backend = {.blocks = huge.blocks + extent.blocks,
+                    .bytes = huge.bytes + extent.bytes,
+                    .free_bytes = extent.tail_bytes,
+                    .mapped_bytes = huge.bytes + huge.cached_bytes + extent.mapped_bytes,
+                    .mapped_peak_bytes = huge.mapped_peak_bytes + extent.mapped_peak_bytes,
+                    .purges = huge.purges + extent.purges,
+                    .purged_bytes = huge.purged_bytes + extent.purged_bytes},
+        .cached_bytes = huge.cached_bytes + extent.cached_bytes,
+        .huge_windows = huge.huge_windows + extent.huge_windows,
     };
-    *cached_bytes = huge.cached_bytes + extent.cached_bytes;
 }
 
 size_t hak_large_check_locked(void) { return hak_extent_check_locked(); }

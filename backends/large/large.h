@@ -34,8 +34,12 @@ bool hak_large_describe(uintptr_t address, hak_block_info_t *info);
 /* As a backend's purge; a system call takes 2 MiB at most, or counts as several. */
 size_t hak_large_purge_mt(const hak_purge_order_t *order);
 bool hak_large_has_garbage(void);
-/* Sets blocks, bytes, free_bytes (tails of blocks, which may be resident) and mapped bytes. */
-void hak_large_stats_mt(hak_backend_stats_t *out, uint64_t *cached_bytes);
+typedef struct {
+    hak_backend_stats_t backend; /* free_bytes: tails of blocks, which may be resident */
+    uint64_t cached_bytes;       /* freed and resident */
+    uint64_t huge_windows;       /* windows of 2 MiB that huge pages were asked for */
+} hak_large_stats_t;
+void hak_large_stats_mt(hak_large_stats_t *out);
 /* Verifies what hak_large_fork_take has locked. Returns the faults. */
 size_t hak_large_check_locked(void);
 void hak_large_fork_take(void);

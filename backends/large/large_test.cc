@@ -14,6 +14,7 @@
 #include "boxes/heap/heap.h"
 #include "boxes/huge/huge.h"
 #include "boxes/testing/engine.h"
+#include "core/options/options.h"
 
 namespace {
 
@@ -42,10 +43,9 @@ class Large : public ::testing::Test {
         return static_cast<char *>(hak_large_alloc_mt(NULL, bytes, align, &zeroed));
     }
     static hak_backend_stats_t Live() {
-        hak_backend_stats_t stats;
-        uint64_t cached;
-        hak_large_stats_mt(&stats, &cached);
-        return stats;
+        hak_large_stats_t stats;
+        hak_large_stats_mt(&stats);
+        return stats.backend;
     }
     static size_t Usable(const char *block) {
         hak_block_info_t info;
@@ -110,10 +110,9 @@ TEST_F(Large, TheHeapOfTheThreadParksAndAPurgeTakesItAway) {
     EXPECT_EQ(hak_large_alloc_mt(mine.get(), 100 * kKiB, 1, &zeroed), block);
     EXPECT_FALSE(zeroed);
     EXPECT_TRUE(hak_large_free_mt(mine.get(), block));
-    uint64_t cached = 0;
-    hak_backend_stats_t stats;
-    hak_large_stats_mt(&stats, &cached);
-    EXPECT_EQ(cached, 128 * kKiB);
+    hak_large_stats_t stats;
+    hak_large_stats_mt(&stats);
+    EXPECT_EQ(stats.cached_bytes, 128 * kKiB);
     EXPECT_EQ(Trim(0) % (128 * kKiB), 0u);
     EXPECT_FALSE(hak_large_has_garbage());
 }
@@ -304,6 +303,7 @@ size_t Resident(char *block, size_t bytes) {
 
 /* After enough blocks that come back full all are written; then one that is nearly empty. */
 TEST_F(Large, ClearingLearnsHowFullBlocksGet) {
+    hak_store_rlx(&hak_option_values[HAK_OPTION_THP], HAK_THP_OFF); /* one byte: one OS page */
     constexpr size_t kBytes = 3 * kMiB + 5000;
     char *block = Alloc(kBytes);
     size_t pages = (kBytes + hak_os_page_bytes() - 1) / hak_os_page_bytes();
@@ -333,6 +333,7 @@ TEST_F(Large, ClearingLearnsHowFullBlocksGet) {
     hak_large_zero(block, kBytes);
     EXPECT_TRUE(IsZero(block, kBytes));
     EXPECT_TRUE(hak_large_free_mt(NULL, block));
+    hak_store_rlx(&hak_option_values[HAK_OPTION_THP], HAK_THP_DENSE);
 }
 
 TEST_F(Large, ClearingIsRightWhateverIsThereAndWhateverTheKernelSays) {

@@ -15,6 +15,7 @@
 #include "backends/os/os.h"
 #include "base/attr.h"
 #include "base/bits.h"
+#include "registry/registry.h"
 
 enum {
     HAK_ZERO_LEAST_BYTES = 512 << 10, /* less is written in less time than asked about */
@@ -60,6 +61,18 @@ static void hak_clear_runs(char *base, const unsigned char *resident, size_t pag
     }
 }
 
+/* The first and the last page may be of huge pages that reach beyond, and those stay in use as a
+ * whole unless they are split. */
+static bool hak_give_back(char *base, size_t bytes) {
+    if ((uintptr_t)base % HAK_WINDOW_BYTES != 0) {
+        hak_os_split_huge(base);
+    }
+    if (((uintptr_t)base + bytes) % HAK_WINDOW_BYTES != 0) {
+        hak_os_split_huge(base + bytes - hak_os_page_bytes());
+    }
+    return hak_os_purge(base, bytes);
+}
+
 /* What one block tells. */
 typedef struct {
     bool tried;     /* the block before went out without pages */
@@ -78,7 +91,7 @@ static void hak_clear_part(char *base, size_t pages, hak_zero_try_t *this_try) {
             hak_clear_runs(base, resident, pages);
             return;
         }
-        if ((sparse || !this_try->tried) && hak_os_purge(base, bytes)) {
+        if ((sparse || !this_try->tried) && hak_give_back(base, bytes)) {
             this_try->gave_back |= !sparse;
             return;
         }

@@ -74,6 +74,12 @@ bool hak_os_move(void *base, size_t old_bytes, void *target, size_t new_bytes);
 void *hak_os_detach(void *base, size_t bytes);
 /* Tells the kernel not to use huge pages here. Advice: failure is ignored. */
 void hak_os_no_huge(void *base, size_t bytes);
+/* Asks for huge pages where none is resident yet. False if the kernel refuses. It makes none where
+ * there are tables for small pages, which it takes back with a purge of 2 MiB (Linux 6.14). */
+bool hak_os_want_huge(void *base, size_t bytes);
+/* Writes a zero to fresh memory of the size of a huge page, and aligned to it, in which huge pages
+ * were asked for. True if it is resident as one. */
+bool hak_os_get_huge(void *base, size_t bytes);
 /* Makes fresh memory of the size of a huge page, and aligned to it, resident as one, also where the
  * kernel was told not to. It is told so again: it would else make what is purged there resident
  * once more. False: there is no huge page to be had, and no more than the first OS page is
@@ -103,6 +109,8 @@ void hak_os_yield(void);
 
 /* Monotonic time in milliseconds, at the kernel's tick resolution (1 to 10 ms). */
 uint64_t hak_os_now_ms(void);
+/* Processor time of the calling thread in microseconds; a system call. */
+uint64_t hak_os_thread_us(void);
 /* A number that differs between runs: from AT_RANDOM, or the address space layout. */
 uint64_t hak_os_random(void);
 uint32_t hak_os_pid(void);

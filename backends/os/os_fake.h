@@ -38,9 +38,13 @@ uint64_t hak_os_fake_calls(hak_os_call_t call);
 /* Adds to what hak_os_now_ms() returns. */
 void hak_os_fake_advance_ms(uint64_t ms);
 
+/* hak_os_thread_us() returns so much more each time. */
+void hak_os_fake_slow_down_us(uint64_t us);
+
 /* Asked by the box before each call: true lets it go to the kernel. */
 bool hak_os_fake_allows(hak_os_call_t call);
 uint64_t hak_os_fake_clock_offset_ms(void);
+uint64_t hak_os_fake_thread_us(void);
 
 #ifdef __cplusplus
 }

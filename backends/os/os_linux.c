@@ -270,22 +270,38 @@ void hak_os_no_huge(void *base, size_t bytes) {
     errno = saved;
 }
 
-/* Fresh memory reads as zero, so a zero is written. */
-bool hak_os_touch_huge(void *base, size_t bytes) {
+bool hak_os_want_huge(void *base, size_t bytes) {
     int saved = errno;
+    hak_count(&hak_calls.madvise);
+    bool done = HAK_ALLOWED(HAK_OS_CALL_HUGE) && madvise(base, bytes, MADV_HUGEPAGE) == 0;
+    errno = saved;
+    return done;
+}
+
+/* Fresh memory reads as zero, so a zero is written. */
+bool hak_os_get_huge(void *base, size_t bytes) {
     size_t page = hak_os_page_bytes();
     unsigned char last = 0;
-    hak_add_rlx(&hak_calls.madvise, 2); /* relaxed: a statistic */
-    if (HAK_ALLOWED(HAK_OS_CALL_HUGE) && madvise(base, bytes, MADV_HUGEPAGE) == 0) {
-        *(volatile unsigned char *)base = 0;
-        (void)hak_os_resident((char *)base + bytes - page, page, &last);
-        if ((last & 1u) == 0) { /* what is resident may be a smaller one, or nobody can tell */
-            (void)madvise((char *)base + page, bytes - page, MADV_DONTNEED);
+    *(volatile unsigned char *)base = 0;
+    return hak_os_resident((char *)base + bytes - page, page, &last) && (last & 1u) != 0;
+}
+
+/* The first purge is for tables of small pages. Without a huge page what is resident may be a
+ * smaller one, or nobody can tell. */
+bool hak_os_touch_huge(void *base, size_t bytes) {
+    int saved = errno;
+    bool came = false;
+    hak_count(&hak_calls.madvise);
+    if (madvise(base, bytes, MADV_DONTNEED) == 0 && hak_os_want_huge(base, bytes)) {
+        came = hak_os_get_huge(base, bytes);
+        if (!came) {
+            (void)madvise((char *)base + hak_os_page_bytes(), bytes - hak_os_page_bytes(),
+                          MADV_DONTNEED);
         }
     }
-    (void)madvise(base, bytes, MADV_NOHUGEPAGE);
+    hak_os_no_huge(base, bytes);
     errno = saved;
-    return (last & 1u) != 0;
+    return came;
 }
 
 void hak_os_split_huge(void *page) {

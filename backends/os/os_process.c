@@ -94,6 +94,14 @@ uint64_t hak_os_now_ms(void) {
     return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u + HAK_CLOCK_OFFSET_MS();
 }
 
+uint64_t hak_os_thread_us(void) {
+    struct timespec now = {0};
+    int saved = errno;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now); /* a filter may forbid it: no time passes */
+    errno = saved;
+    return HAK_THREAD_US((uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u);
+}
+
 uint64_t hak_os_random(void) {
     uint64_t seed = 0;
     /* 16 bytes that the kernel made for this process */

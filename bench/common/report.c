@@ -258,6 +258,7 @@ static void put_hakmem(const hak_bench_options_t *options) {
         FIELD(pool_locks),
         FIELD(pool_lock_waits),
         FIELD(huge_touched),
+        FIELD(huge_asked),
 #undef FIELD
     };
     hak_stats_t stats = {.struct_bytes = sizeof stats};

@@ -20,7 +20,6 @@
 #include "registry/registry_inl.h"
 
 enum {
-    HAK_PARKED_MAX_UNITS = HAK_EXTENT_PARKED_MAX_BYTES / HAK_UNIT_BYTES,
     /* What else may be resident above the peak of blocks: a part of it, or this many blocks of the
      * usual length, or 8 MiB, whatever is most. */
     HAK_SLACK_PART = 8,
@@ -83,6 +82,9 @@ static bool hak_cut_locked(hak_extent_t *extent, uint32_t units) {
     uint32_t dirty = all_dirty == whole ? units : 0;
     if (dirty == 0 && all_dirty != 0) {
         dirty = hak_extent_bits_count(tract->dirty, first, units);
+    }
+    if (dirty != units) {
+        hak_extent_want_huge_locked(tract, first, first + units);
     }
     if (dirty != 0) {
         hak_extent_bits_clear(tract, first, units);
@@ -173,6 +175,7 @@ static hak_extent_t *hak_take_locked(uint32_t units, uint32_t room, bool *zeroed
         return NULL;
     }
     *zeroed = hak_cut_locked(extent, units);
+    extent->fresh = *zeroed;
     hak_extents.recent_units += units - hak_extents.recent_units / HAK_EXTENT_RECENT;
     hak_use_locked(units);
     return extent;
@@ -203,34 +206,30 @@ static void *hak_bring_to_life(hak_extent_t *extent, size_t bytes) {
     return hak_extent_base(extent);
 }
 
-/* What is parked and has this length. Only its heap's thread takes and parks; others may only empty
- * the places. */
-static hak_extent_t *hak_parked_take(hak_aptr_t *parked, uint32_t units) {
-    for (unsigned i = 0; i < HAK_EXTENT_PARKED; i++) {
-        uintptr_t seen = hak_load_rlx(&parked[i]); /* relaxed: descriptors stay; the CAS decides */
-        /* relaxed: what is there was put there by this thread, or by who had the heap before */
-        if (seen != 0 && hak_extent_units((hak_extent_t *)seen) == units &&
-            hak_cas_rlx(&parked[i], &seen, 0)) {
-            return (hak_extent_t *)seen;
-        }
-    }
-    return NULL;
-}
-
 void *hak_extent_alloc_mt(size_t bytes, hak_aptr_t *parked, bool *zeroed) {
     uint32_t units = hak_units(bytes);
-    if (parked != NULL && units <= HAK_PARKED_MAX_UNITS) {
-        hak_extent_t *extent = hak_parked_take(parked, units);
+    if (parked != NULL && bytes <= HAK_EXTENT_PARKED_MAX_BYTES) {
+        hak_extent_t *extent = hak_extent_parked_take(parked, units);
         if (extent != NULL) {
             *zeroed = false;
             return hak_bring_to_life(extent, bytes);
         }
+    }
+    bool may_be_huge = bytes >= HAK_WINDOW_BYTES;
+    if (may_be_huge) {
+        hak_dense_asked();
     }
     hak_extents_enter();
     hak_extent_t *extent = hak_take_locked(units, units, zeroed);
     hak_lock_drop(&hak_extents.lock);
     if (extent == NULL) {
         return NULL;
+    }
+    if (may_be_huge && extent->fresh) {
+        hak_dense_t dense;
+        hak_extent_try_huge(extent);
+        hak_extent_dense(extent, bytes, &dense);
+        hak_dense_made(&dense);
     }
     hak_registry_set_tags((uintptr_t)hak_extent_base(extent), 1, HAK_TAG_EXTENT);
     return hak_bring_to_life(extent, bytes);
@@ -248,32 +247,11 @@ hak_extent_t *hak_extent_entry(uintptr_t address) {
 
 /* Puts an extent that is no block any more back under the lock. Its tag is that of a block until
  * then, so that a parked one need not set it. */
-static void hak_free_slowly(hak_extent_t *extent) {
+void hak_extent_free_slowly(hak_extent_t *extent) {
     hak_registry_set_tags((uintptr_t)hak_extent_base(extent), 1, HAK_TAG_NONE);
     hak_extents_enter();
     hak_give_locked(extent);
     hak_lock_drop(&hak_extents.lock);
-}
-
-/* Parks an extent: in the second place if the first is taken, the second is not, and the extent is
- * of up to a quarter of the length that may be parked. Returns what has no place, or NULL. */
-static hak_extent_t *hak_park(hak_aptr_t *parked, hak_extent_t *extent) {
-    uint32_t units = hak_extent_units(extent);
-    if (units > HAK_PARKED_MAX_UNITS) {
-        return extent;
-    }
-    /* relaxed: only this thread fills the places */
-    if (hak_load_rlx(&parked[0]) != 0 && units <= HAK_PARKED_MAX_UNITS / 4 &&
-        hak_load_rlx(&parked[1]) == 0) {
-        parked++;
-    }
-    if (hak_load_rlx(parked) == 0) { /* relaxed: as above */
-        /* release: pairs with the acquire in hak_extent_unpark_mt */
-        hak_store_rel(parked, (uintptr_t)extent);
-        return NULL;
-    }
-    /* release: as above. What comes back needs no acquire: as in hak_parked_take */
-    return (hak_extent_t *)hak_swap_rel(parked, (uintptr_t)extent);
 }
 
 bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
@@ -281,29 +259,23 @@ bool hak_extent_free_mt(void *block, hak_aptr_t *parked) {
     /* relaxed: the swap decides; of two threads that free the same block one finds 0. acquire: who
      * frees a block that another thread has just got in that place, by mistake, finds the extent
      * of that one; pairs with hak_bring_to_life */
+    uint64_t bytes = 0;
     if (extent == NULL || ((uintptr_t)block & (HAK_UNIT_BYTES - 1)) != 0 ||
-        hak_load_rlx(&extent->bytes) == 0 || hak_swap_acq(&extent->bytes, 0) == 0) {
+        hak_load_rlx(&extent->bytes) == 0 || (bytes = hak_swap_acq(&extent->bytes, 0)) == 0) {
         return false;
     }
+    if (extent->fresh && bytes >= HAK_WINDOW_BYTES) {
+        hak_dense_t dense;
+        hak_extent_dense(extent, bytes, &dense);
+        hak_dense_freed(&dense);
+    }
     if (parked != NULL && hak_option(HAK_OPTION_HUGE_CACHE_MB) != 0) {
-        extent = hak_park(parked, extent);
+        extent = hak_extent_park(parked, extent);
     }
     if (extent != NULL) {
-        hak_free_slowly(extent);
+        hak_extent_free_slowly(extent);
     }
     return true;
-}
-
-void hak_extent_unpark_mt(hak_aptr_t *parked) {
-    for (unsigned i = 0; i < HAK_EXTENT_PARKED; i++) {
-        uintptr_t extent = hak_load_rlx(&parked[i]); /* relaxed: the swap decides */
-        if (extent != 0) {
-            extent = hak_swap_acq(&parked[i], 0); /* acquire: pairs with the release in hak_park */
-        }
-        if (extent != 0) {
-            hak_free_slowly((hak_extent_t *)extent);
-        }
-    }
 }
 
 /* Takes the units that are missing from the free extent behind. */
@@ -316,7 +288,7 @@ static bool hak_grow_locked(hak_extent_t *extent, uint32_t units) {
         !hak_tract_commit_locked(tract, extent->index + old, extent->index + units)) {
         return false;
     }
-    (void)hak_cut_locked(behind, units - old);
+    extent->fresh &= hak_cut_locked(behind, units - old);
     hak_store_rlx(&behind->units, 0); /* relaxed: as in hak_extent_make_locked */
     (void)hak_extent_make_locked(tract, extent->index, units);
     hak_use_locked(units - old);
@@ -339,6 +311,7 @@ void *hak_extent_resize_mt(void *block, size_t bytes) {
         return hak_bring_to_life(extent, bytes);
     }
     hak_extent_t *other = NULL;
+    hak_dense_forget(block);
     hak_extents_enter();
     if (units < old) {
         (void)hak_bring_to_life(extent, bytes); /* never more than its units hold */

@@ -71,6 +71,7 @@ typedef struct {
     uint64_t tracts, tracts_made;
     uint64_t grown, moved; /* blocks that grew in place; that had to move for it */
     uint64_t left;         /* that became larger than an extent */
+    uint64_t huge_windows; /* windows of 2 MiB that huge pages were asked for */
 } hak_extent_stats_t;
 void hak_extent_stats_mt(hak_extent_stats_t *out);
 

@@ -35,6 +35,23 @@ static void hak_check_extent(hak_tract_t *tract, hak_extent_t *extent, hak_censu
     }
 }
 
+/* Of a window that huge pages are asked for in, all units are free and clean, or none. */
+static void hak_check_huge(const hak_tract_t *tract, hak_census_t *census) {
+    uint32_t units;
+    for (uint32_t at = 0; at < tract->units; at += units) {
+        const hak_extent_t *extent = &tract->extent[at];
+        units = hak_extent_units(extent);
+        for (uint32_t w = at / HAK_WINDOW_UNITS; w * HAK_WINDOW_UNITS < at + units; w++) {
+            uint32_t first = w * HAK_WINDOW_UNITS, end = first + HAK_WINDOW_UNITS;
+            first = first < at ? at : first;
+            end = end < at + units ? end : at + units;
+            uint32_t clean = end - first - hak_extent_bits_count(tract->dirty, first, end - first);
+            census->faults += hak_extent_is_huge(tract, w) && extent->in_bin != 0 && clean != 0 &&
+                              clean != HAK_WINDOW_UNITS;
+        }
+    }
+}
+
 /* Windows that were shed have nothing in them. Returns how many there are. */
 static uint32_t hak_check_shed(const hak_tract_t *tract, hak_census_t *census) {
     uint32_t shed = 0, run;
@@ -73,6 +90,7 @@ static void hak_check_tract(hak_tract_t *tract, hak_census_t *census) {
         census->faults += tract->refused[i] != 0 && tract->retry_ms == 0;
     }
     uint32_t shed = hak_check_shed(tract, census);
+    hak_check_huge(tract, census);
     uintptr_t base = hak_region_base(&tract->region);
     for (size_t i = 0; i < (size_t)tract->units << HAK_UNIT_SHIFT; i += HAK_WINDOW_BYTES) {
         census->faults += hak_registry_region(base + i) != &tract->region;
@@ -146,6 +164,7 @@ void hak_extent_stats_mt(hak_extent_stats_t *out) {
         .grown = hak_extents.grown,
         .moved = hak_extents.moved,
         .left = hak_extents.left,
+        .huge_windows = hak_extents.huge_windows,
     };
     for (hak_tract_t *tract = hak_extents.all; tract != NULL; tract = tract->all_next) {
         hak_add_tract(tract, out);

@@ -1,6 +1,7 @@
-/* extent_internal: what the parts of the box share: blocks (extent.c), tracts (extent_tract.c),
- * free extents and the search for one (extent_bins.c), purging (extent_purge.c), blocks that leave
- * their extent (extent_leave.c), statistics and checks (extent_check.c).
+/* extent_internal: what the parts of the box share: blocks (extent.c), parked ones (extent_park.c),
+ * tracts (extent_tract.c), free extents and the search for one (extent_bins.c), purging
+ * (extent_purge.c), huge pages (extent_huge.c), blocks that leave their extent (extent_leave.c),
+ * statistics and checks (extent_check.c).
  *
  * Owns       the state of the box.
  * Threads    *_locked: under the box's lock.
@@ -11,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/size_class.h"
+#include "boxes/dense/dense.h"
 #include "boxes/extent/extent.h"
 #include "core/lock/lock.h"
 #include "registry/registry.h"
@@ -39,7 +41,8 @@ typedef struct hak_extent {
     hak_a32_t units;                /* length of the extent; 0: none begins here */
     uint16_t before;                /* length of the extent before it; 0: none */
     uint16_t index;                 /* of the unit in its tract, where an extent begins */
-    uint32_t in_bin;                /* number of its bin plus 1, or 0 */
+    uint16_t in_bin;                /* number of its bin plus 1, or 0 */
+    bool fresh;                     /* a block: nothing of it was resident when it was made */
     uint32_t dirty;                 /* free or about to be: how many of its units are dirty */
     struct hak_extent *next, *prev; /* in the bin */
 } hak_extent_t;
@@ -56,8 +59,9 @@ typedef struct hak_tract {
     uint64_t dirty[HAK_TRACT_WORDS];   /* bit per unit: not in use and touched since the purge */
     uint64_t aged[HAK_TRACT_WORDS];    /* of them: since before visited_ms */
     uint64_t refused[HAK_TRACT_WORDS]; /* of dirty: the kernel did not take them */
-    uint64_t visited_ms;               /* when `aged` became what `dirty` was */
-    uint64_t retry_ms;                 /* what was refused is forgotten then; 0: nothing was */
+    hak_a64_t huge[HAK_TRACT_WINDOWS / 64]; /* bit per window: huge pages were asked for */
+    uint64_t visited_ms;                    /* when `aged` became what `dirty` was */
+    uint64_t retry_ms;                      /* what was refused is forgotten then; 0: nothing was */
     hak_extent_t extent[HAK_TRACT_UNITS + 1]; /* the last one only has `before` */
 } hak_tract_t;
 
@@ -77,6 +81,8 @@ typedef struct {
     uint64_t used_units, used_peak_units; /* not free, now and at most */
     uint64_t recent_units; /* HAK_EXTENT_RECENT times the usual length of a request */
     uint64_t grown, moved, left;
+    uint64_t huge_edges;   /* where windows with and without huge pages meet, in all tracts */
+    uint64_t huge_windows; /* that huge pages were ever asked for */
     uint64_t purges, purged_bytes; /* given back to the kernel: by how many calls, how much */
     hak_tract_t *visit_next;       /* where purge goes on; NULL: at the first */
     /* So much was refused that none was taken: a purge with a delay, one for the sake of the bound
@@ -101,6 +107,12 @@ static inline char *hak_extent_base(hak_extent_t *extent) {
     return (char *)hak_region_base(&hak_extent_tract(extent)->region) +
            ((size_t)extent->index << HAK_UNIT_SHIFT);
 }
+
+/* extent_park.c. What is parked and has this length, or NULL. Only the heap's thread takes and
+ * parks; others may empty the places. */
+hak_extent_t *hak_extent_parked_take(hak_aptr_t *parked, uint32_t units);
+/* Parks an extent. Returns what has no place, or NULL. */
+hak_extent_t *hak_extent_park(hak_aptr_t *parked, hak_extent_t *extent);
 
 /* extent_bins.c. Puts a free extent into the bin of its length, takes it out. */
 void hak_extent_bin_put_locked(hak_extent_t *extent);
@@ -142,6 +154,28 @@ hak_extent_t *hak_extent_entry(uintptr_t address);
 hak_extent_t *hak_extent_make_locked(hak_tract_t *tract, uint32_t first, uint32_t units);
 /* Joins an extent in hand with its free neighbours. Returns the whole, in its bin. */
 hak_extent_t *hak_extent_join_locked(hak_extent_t *extent);
+/* Puts an extent that is no block any more back, by way of the lock. */
+void hak_extent_free_slowly(hak_extent_t *extent);
+
+/* extent_huge.c. True if huge pages were asked for in a window. */
+static inline bool hak_extent_is_huge(const hak_tract_t *tract, uint32_t window) {
+    /* relaxed: under the lock, or by who has a part of the window in hand */
+    return (hak_load_rlx(&tract->huge[window / 64]) >> (window % 64) & 1u) != 0;
+}
+/* Units [first, end) are taken, dirty ones among them or not: asks for huge pages in the windows of
+ * them that are clean, if that pays, and in others no longer. */
+void hak_extent_want_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end);
+/* A block of 2 MiB or more that nobody knows yet and that has no page: if huge pages were asked for
+ * in it, gets some, and asks for no more if that took long. */
+void hak_extent_try_huge(hak_extent_t *extent);
+/* Asks no longer in the windows of which [first, end) has a part. */
+void hak_extent_no_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end);
+/* Units [first, end), in hand, are about to be purged. Huge pages of which they are a part only are
+ * split, and no longer asked for; hak_extent_parted_locked says so of the windows in `parted`. */
+void hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted);
+void hak_extent_parted_locked(hak_tract_t *tract, const uint64_t *parted);
+/* What tells of a block of `bytes` how full such blocks get. */
+void hak_extent_dense(hak_extent_t *extent, uint64_t bytes, hak_dense_t *out);
 
 /* extent_purge.c. What of an extent goes back. */
 typedef enum {

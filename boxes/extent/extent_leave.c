@@ -11,7 +11,12 @@
 
 void *hak_extent_leave_mt(void *block, size_t *bytes) {
     hak_extent_t *extent = hak_extent_entry((uintptr_t)block);
-    *bytes = (size_t)hak_extent_units(extent) << HAK_UNIT_SHIFT;
+    hak_dense_forget(block);
+    uint32_t units = hak_extent_units(extent);
+    *bytes = (size_t)units << HAK_UNIT_SHIFT;
+    hak_lock_take(&hak_extents.lock);
+    hak_extent_no_huge_locked(hak_extent_tract(extent), extent->index, extent->index + units);
+    hak_lock_drop(&hak_extents.lock);
     return hak_os_detach(block, *bytes);
 }
 

@@ -26,7 +26,9 @@ enum {
 
 /* Bits of a tract's units, right for the words of one extent. */
 typedef struct {
+    hak_tract_t *tract;
     uint64_t chosen[HAK_TRACT_WORDS], done[HAK_TRACT_WORDS], refused[HAK_TRACT_WORDS];
+    uint64_t parted[HAK_TRACT_WINDOWS / 64]; /* windows whose huge page is none any more */
 } hak_clean_bits_t;
 
 /* A word of the units that a purge would take. */
@@ -42,9 +44,11 @@ static uint64_t hak_due_word(const hak_tract_t *tract, hak_clean_what_t what, ui
 }
 
 /* One system call. Returns the units given back, all or none as far as is known. */
-static uint32_t hak_try(char *base, uint32_t first, uint32_t run, hak_clean_bits_t *bits,
+static uint32_t hak_try(hak_clean_bits_t *bits, uint32_t first, uint32_t run,
                         hak_cleaning_t *cleaning) {
+    char *base = (char *)hak_region_base(&bits->tract->region);
     cleaning->calls_left--;
+    hak_extent_part_huge(bits->tract, first, first + run, bits->parted);
     bool done =
         hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)run << HAK_UNIT_SHIFT);
     hak_extent_bits_set(done ? bits->done : bits->refused, first, run);
@@ -55,14 +59,14 @@ static uint32_t hak_try(char *base, uint32_t first, uint32_t run, hak_clean_bits
  * behind it from going back. So a long run that was refused is halved: what of it is refused again
  * is halved further, of two such halves the first. The other waits as refused and is a run of its
  * own the next time. */
-static uint32_t hak_give_run(char *base, uint32_t first, uint32_t run, hak_clean_bits_t *bits,
+static uint32_t hak_give_run(hak_clean_bits_t *bits, uint32_t first, uint32_t run,
                              hak_cleaning_t *cleaning) {
-    uint32_t purged = hak_try(base, first, run, bits, cleaning);
+    uint32_t purged = hak_try(bits, first, run, cleaning);
     bool refused = purged == 0;
     while (refused && run > HAK_CALL_UNITS && cleaning->calls_left >= 2) {
         uint32_t half = run / 2;
-        uint32_t low = hak_try(base, first, half, bits, cleaning);
-        uint32_t high = hak_try(base, first + half, run - half, bits, cleaning);
+        uint32_t low = hak_try(bits, first, half, cleaning);
+        uint32_t high = hak_try(bits, first + half, run - half, cleaning);
         purged += low + high;
         refused = low == 0 || high == 0;
         first += low;
@@ -72,8 +76,8 @@ static uint32_t hak_give_run(char *base, uint32_t first, uint32_t run, hak_clean
 }
 
 /* The system calls, for [first, end) of the extent in hand. Returns the units given back. */
-static uint32_t hak_give_back(char *base, uint32_t first, uint32_t end, uint32_t keep_units,
-                              hak_clean_bits_t *bits, hak_cleaning_t *cleaning) {
+static uint32_t hak_give_back(hak_clean_bits_t *bits, uint32_t first, uint32_t end,
+                              uint32_t keep_units, hak_cleaning_t *cleaning) {
     uint32_t purged = 0;
     for (uint32_t run;
          cleaning->calls_left != 0 && (run = hak_extent_bits_run(bits->chosen, &first, end)) != 0;
@@ -83,7 +87,7 @@ static uint32_t hak_give_back(char *base, uint32_t first, uint32_t end, uint32_t
             keep_units -= run;
             continue;
         }
-        purged += hak_give_run(base, first, run, bits, cleaning);
+        purged += hak_give_run(bits, first, run, cleaning);
     }
     cleaning->units_left -= purged;
     cleaning->bytes += (size_t)purged << HAK_UNIT_SHIFT;
@@ -114,6 +118,8 @@ hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, hak_cleaning_t *clea
     uint32_t first = extent->index;
     uint32_t end = first + hak_extent_units(extent);
     hak_clean_bits_t bits;
+    bits.tract = tract;
+    memset(bits.parted, 0, sizeof bits.parted);
     memset(bits.done, 0, sizeof bits.done);
     memset(bits.refused, 0, sizeof bits.refused);
     for (uint32_t w = first / 64; w * 64 < end; w++) {
@@ -128,13 +134,13 @@ hak_extent_t *hak_extent_clean_locked(hak_extent_t *extent, hak_cleaning_t *clea
     hak_lock_drop(&hak_extents.lock);
     uint32_t keep = units > cleaning->units_left ? units - cleaning->units_left : 0;
     unsigned calls = cleaning->calls_left;
-    uint32_t purged =
-        hak_give_back((char *)hak_region_base(&tract->region), first, end, keep, &bits, cleaning);
+    uint32_t purged = hak_give_back(&bits, first, end, keep, cleaning);
     hak_lock_take(&hak_extents.lock);
     hak_extents.in_flight--;
     hak_extents.purges += calls - cleaning->calls_left;
     hak_extents.purged_bytes += (uint64_t)purged << HAK_UNIT_SHIFT;
     hak_account_locked(extent, &bits, purged);
+    hak_extent_parted_locked(tract, bits.parted);
     return hak_extent_join_locked(extent);
 }
 

@@ -194,6 +194,8 @@ size_t hak_tract_release_locked(hak_tract_t *tract) {
     hak_forget_dirty_locked(tract);
     hak_extents.committed_units -= usable;
     hak_extents.tracts--;
+    hak_extent_parted_locked(tract,
+                             (const uint64_t[HAK_TRACT_WINDOWS / 64]){~UINT64_C(0), ~UINT64_C(0)});
     tract->extent[tract->units].before = 0;
     hak_store_rlx(&tract->extent[0].units, 0); /* relaxed: under the lock */
     tract->units = 0;

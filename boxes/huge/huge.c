@@ -6,6 +6,7 @@
 #include "backends/os/os.h"
 #include "base/attr.h"
 #include "base/bits.h"
+#include "boxes/dense/dense.h"
 #include "boxes/huge/huge_internal.h"
 #include "core/meta/meta.h"
 #include "core/options/options.h"
@@ -237,6 +238,7 @@ void *hak_huge_bring_to_life(hak_huge_t *huge, bool reused) {
         hak_huge.stats.reused++;
     } else {
         hak_huge.stats.made++;
+        hak_huge.stats.huge_windows += huge->huge_pages ? huge->mapped_bytes / HAK_WINDOW_BYTES : 0;
     }
     hak_lock_drop(&hak_huge.lock);
     return (void *)base;
@@ -248,6 +250,9 @@ static hak_huge_t *hak_map(size_t mapped, size_t align) {
     if (huge != NULL && !hak_huge_register(huge, hak_os_map_aligned(mapped, align), mapped)) {
         hak_huge_descriptor_put(huge);
         return NULL;
+    }
+    if (huge != NULL) {
+        huge->huge_pages = hak_huge_try_pages((void *)hak_region_base(&huge->region), mapped);
     }
     return huge;
 }
@@ -268,11 +273,18 @@ void *hak_huge_alloc_mt(size_t bytes, size_t align, bool *zeroed) {
     bool reused = huge != NULL;
     *zeroed = !reused;
     if (!reused) {
+        hak_dense_asked();
         huge = hak_map(mapped, align);
     }
     if (huge == NULL) {
         errno = ENOMEM;
         return NULL;
+    }
+    huge->fresh = !reused;
+    if (!reused) {
+        hak_dense_t dense;
+        hak_huge_dense(huge, &dense);
+        hak_dense_made(&dense);
     }
     return hak_huge_bring_to_life(huge, reused);
 }
@@ -300,6 +312,9 @@ bool hak_huge_free_mt(void *block) {
         return false;
     }
     hak_registry_set_tags((uintptr_t)block, 1, HAK_TAG_NONE);
+    hak_dense_t dense;
+    hak_huge_dense(huge, &dense);
+    hak_dense_freed(&dense);
     hak_huge.stats.blocks--;
     hak_huge.stats.bytes -= huge->mapped_bytes;
     /* relaxed: under the lock */

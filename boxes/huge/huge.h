@@ -49,6 +49,7 @@ typedef struct {
     uint64_t mapped_peak_bytes;
     uint64_t purges, purged_bytes; /* left the cache for the kernel, wholly or in part */
     uint64_t made, reused;
+    uint64_t huge_windows; /* windows of 2 MiB that huge pages were asked for */
 } hak_huge_stats_t;
 void hak_huge_stats_mt(hak_huge_stats_t *out);
 

@@ -1,5 +1,5 @@
-/* huge_internal: what the parts of the box share: blocks and the cache (huge.c), other sizes for a
- * mapping (huge_resize.c).
+/* huge_internal: what the parts of the box share: blocks and the cache (huge.c), huge pages
+ * (huge_pages.c), other sizes for a mapping (huge_resize.c).
  *
  * Owns       the state of the box.
  * Threads    *_locked: under the box's lock. The others take it, or have the mapping in hand.
@@ -9,6 +9,7 @@
 #define HAK_BOXES_HUGE_HUGE_INTERNAL_H_
 
 #include "base/atomic.h"
+#include "boxes/dense/dense.h"
 #include "boxes/huge/huge.h"
 #include "core/lock/lock.h"
 #include "registry/registry.h"
@@ -21,6 +22,8 @@ typedef struct hak_huge {
     hak_region_t region; /* first: the registry leads here */
     hak_a64_t bytes;     /* usable; 0 while the descriptor holds no live block */
     size_t mapped_bytes; /* multiple of the OS page */
+    bool fresh;          /* nothing was resident when the block was made */
+    bool huge_pages;     /* were asked for */
     uint64_t freed_at_ms;
     struct hak_huge *next, *prev; /* cache, newest first; or free descriptors (next only) */
 } hak_huge_t;
@@ -52,6 +55,12 @@ void hak_huge_make_room(size_t more);
 void *hak_huge_bring_to_life(hak_huge_t *huge, bool reused);
 /* The descriptor of the huge block that starts at `block`, or NULL. */
 hak_huge_t *hak_huge_find(const void *block);
+
+/* huge_pages.c. Asks for huge pages in a new mapping if they pay, and for the first ones at once,
+ * to see how long it takes. False: there are none but one perhaps. */
+bool hak_huge_try_pages(void *base, size_t mapped);
+/* What tells of a block how full such blocks get: windows all over it. */
+void hak_huge_dense(const hak_huge_t *huge, hak_dense_t *out);
 
 /* huge_resize.c. Another size for a mapping in hand, which may move. False: nothing changed. */
 bool hak_huge_fit(hak_huge_t *huge, size_t mapped);

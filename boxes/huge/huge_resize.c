@@ -3,7 +3,9 @@
 
 #include "backends/os/os.h"
 #include "base/bits.h"
+#include "boxes/dense/dense.h"
 #include "boxes/huge/huge_internal.h"
+#include "boxes/huge_cost/huge_cost.h"
 
 /* Growth by as much is tried before the registry gets ready for it: that takes 4 KiB for each GiB,
  * for good. */
@@ -96,6 +98,7 @@ void *hak_huge_resize_mt(void *block, size_t bytes) {
     }
     size_t old = huge->mapped_bytes;
     size_t mapped = hak_align_up(bytes, hak_os_page_bytes());
+    hak_dense_forget(block);
     if (mapped > old) {
         hak_huge_make_room(mapped - old);
     }
@@ -129,5 +132,8 @@ void *hak_huge_adopt_mt(void *pages, size_t page_bytes, size_t bytes) {
         return NULL;
     }
     (void)hak_huge_register(huge, base, mapped); /* is ready */
+    huge->fresh = false;
+    huge->huge_pages =
+        hak_dense_pays() && hak_huge_cost_is_fine() && hak_os_want_huge(base, mapped);
     return hak_huge_bring_to_life(huge, false);
 }

@@ -78,7 +78,7 @@ class SlotHuge : public ::testing::Test {
         hak_testing::StartEngine();
         hak_store_rlx(&hak_option_values[HAK_OPTION_PURGE_DELAY_MS], kDelayMs);
         hak_store_rlx(&hak_option_values[HAK_OPTION_THP], HAK_THP_DENSE);
-        hak_os_fake_advance_ms(60000); /* beyond every pause */
+        hak_os_fake_advance_ms(64000); /* beyond every pause */
         PurgeAll();
         hak_slot_pool_release_free_mt();
         kernel_has_huge = true;
@@ -132,7 +132,7 @@ TEST_F(SlotHuge, SmallBlocksOfALargePoolGetOneAndNoOthersDo) {
     slabs_.push_back(hak_testing::TakeUnits(16));
     uint64_t touched = Stats().huge_touched;
     hak_slab_t *slab = TakeTiny();
-    EXPECT_EQ(asked, "Hn") << "asked for, and no more once it is there";
+    EXPECT_EQ(asked, "DHn") << "asked for, and no more once it is there";
     EXPECT_TRUE(hak_slab_superslab(slab)->huge);
     EXPECT_EQ(Stats().huge_touched, touched + 1);
     EXPECT_EQ(Stats().dirty_slots, 31u) << "what came with the first slab counts as resident";
@@ -152,9 +152,9 @@ TEST_F(SlotHuge, EveryRequestTakesWhatCameWithItFirst) {
     while (Stats().dirty_slots != 0) {
         EXPECT_EQ(hak_slab_superslab(TakeTiny()), ss);
     }
-    EXPECT_EQ(asked, "Hn");
+    EXPECT_EQ(asked, "DHn");
     EXPECT_NE(hak_slab_superslab(TakeTiny()), ss);
-    EXPECT_EQ(asked, "HnHn");
+    EXPECT_EQ(asked, "DHnDHn");
 }
 
 TEST_F(SlotHuge, WhatNobodyTakesGoesBackAndThePageIsSplitOnce) {
@@ -190,7 +190,7 @@ TEST_F(SlotHuge, OneThatIsWhollyFreeGoesAsAWholeAndComesAgain) {
     EXPECT_EQ(asked, "D");
     EXPECT_FALSE(ss->huge);
     EXPECT_EQ(hak_slab_superslab(TakeTiny()), ss) << "from the LRU";
-    EXPECT_EQ(asked, "DHn");
+    EXPECT_EQ(asked, "DDHn");
     EXPECT_TRUE(ss->huge);
 }
 
@@ -248,17 +248,17 @@ TEST_F(SlotHuge, KernelWithoutOneIsAskedAgainAfterAWhile) {
     kernel_has_huge = false;
     uint64_t touched = Stats().huge_touched;
     hak_superslab_t *ss = hak_slab_superslab(TakeTiny());
-    EXPECT_EQ(asked, "HDn") << "what is resident all the same goes back";
+    EXPECT_EQ(asked, "DHDn") << "what is resident all the same goes back";
     EXPECT_FALSE(ss->huge);
     EXPECT_EQ(Stats().dirty_slots, 0u) << "nothing more is resident";
     Fill(kEnough + HAK_SUPERSLAB_SLOTS);
     (void)TakeTiny();
-    EXPECT_EQ(asked, "HDn");
+    EXPECT_EQ(asked, "DHDn");
     hak_os_fake_advance_ms(10000);
     kernel_has_huge = true;
     Fill(kEnough + 2 * HAK_SUPERSLAB_SLOTS);
     (void)TakeTiny();
-    EXPECT_EQ(asked, "HDnHn");
+    EXPECT_EQ(asked, "DHDnDHn");
     EXPECT_EQ(Stats().huge_touched, touched + 1);
 }
 
@@ -267,13 +267,14 @@ TEST_F(SlotHuge, KernelThatTakesLongIsLeftAloneForAWhile) {
         GTEST_SKIP() << "the policy places tiny slabs";
     }
     Fill(kEnough);
-    in_touch = [] { hak_os_fake_advance_ms(100); };
+    hak_os_fake_slow_down_us(2000);
     EXPECT_TRUE(hak_slab_superslab(TakeTiny())->huge) << "it is there all the same";
     Fill(kEnough + HAK_SUPERSLAB_SLOTS);
     EXPECT_FALSE(hak_slab_superslab(TakeTiny())->huge);
     Fill(kEnough + 2 * HAK_SUPERSLAB_SLOTS);
-    hak_os_fake_advance_ms(10000);
+    hak_os_fake_advance_ms(2100);
     EXPECT_TRUE(hak_slab_superslab(TakeTiny())->huge);
+    hak_os_fake_slow_down_us(0);
 }
 
 TEST_F(SlotHuge, OptionTurnsItOff) {
@@ -315,7 +316,7 @@ TEST_F(SlotHuge, TheLockIsFreeDuringATouch) {
     EXPECT_TRUE(forked);
     ASSERT_NE(other, nullptr);
     slabs_.push_back(other);
-    EXPECT_EQ(asked, "Hn");
+    EXPECT_EQ(asked, "DHn");
     EXPECT_TRUE(hak_slab_superslab(slab)->huge ||
                 hak_slab_superslab(other) == hak_slab_superslab(slab));
     EXPECT_FALSE(hak_slab_superslab(other)->huge);

@@ -46,7 +46,6 @@ typedef struct {
     unsigned calls_in_flight;        /* system calls for which the lock was dropped */
     bool fork_waits;                 /* until there are none: no purge or touch begins another */
     unsigned touches_in_flight;      /* of them, those that fill a huge page */
-    uint64_t no_huge_until_ms;       /* the kernel had none, or took long */
     uint64_t refused_until_ms;       /* a pass met refusals only: no other before this time */
     uint64_t slots[HAK_SLOT_STATES]; /* of mapped superslabs, by state */
     /* for readers without the lock: slots[] of EMPTY ones, and of all that are not UNUSED */

@@ -190,6 +190,8 @@ const hak_stat_row_t hak_stat_rows[] = {
     HAK_ROW(passed_blocks, COUNTER,
             "Blocks that full bins passed on to the bins of other threads."),
     HAK_ROW(huge_touched, COUNTER, "Superslabs that became resident as one huge page."),
+    HAK_ROW(huge_asked, COUNTER,
+            "Parts of 2 MiB of large blocks in which huge pages were asked for."),
 };
 
 uint64_t hak_stats_table_value(const hak_stats_t *stats, const hak_stat_row_t *row) {

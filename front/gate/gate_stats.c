@@ -97,17 +97,19 @@ static void hak_add_blocks(hak_stats_t *stats) {
         stats->purges += s.purges;
         stats->purged_bytes += s.purged_bytes;
     }
-    hak_backend_stats_t large;
-    hak_large_stats_mt(&large, &stats->huge_cached_bytes);
-    stats->large_blocks = large.blocks;
-    stats->large_bytes = large.bytes;
-    stats->live_blocks += large.blocks;
-    stats->live_bytes += large.bytes;
-    stats->slab_free_bytes += large.free_bytes;
-    stats->mapped_bytes += large.mapped_bytes;
-    stats->mapped_peak_bytes += large.mapped_peak_bytes;
-    stats->purges += large.purges;
-    stats->purged_bytes += large.purged_bytes;
+    hak_large_stats_t large;
+    hak_large_stats_mt(&large);
+    stats->large_blocks = large.backend.blocks;
+    stats->large_bytes = large.backend.bytes;
+    stats->live_blocks += large.backend.blocks;
+    stats->live_bytes += large.backend.bytes;
+    stats->slab_free_bytes += large.backend.free_bytes;
+    stats->mapped_bytes += large.backend.mapped_bytes;
+    stats->mapped_peak_bytes += large.backend.mapped_peak_bytes;
+    stats->purges += large.backend.purges;
+    stats->purged_bytes += large.backend.purged_bytes;
+    stats->huge_cached_bytes = large.cached_bytes;
+    stats->huge_asked = large.huge_windows;
 }
 
 static void hak_add_tiny(const hak_slot_pool_stats_t *pool, hak_stats_t *stats) {

@@ -160,6 +160,8 @@ bool hak_os_commit_held(void *, size_t) { return Allows(HAK_OS_CALL_COMMIT); }
 bool hak_os_move(void *, size_t, void *, size_t) { return false; }
 void *hak_os_detach(void *, size_t) { return nullptr; }
 void hak_os_no_huge(void *, size_t) {}
+bool hak_os_get_huge(void *, size_t) { return true; }
+bool hak_os_want_huge(void *, size_t) { return Allows(HAK_OS_CALL_HUGE); }
 bool hak_os_touch_huge(void *base, size_t) {
     Point(nullptr);
     if (IsUnmapped(base)) {
@@ -204,6 +206,7 @@ void hak_os_wake(const uint32_t *word, int count) {
 
 void hak_os_yield(void) { YieldNow(); }
 
+uint64_t hak_os_thread_us(void) { return 0; }
 uint64_t hak_os_now_ms(void) { return state.now_ms; }
 uint64_t hak_os_random(void) { return 0x123456789abcull; }
 uint32_t hak_os_pid(void) { return (uint32_t)getpid(); }
