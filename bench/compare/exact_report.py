@@ -27,8 +27,8 @@ LEAST_SAVED = 0.05
 
 def configurations(args):
     """(name, function from size to environment)"""
-    def own(more):
-        return lambda size: dict(LD_PRELOAD=args.hakmem, **more(size))
+    def own(more):  # without huge pages, which are resident as a whole
+        return lambda size: dict(LD_PRELOAD=args.hakmem, HAKMEM_THP="0", **more(size))
     found = [("hakmem", own(lambda size: {})),
              ("exact_sizes", own(lambda size: {"HAKMEM_EXACT_SIZES": str(size)})),
              ("exact_auto", own(lambda size: {"HAKMEM_EXACT_AUTO": "1"}))]

@@ -132,21 +132,22 @@ void hak_extent_no_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end)
     }
 }
 
-static void hak_part_window(hak_tract_t *tract, uint32_t window, uint32_t first, uint32_t end,
-                            uint64_t *parted) {
+static unsigned hak_part_window(hak_tract_t *tract, uint32_t window, uint32_t first, uint32_t end,
+                                uint64_t *parted) {
     uint64_t bit = UINT64_C(1) << (window % 64);
-    if (!hak_part_of(window, &first, &end) && hak_extent_is_huge(tract, window) &&
-        (parted[window / 64] & bit) == 0) {
-        parted[window / 64] |= bit;
-        hak_os_no_huge(hak_window(tract, window), HAK_WINDOW_BYTES);
-        hak_os_split_huge((char *)hak_region_base(&tract->region) +
-                          ((size_t)first << HAK_UNIT_SHIFT));
+    if (hak_part_of(window, &first, &end) || !hak_extent_is_huge(tract, window) ||
+        (parted[window / 64] & bit) != 0) {
+        return 0;
     }
+    parted[window / 64] |= bit;
+    hak_os_no_huge(hak_window(tract, window), HAK_WINDOW_BYTES);
+    hak_os_split_huge((char *)hak_region_base(&tract->region) + ((size_t)first << HAK_UNIT_SHIFT));
+    return 1;
 }
 
-void hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted) {
-    hak_part_window(tract, first / HAK_WINDOW_UNITS, first, end, parted);
-    hak_part_window(tract, (end - 1) / HAK_WINDOW_UNITS, first, end, parted);
+unsigned hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted) {
+    return hak_part_window(tract, first / HAK_WINDOW_UNITS, first, end, parted) +
+           hak_part_window(tract, (end - 1) / HAK_WINDOW_UNITS, first, end, parted);
 }
 
 void hak_extent_parted_locked(hak_tract_t *tract, const uint64_t *parted) {

@@ -118,6 +118,30 @@ TEST_F(ExtentHuge, PurgeOfAPartKeepsTheRest) {
     EXPECT_EQ(ExtentFaults(), 0u);
 }
 
+/* A split takes 0.4 ms, and one malloc waits for all of a pass. */
+TEST_F(ExtentHuge, SplitsAreCountedAgainstWhatAPassMayDo) {
+    Dense();
+    std::vector<char *> blocks;
+    for (int i = 0; i < 3; i++) {
+        blocks.push_back(Take(16 * kMiB));
+        memset(blocks.back(), 7, 16 * kMiB);
+        Take(64 * kKiB); /* so that the ends do not join */
+    }
+    for (char *block : blocks) {
+        char *window = Window(block);
+        window += IsHuge(window) ? 0 : HAK_WINDOW_BYTES; /* one in eight has small pages */
+        ASSERT_TRUE(IsHuge(window));
+        size_t half = (size_t)(window - block) + HAK_WINDOW_BYTES / 2;
+        ASSERT_EQ(Resize(block, half), block);
+    }
+    uint64_t later = hak_os_now_ms() + 100000, before = Stats().purges;
+    (void)hak_extent_purge_mt(later, 1000, 9, 0);
+    (void)hak_extent_purge_mt(later + 600, 1000, 9, 0);
+    EXPECT_EQ(Stats().purges, before + 1);
+    (void)hak_extent_purge_mt(later + 600, 1000, 2 * 9, 0);
+    EXPECT_EQ(Stats().purges, before + 3);
+}
+
 TEST_F(ExtentHuge, AskedForAgainAfterAPartWasPurged) {
     if (!KernelHasHugePages()) {
         GTEST_SKIP() << "no huge pages";

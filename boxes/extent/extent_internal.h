@@ -162,8 +162,8 @@ static inline bool hak_extent_is_huge(const hak_tract_t *tract, uint32_t window)
     /* relaxed: under the lock, or by who has a part of the window in hand */
     return (hak_load_rlx(&tract->huge[window / 64]) >> (window % 64) & 1u) != 0;
 }
-/* Units [first, end) are taken, dirty ones among them or not: asks for huge pages in the windows of
- * them that are clean, if that pays, and in others no longer. */
+/* Units [first, end) are taken: asks for huge pages in windows of them that are clean, if that pays,
+ * and in others no longer. */
 void hak_extent_want_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end);
 /* A block of 2 MiB or more that nobody knows yet and that has no page: if huge pages were asked for
  * in it, gets some, and asks for no more if that took long. */
@@ -171,8 +171,8 @@ void hak_extent_try_huge(hak_extent_t *extent);
 /* Asks no longer in the windows of which [first, end) has a part. */
 void hak_extent_no_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end);
 /* Units [first, end), in hand, are about to be purged. Huge pages of which they are a part only are
- * split, and no longer asked for; hak_extent_parted_locked says so of the windows in `parted`. */
-void hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted);
+ * split and no longer asked for, which hak_extent_parted_locked notes. Returns how many. */
+unsigned hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted);
 void hak_extent_parted_locked(hak_tract_t *tract, const uint64_t *parted);
 /* What tells of a block of `bytes` how full such blocks get. */
 void hak_extent_dense(hak_extent_t *extent, uint64_t bytes, hak_dense_t *out);
@@ -185,9 +185,9 @@ typedef enum {
 } hak_clean_what_t;
 typedef struct {
     hak_clean_what_t what;
-    uint32_t units_left; /* that may still be given back, of an extent the last ones first */
-    unsigned calls_left; /* system calls that may still be made */
-    size_t bytes;        /* given back */
+    uint32_t units_left;        /* that may still be given back, of an extent the last ones first */
+    unsigned calls_left, calls; /* that may still be made, or what takes as long; made */
+    size_t bytes;               /* given back */
 } hak_cleaning_t;
 /* Gives units of a free extent back and counts them down. What is refused costs the kernel no time
  * and leaves units_left alone. Drops the lock meanwhile. Returns the extent that they are

@@ -160,9 +160,10 @@ const hak_option_row_t hak_option_rows[HAK_OPTION_COUNT] = {
     [HAK_OPTION_THP] =
         {.name = "thp",
          .help =
-             "Huge pages, apart from blocks above 32 MiB. 0: none; 1: where the system's setting "
-             "is always; dense: asked for where blocks up to 1 KiB will fill them, in a program "
-             "with more than 32 MiB of blocks up to 64 KiB.",
+             "Huge pages. 0: none in blocks up to 32 MiB; 1: where the system's setting is always; "
+             "dense: asked for where blocks up to 1 KiB will fill them, in a program with more "
+             "than "
+             "32 MiB of blocks up to 64 KiB, and in large blocks if such are written to their end.",
          .kind = HAK_OPTION_IS_WORD,
          .initial = HAK_THP_DENSE,
          .words = hak_thp_words,

@@ -29,7 +29,9 @@ class Script : public Blocks {
         Runs();
         HugeBlocks();
         ClearedBlocks();
-        SmallBlocks();
+        if (seed <= 6) { // 40 MB, in which there are three huge pages
+            SmallBlocks();
+        }
         FarBlocks();
         OtherThread();
         MixedBlocks(60);
