@@ -17,7 +17,7 @@ std::vector<char *> split, purged;
 
 extern "C" int __real_madvise(void *base, size_t bytes, int advice);
 extern "C" int __wrap_madvise(void *base, size_t bytes, int advice) {
-    if (advice == MADV_FREE) {
+    if (advice == MADV_COLD) {
         split.push_back(static_cast<char *>(base));
     } else if (advice == MADV_DONTNEED) {
         purged.push_back(static_cast<char *>(base));

@@ -85,9 +85,9 @@ bool hak_os_get_huge(void *base, size_t bytes);
  * once more. False: there is no huge page to be had, and no more than the first OS page is
  * resident. */
 bool hak_os_touch_huge(void *base, size_t bytes);
-/* Has the kernel split the huge page of which `page` is an OS page, whose content is lost: what is
- * purged of a huge page otherwise leaves the process but not the huge page, which stays in use as a
- * whole until the kernel is short of memory. Advice: failure is ignored. */
+/* Has the kernel split the huge page of which `page` is an OS page: what is purged of a huge page
+ * otherwise leaves the process but not the huge page, which stays in use as a whole until the
+ * kernel is short of memory. Advice: failure is ignored. */
 void hak_os_split_huge(void *page);
 
 /* Limits that decide whether the flat registry may be used: false if address space is limited or

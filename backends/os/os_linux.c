@@ -14,9 +14,6 @@
 #include "base/bits.h"
 
 /* Linux 4.5, 5.4 and 5.7, for C libraries whose headers are older. */
-#ifndef MADV_FREE
-#define MADV_FREE 8
-#endif
 #ifndef MADV_COLD
 #define MADV_COLD 20
 #endif
@@ -304,10 +301,11 @@ bool hak_os_touch_huge(void *base, size_t bytes) {
     return came;
 }
 
+/* The kernel splits what it is to treat as cold, if that is a part of a huge page (Linux 5.4). */
 void hak_os_split_huge(void *page) {
     int saved = errno;
     hak_count(&hak_calls.madvise);
-    (void)madvise(page, hak_os_page_bytes(), MADV_FREE);
+    (void)madvise(page, hak_os_page_bytes(), MADV_COLD);
     errno = saved;
 }
 

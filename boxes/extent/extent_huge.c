@@ -64,10 +64,12 @@ static void hak_ask_locked(hak_tract_t *tract, uint32_t first, uint32_t end) {
     char *base = hak_window(tract, first);
     size_t bytes = (size_t)(end - first) * HAK_WINDOW_BYTES;
     *(volatile char *)base = 0;
-    if (hak_os_purge(base, bytes) && hak_os_want_huge(base, bytes)) {
-        hak_mark_locked(tract, first, end, true);
-        hak_extents.huge_windows += end - first;
+    if (!hak_os_purge(base, bytes) || !hak_os_want_huge(base, bytes)) {
+        hak_os_no_huge(base, bytes); /* a part may have been done */
+        return;
     }
+    hak_mark_locked(tract, first, end, true);
+    hak_extents.huge_windows += end - first;
 }
 
 static void hak_ask_no_longer_locked(hak_tract_t *tract, uint32_t window) {
@@ -117,18 +119,15 @@ void hak_extent_try_huge(hak_extent_t *extent) {
     while (end * HAK_WINDOW_UNITS <= last && hak_extent_is_huge(tract, end)) {
         end++;
     }
-    if (window != end && !hak_huge_cost_try(hak_window(tract, window), end - window)) {
+    size_t touched;
+    if (window != end && !hak_huge_cost_try(hak_window(tract, window), end - window, &touched)) {
         hak_lock_take(&hak_extents.lock);
-        hak_extent_no_huge_locked(tract, first, last + HAK_WINDOW_UNITS);
-        hak_lock_drop(&hak_extents.lock);
-    }
-}
-
-void hak_extent_no_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end) {
-    for (uint32_t window = first / HAK_WINDOW_UNITS; window * HAK_WINDOW_UNITS < end; window++) {
-        if (hak_extent_is_huge(tract, window)) {
-            hak_ask_no_longer_locked(tract, window);
+        for (window += (uint32_t)touched; window * HAK_WINDOW_UNITS <= last; window++) {
+            if (hak_extent_is_huge(tract, window)) {
+                hak_ask_no_longer_locked(tract, window);
+            }
         }
+        hak_lock_drop(&hak_extents.lock);
     }
 }
 
@@ -148,6 +147,31 @@ static unsigned hak_part_window(hak_tract_t *tract, uint32_t window, uint32_t fi
 unsigned hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted) {
     return hak_part_window(tract, first / HAK_WINDOW_UNITS, first, end, parted) +
            hak_part_window(tract, (end - 1) / HAK_WINDOW_UNITS, first, end, parted);
+}
+
+/* Content stays, of the parts of huge pages at the ends, too. */
+void hak_extent_end_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *were) {
+    (void)hak_extent_part_huge(tract, first, end, were);
+    hak_extent_parted_locked(tract, were);
+    for (unsigned i = 0; i < HAK_TRACT_WINDOWS / 64; i++) {
+        were[i] = 0;
+    }
+    for (uint32_t window = first / HAK_WINDOW_UNITS; window * HAK_WINDOW_UNITS < end; window++) {
+        if (hak_extent_is_huge(tract, window)) {
+            hak_ask_no_longer_locked(tract, window);
+            were[window / 64] |= UINT64_C(1) << (window % 64);
+        }
+    }
+}
+
+void hak_extent_huge_again_locked(hak_tract_t *tract, const uint64_t *were) {
+    uint32_t window = 0;
+    uint32_t run;
+    while ((run = hak_extent_bits_run(were, &window, HAK_TRACT_WINDOWS)) != 0) {
+        (void)hak_os_want_huge(hak_window(tract, window), (size_t)run * HAK_WINDOW_BYTES);
+        hak_mark_locked(tract, window, window + run, true);
+        window += run;
+    }
 }
 
 void hak_extent_parted_locked(hak_tract_t *tract, const uint64_t *parted) {

@@ -202,6 +202,61 @@ TEST_F(ExtentHuge, ABlockLeavesAsOneMapping) {
     }
 }
 
+/* A huge page that came slowly is one, and a purge of a part of it splits it. */
+TEST_F(ExtentHuge, WhatWasTriedIsKnownToBeHuge) {
+    Dense();
+    hak_os_fake_slow_down_us(4000);
+    char *block = Take(16 * kMiB);
+    hak_os_fake_slow_down_us(0);
+    char *window = Window(block);
+    window += IsHuge(window) ? 0 : HAK_WINDOW_BYTES;
+    EXPECT_TRUE(IsHuge(window));
+}
+
+/* Where a block cannot leave, its huge pages are still known. */
+TEST_F(ExtentHuge, ABlockThatCannotLeaveKeepsThem) {
+    Dense();
+    char *block = Take(20 * kMiB);
+    unsigned huge = HugeIn(block, 20 * kMiB);
+    ASSERT_GE(huge, 6u);
+    memset(block, 5, 20 * kMiB);
+    hak_os_fake_fail(HAK_OS_CALL_MOVE, 0, 1);
+    size_t bytes;
+    EXPECT_EQ(hak_extent_leave_mt(block, &bytes), nullptr);
+    EXPECT_EQ(HugeIn(block, 20 * kMiB), huge);
+    for (size_t i = 0; i < 20 * kMiB; i += 512) {
+        ASSERT_EQ(block[i], 5);
+    }
+    EXPECT_EQ(ExtentFaults(), 0u);
+}
+
+/* The neighbour at its end keeps its content, and the page is not huge any more. */
+TEST_F(ExtentHuge, ABlockThatLeavesPartsWhatItShares) {
+    Dense();
+    char *block = Take(16 * kMiB);
+    Take(64 * kKiB);
+    memset(block, 5, 16 * kMiB);
+    char *window = Window(block) + 2 * HAK_WINDOW_BYTES;
+    window += IsHuge(window) ? 0 : HAK_WINDOW_BYTES;
+    ASSERT_TRUE(IsHuge(window));
+    ASSERT_EQ(Resize(block, (size_t)(window - block) + HAK_WINDOW_BYTES / 2), block);
+    char *behind = Take(128 * kKiB);
+    ASSERT_EQ(behind, window + HAK_WINDOW_BYTES / 2) << "what is dirty is taken first";
+    ASSERT_TRUE(IsHuge(behind));
+    memset(behind, 6, 128 * kKiB);
+    size_t bytes;
+    void *pages = hak_extent_leave_mt(block, &bytes);
+    if (pages == nullptr) {
+        GTEST_SKIP() << "the kernel cannot";
+    }
+    EXPECT_FALSE(IsHuge(behind));
+    EXPECT_EQ(behind[0], 6);
+    EXPECT_EQ(behind[128 * kKiB - 1], 6);
+    EXPECT_EQ(ExtentFaults(), 0u);
+    hak_extent_come_back_mt(block, pages, bytes);
+    EXPECT_EQ(window[0], 5);
+}
+
 TEST_F(ExtentHuge, RefusedByTheKernel) {
     Dense();
     for (hak_os_call_t call : {HAK_OS_CALL_HUGE, HAK_OS_CALL_PURGE}) {
@@ -222,7 +277,7 @@ TEST_F(ExtentHuge, NoneForAWhileWhereTheyTakeLong) {
     Dense();
     hak_os_fake_slow_down_us(4000);
     char *block = Take(16 * kMiB);
-    EXPECT_EQ(HugeIn(block, 16 * kMiB), 0u) << "the others would take as long";
+    EXPECT_EQ(HugeIn(block, 16 * kMiB), 1u) << "the others would take as long";
     EXPECT_EQ(Resident(block, 16 * kMiB), (size_t)HAK_WINDOW_BYTES) << "one came all the same";
     memset(block, 1, 16 * kMiB);
     hak_os_fake_slow_down_us(0);
@@ -238,7 +293,7 @@ TEST_F(ExtentHuge, NoneForLongWhereThereAreNone) {
     Dense();
     hak_os_fake_fail(HAK_OS_CALL_RESIDENT, 0, 1);
     char *block = Take(16 * kMiB);
-    EXPECT_EQ(HugeIn(block, 16 * kMiB), 0u);
+    EXPECT_EQ(HugeIn(block, 16 * kMiB), 1u) << "that was tried";
     memset(block, 1, 16 * kMiB);
     for (uint64_t ms : {5000, 4000}) {
         hak_os_fake_advance_ms(ms);

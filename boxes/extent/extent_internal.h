@@ -159,25 +159,25 @@ void hak_extent_free_slowly(hak_extent_t *extent);
 
 /* extent_huge.c. True if huge pages were asked for in a window. */
 static inline bool hak_extent_is_huge(const hak_tract_t *tract, uint32_t window) {
-    /* relaxed: under the lock, or by who has a part of the window in hand */
+    /* relaxed: who asks holds the lock or has a part of the window in hand */
     return (hak_load_rlx(&tract->huge[window / 64]) >> (window % 64) & 1u) != 0;
 }
-/* Units [first, end) are taken: asks for huge pages in windows of them that are clean, if that pays,
+/* Units [first, end) are taken: asks for huge pages in windows of them that are clean, if it pays,
  * and in others no longer. */
 void hak_extent_want_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end);
-/* A block of 2 MiB or more that nobody knows yet and that has no page: if huge pages were asked for
- * in it, gets some, and asks for no more if that took long. */
+/* A new block of 2 MiB or more without a page: if huge pages were asked for in it, gets some, and
+ * asks for no more if that took long. */
 void hak_extent_try_huge(hak_extent_t *extent);
-/* Asks no longer in the windows of which [first, end) has a part. */
-void hak_extent_no_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end);
-/* Units [first, end), in hand, are about to be purged. Huge pages of which they are a part only are
- * split and no longer asked for, which hak_extent_parted_locked notes. Returns how many. */
+/* Makes a block one mapping. Notes in `were`, zero before, in which windows that ended huge pages
+ * that are wholly in the block; again: these are asked for as before. */
+void hak_extent_end_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *were);
+void hak_extent_huge_again_locked(hak_tract_t *tract, const uint64_t *were);
+/* Splits huge pages of which [first, end), in hand, is only a part. Returns how many. Then noted: */
 unsigned hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted);
 void hak_extent_parted_locked(hak_tract_t *tract, const uint64_t *parted);
 /* What tells of a block of `bytes` how full such blocks get. */
 void hak_extent_dense(hak_extent_t *extent, uint64_t bytes, hak_dense_t *out);
 
-/* extent_purge.c. What of an extent goes back. */
 typedef enum {
     HAK_CLEAN_ALL,   /* what is dirty */
     HAK_CLEAN_DIRTY, /* but for what was refused not long ago */

@@ -11,13 +11,21 @@
 
 void *hak_extent_leave_mt(void *block, size_t *bytes) {
     hak_extent_t *extent = hak_extent_entry((uintptr_t)block);
-    hak_dense_forget(block);
+    hak_tract_t *tract = hak_extent_tract(extent);
     uint32_t units = hak_extent_units(extent);
+    uint64_t were_huge[HAK_TRACT_WINDOWS / 64] = {0};
     *bytes = (size_t)units << HAK_UNIT_SHIFT;
+    hak_dense_forget(block);
     hak_lock_take(&hak_extents.lock);
-    hak_extent_no_huge_locked(hak_extent_tract(extent), extent->index, extent->index + units);
+    hak_extent_end_huge_locked(tract, extent->index, extent->index + units, were_huge);
     hak_lock_drop(&hak_extents.lock);
-    return hak_os_detach(block, *bytes);
+    void *pages = hak_os_detach(block, *bytes);
+    if (pages == NULL) {
+        hak_lock_take(&hak_extents.lock);
+        hak_extent_huge_again_locked(tract, were_huge);
+        hak_lock_drop(&hak_extents.lock);
+    }
+    return pages;
 }
 
 void hak_extent_left_mt(void *block) {

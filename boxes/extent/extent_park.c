@@ -12,6 +12,7 @@ hak_extent_t *hak_extent_parked_take(hak_aptr_t *parked, uint32_t units) {
         /* relaxed: what is there was put there by this thread, or by who had the heap before */
         if (seen != 0 && hak_extent_units((hak_extent_t *)seen) == units &&
             hak_cas_rlx(&parked[i], &seen, 0)) {
+            ((hak_extent_t *)seen)->fresh = false;
             return (hak_extent_t *)seen;
         }
     }

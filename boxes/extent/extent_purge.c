@@ -49,11 +49,11 @@ static uint32_t hak_try(hak_clean_bits_t *bits, uint32_t first, uint32_t run,
                         hak_cleaning_t *cleaning) {
     char *base = (char *)hak_region_base(&bits->tract->region);
     unsigned split = hak_extent_part_huge(bits->tract, first, first + run, bits->parted);
-    unsigned calls = 1 + split * HAK_SPLIT_CALLS;
-    cleaning->calls++;
-    cleaning->calls_left -= calls < cleaning->calls_left ? calls : cleaning->calls_left;
     bool done =
         hak_os_purge(base + ((size_t)first << HAK_UNIT_SHIFT), (size_t)run << HAK_UNIT_SHIFT);
+    unsigned calls = done ? 1 + split * HAK_SPLIT_CALLS : 1; /* refused is quickly said */
+    cleaning->calls++;
+    cleaning->calls_left -= calls < cleaning->calls_left ? calls : cleaning->calls_left;
     hak_extent_bits_set(done ? bits->done : bits->refused, first, run);
     return done ? run : 0;
 }

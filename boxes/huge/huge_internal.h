@@ -57,7 +57,7 @@ void *hak_huge_bring_to_life(hak_huge_t *huge, bool reused);
 hak_huge_t *hak_huge_find(const void *block);
 
 /* huge_pages.c. Asks for huge pages in a new mapping if they pay, and for the first ones at once,
- * to see how long it takes. False: there are none but one perhaps. */
+ * to see how long it takes. False: there are none but those, perhaps. */
 bool hak_huge_try_pages(void *base, size_t mapped);
 /* What tells of a block how full such blocks get: windows all over it. */
 void hak_huge_dense(const hak_huge_t *huge, hak_dense_t *out);

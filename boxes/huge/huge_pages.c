@@ -17,11 +17,12 @@ static bool hak_is_probe(void) {
 }
 
 bool hak_huge_try_pages(void *base, size_t mapped) {
-    if (!hak_dense_pays() || hak_is_probe() || !hak_huge_cost_is_fine() ||
-        !hak_os_want_huge(base, mapped)) {
+    if (!hak_dense_pays() || hak_is_probe() || !hak_huge_cost_is_fine()) {
         return false;
     }
-    if (!hak_huge_cost_try(base, mapped / HAK_WINDOW_BYTES)) {
+    size_t touched;
+    if (!hak_os_want_huge(base, mapped) ||
+        !hak_huge_cost_try(base, mapped / HAK_WINDOW_BYTES, &touched)) {
         hak_os_no_huge(base, mapped);
         return false;
     }

@@ -38,6 +38,9 @@ static bool hak_resize_in_place(hak_huge_t *huge, size_t mapped) {
     if (gone != 0) {
         hak_registry_remove(base + keep, gone);
     }
+    if (mapped < old && mapped % HAK_WINDOW_BYTES != 0) { /* or 2 MiB would stay in use */
+        hak_os_split_huge((char *)base + mapped);
+    }
     if (!hak_os_resize((void *)base, old, mapped)) {
         if (gone != 0) {
             (void)hak_registry_add(&huge->region, base + keep, gone); /* was there before */

@@ -41,11 +41,13 @@ void hak_huge_cost_note(bool came, uint64_t took_us) {
 
 bool hak_huge_cost_is_fine(void) { return hak_os_now_ms() >= hak_load_rlx(&hak_cost.until_ms); }
 
-bool hak_huge_cost_try(char *window, size_t windows) {
-    for (size_t i = 0; i * HAK_WINDOWS_PER_TRY < windows && hak_huge_cost_is_fine(); i++) {
+bool hak_huge_cost_try(char *window, size_t windows, size_t *touched) {
+    size_t i = 0;
+    for (; i * HAK_WINDOWS_PER_TRY < windows && hak_huge_cost_is_fine(); i++) {
         uint64_t began_us = hak_os_thread_us();
         bool came = hak_os_get_huge(window + i * HAK_WINDOW_BYTES, HAK_WINDOW_BYTES);
         hak_huge_cost_note(came, hak_os_thread_us() - began_us);
     }
+    *touched = i;
     return hak_huge_cost_is_fine();
 }

@@ -23,8 +23,9 @@ extern "C" {
 /* True if huge pages may be asked for. */
 bool hak_huge_cost_is_fine(void);
 /* Touches some of `windows` of 2 MiB, which are fresh, in which huge pages were asked for, and
- * which will all be used. False if a huge page did not come or took long. */
-bool hak_huge_cost_try(char *window, size_t windows);
+ * which will all be used: the first ones, `*touched` of them. False if a huge page did not come or
+ * took long. */
+bool hak_huge_cost_try(char *window, size_t windows, size_t *touched);
 /* A huge page was asked for. `took_us`: the processor time of the thread until it was there, or
  * until it was not. */
 void hak_huge_cost_note(bool came, uint64_t took_us);

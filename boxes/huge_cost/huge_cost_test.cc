@@ -67,22 +67,25 @@ TEST_F(HugeCost, TriesAFewAndStopsAtTheFirstThatIsSlow) {
     auto *base = static_cast<char *>(hak_os_map_aligned(kWindows * kWindow, kWindow));
     ASSERT_NE(base, nullptr);
     (void)hak_os_want_huge(base, kWindows * kWindow);
+    size_t touched = 0;
     if (hak_os_get_huge(base + 5 * kWindow, kWindow)) {
-        EXPECT_TRUE(hak_huge_cost_try(base, kWindows));
+        EXPECT_TRUE(hak_huge_cost_try(base, kWindows, &touched));
+        EXPECT_EQ(touched, 2u);
         unsigned char first = 0;
         for (size_t i = 0; i < 5; i++) {
             ASSERT_TRUE(hak_os_resident(base + i * kWindow, 1, &first));
             EXPECT_EQ(first & 1, i < 2) << "a quarter of them";
         }
         hak_os_fake_slow_down_us(5000);
-        EXPECT_FALSE(hak_huge_cost_try(base + 2 * kWindow, 3));
+        EXPECT_FALSE(hak_huge_cost_try(base + 2 * kWindow, 3, &touched));
         ASSERT_TRUE(hak_os_resident(base + 2 * kWindow, 1, &first));
         EXPECT_EQ(first & 1, 1);
-        EXPECT_FALSE(hak_huge_cost_try(base + 3 * kWindow, 1)) << "not even touched now";
+        EXPECT_FALSE(hak_huge_cost_try(base + 3 * kWindow, 1, &touched)) << "not even touched now";
+        EXPECT_EQ(touched, 0u);
         ASSERT_TRUE(hak_os_resident(base + 3 * kWindow, 1, &first));
         EXPECT_EQ(first & 1, 0);
     } else {
-        EXPECT_FALSE(hak_huge_cost_try(base, kWindows)) << "the kernel has none";
+        EXPECT_FALSE(hak_huge_cost_try(base, kWindows, &touched)) << "the kernel has none";
     }
     hak_os_unmap(base, kWindows * kWindow);
 }

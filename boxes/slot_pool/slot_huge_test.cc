@@ -45,7 +45,7 @@ extern "C" int __wrap_madvise(void *base, size_t bytes, int advice) {
         }
         return 0;
     }
-    if (advice == MADV_FREE) {
+    if (advice == MADV_COLD) {
         EXPECT_EQ(bytes, hak_os_page_bytes());
         asked += 'F';
     } else if (advice == MADV_DONTNEED) {

@@ -185,8 +185,8 @@ void hak_gate_stats(hak_stats_t *stats) {
         stats->cached_max_bytes += hak_transfer_count(sc) * hak_sc_bytes[sc];
     }
     hak_heap_counts(&stats->heaps, &stats->heaps_idle);
-    hak_add_blocks(stats);
     hak_add_counters(stats);
+    hak_add_blocks(stats);
     hak_add_supply(stats);
     if (stats->cached_max_bytes > stats->live_bytes) {
         stats->cached_max_bytes =

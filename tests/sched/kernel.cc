@@ -171,7 +171,7 @@ bool hak_os_touch_huge(void *base, size_t) {
     ClearRange(base, PAGE, false, __builtin_return_address(0)); /* a write that others may see */
     return done;
 }
-void hak_os_split_huge(void *page) { ClearRange(page, PAGE, false, __builtin_return_address(0)); }
+void hak_os_split_huge(void *) {}
 bool hak_os_address_space_is_free(void) { return true; }
 
 bool hak_os_barrier_register(void) { return Allows(HAK_OS_CALL_BARRIER); }
