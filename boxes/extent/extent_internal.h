@@ -172,7 +172,7 @@ void hak_extent_try_huge(hak_extent_t *extent);
  * that are wholly in the block; again: these are asked for as before. */
 void hak_extent_end_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *were);
 void hak_extent_huge_again_locked(hak_tract_t *tract, const uint64_t *were);
-/* Splits huge pages of which [first, end), in hand, is only a part. Returns how many. Then noted: */
+/* Splits huge pages of which [first, end), in hand, is a part. Returns how many. To be noted: */
 unsigned hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *parted);
 void hak_extent_parted_locked(hak_tract_t *tract, const uint64_t *parted);
 /* What tells of a block of `bytes` how full such blocks get. */
