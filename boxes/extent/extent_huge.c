@@ -149,9 +149,22 @@ unsigned hak_extent_part_huge(hak_tract_t *tract, uint32_t first, uint32_t end, 
            hak_part_window(tract, (end - 1) / HAK_WINDOW_UNITS, first, end, parted);
 }
 
+/* A block that is exactly a mapping would leave it without a list of pages, and between neighbours
+ * with huge pages it would get one of its own and never join them again. So what is before it, or
+ * else behind, is part of its mapping. */
+static void hak_end_beside_locked(hak_tract_t *tract, uint32_t first, uint32_t end,
+                                  uint64_t *parted) {
+    if (first != 0) {
+        (void)hak_part_window(tract, (first - 1) / HAK_WINDOW_UNITS, first - 1, first, parted);
+    } else if (end < tract->committed) {
+        (void)hak_part_window(tract, end / HAK_WINDOW_UNITS, end, end + 1, parted);
+    }
+}
+
 /* Content stays, of the parts of huge pages at the ends, too. */
 void hak_extent_end_huge_locked(hak_tract_t *tract, uint32_t first, uint32_t end, uint64_t *were) {
     (void)hak_extent_part_huge(tract, first, end, were);
+    hak_end_beside_locked(tract, first, end, were);
     hak_extent_parted_locked(tract, were);
     for (unsigned i = 0; i < HAK_TRACT_WINDOWS / 64; i++) {
         were[i] = 0;
