@@ -107,8 +107,24 @@ static bool hak_extend(hak_batch_t *batch, hak_block_t *block) {
     return true;
 }
 
+/* The open batch of the slab, or where one of it goes: the first of its places that is free, else
+ * they take turns. Which was used last nobody notes: slabs of several threads come by turns too. */
+static hak_batch_t *hak_place(hak_heap_t *mine, const hak_slab_t *slab, const hak_block_t *block) {
+    uintptr_t unit = (uintptr_t)block >> HAK_UNIT_SHIFT;
+    hak_batch_t *place = NULL;
+    for (unsigned way = 0; way < HAK_BATCH_WAYS; way++) {
+        hak_batch_t *batch = hak_free_remote_place(mine, unit, way);
+        if (batch->slab == slab) {
+            return batch;
+        }
+        place = batch->slab == NULL && place == NULL ? batch : place;
+    }
+    unsigned turn = mine->batch_turn++ % HAK_BATCH_WAYS;
+    return place != NULL ? place : hak_free_remote_place(mine, unit, turn);
+}
+
 bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block, unsigned sc) {
-    hak_batch_t *batch = hak_free_remote_batch(mine, block);
+    hak_batch_t *batch = hak_place(mine, slab, block);
     bool added = hak_likely(batch->slab == slab) ? hak_extend(batch, block)
                                                  : hak_open(mine, batch, slab, block, sc);
     if (hak_unlikely(!added)) {

@@ -4,10 +4,11 @@
  * compare-and-swap on the slab's remote word: { count : 16 | head : 48, whose lowest bit is
  * `queued` }. Who turns `queued` on also puts the slab on its heap's pending stack; it goes off
  * only when the slab is taken from a pending stack. So a slab is on at most one stack, and while
- * it is on one it is not retired. Batching is snmalloc's BatchIt (ISMM 2024) with a direct-mapped
- * cache of 16 open batches; one CAS a batch needs no intermediate state that a fork could freeze.
+ * it is on one it is not retired. Batching is snmalloc's BatchIt (ISMM 2024) with a cache of 16
+ * open batches, each in one of four places; one CAS a batch needs no intermediate state that a fork
+ * could freeze.
  *
- * Owns       hak_slab.remote; hak_heap.batch, batched_bytes, short_batches.
+ * Owns       hak_slab.remote; hak_heap.batch, batch_turn, batched_bytes, short_batches.
  * Threads    *_mt: any. hak_free_remote_add, extend, send_run, was_crowded, flush: the thread that
  *            has the heap, no lock. *_owner: inside the owner lock of the slab's heap.
  * Invariant  every block on the remote list belongs to the slab, counts in `used` or `left`, and is

@@ -8,9 +8,18 @@
 #include "config/hak_config.h"
 #include "registry/registry_inl.h"
 
-/* The batch for blocks of this unit, open or not. */
-hak_inline hak_batch_t *hak_free_remote_batch(hak_heap_t *mine, const void *block) {
-    return &mine->batch[((uintptr_t)block >> HAK_UNIT_SHIFT) % HAK_BATCH_SLOTS];
+/* One of the places that a batch for blocks of this unit can have. */
+hak_inline hak_batch_t *hak_free_remote_place(hak_heap_t *mine, uintptr_t unit, uintptr_t way) {
+    return &mine->batch[(unit % HAK_BATCH_SLOTS) ^ way];
+}
+
+/* The batch for blocks of this unit; another one if none is open. */
+hak_inline hak_batch_t *hak_free_remote_batch(hak_heap_t *mine, uintptr_t unit) {
+    hak_static_assert(HAK_BATCH_WAYS == 4, "looks at each");
+    hak_batch_t *batch = hak_free_remote_place(mine, unit, 0);
+    batch = batch->unit == unit ? batch : hak_free_remote_place(mine, unit, 1);
+    batch = batch->unit == unit ? batch : hak_free_remote_place(mine, unit, 2);
+    return batch->unit == unit ? batch : hak_free_remote_place(mine, unit, 3);
 }
 
 /* True if a block of the batch's slab that has been carved starts there, and the batch need not be
@@ -38,7 +47,7 @@ hak_inline bool hak_free_remote_mark(hak_block_t *block) {
  * Where a slab has several units only the slow side can tell. */
 hak_inline bool hak_free_remote_extend(hak_heap_t *mine, void *pointer) {
     hak_block_t *block = (hak_block_t *)pointer;
-    hak_batch_t *batch = hak_free_remote_batch(mine, pointer);
+    hak_batch_t *batch = hak_free_remote_batch(mine, (uintptr_t)pointer >> HAK_UNIT_SHIFT);
     /* relaxed: our own */
     uint64_t bytes = hak_load_rlx(&mine->batched_bytes) + batch->block_bytes;
     if (!hak_free_remote_fits(batch, (uintptr_t)pointer, bytes) || !hak_free_remote_mark(block)) {

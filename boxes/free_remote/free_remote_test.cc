@@ -162,6 +162,37 @@ TEST_F(FreeRemote, MoreSlabsThanBatchesPushEachOtherOutAndLoseNothing) {
     }
 }
 
+/* Blocks of several threads come by turns, and the slabs that those allocate from are anywhere. */
+TEST_F(FreeRemote, SlabsThatMeetInOnePlaceHaveOpenBatchesBesideEachOther) {
+    auto place = [](const hak_slab_t *slab) {
+        return (hak_slab_base(slab) >> HAK_UNIT_SHIFT) % HAK_BATCH_SLOTS;
+    };
+    std::vector<hak_slab_t *> meet = {slab_}, others;
+    while (meet.size() < HAK_BATCH_WAYS) {
+        hak_slab_t *slab = NewSlab(owner_, kClass);
+        (place(slab) == place(slab_) ? meet : others).push_back(slab);
+    }
+    std::vector<std::vector<hak_block_t *>> blocks;
+    for (hak_slab_t *slab : meet) {
+        blocks.push_back(Carve(owner_, slab, HAK_BATCH_MAX_BLOCKS));
+        for (hak_block_t *block : blocks.back()) {
+            hak_block_set_mark(block, 0); /* as malloc leaves it */
+        }
+    }
+    uint64_t sent = Sent();
+    for (size_t i = 0; i < HAK_BATCH_MAX_BLOCKS; i++) {
+        bool ends = i == 0 || i == HAK_BATCH_MAX_BLOCKS - 1; /* of the batches */
+        for (std::vector<hak_block_t *> &own : blocks) {
+            EXPECT_EQ(hak_free_remote_extend(mine_, own[i]), !ends) << "the short way, " << i;
+            ASSERT_TRUE(!ends || Add(own[i]));
+        }
+    }
+    EXPECT_EQ(Sent(), sent + HAK_BATCH_WAYS) << "all batches were full";
+    for (hak_slab_t *slab : others) { /* they get a block, so that they end as others do */
+        ASSERT_TRUE(Add(Carve(owner_, slab, 1)[0]));
+    }
+}
+
 /* The short way, which looks at nothing but the batch and the block. */
 TEST_F(FreeRemote, OpenBatchTakesMoreBlocksOfItsSlab) {
     std::vector<hak_block_t *> blocks = Carve(owner_, slab_, HAK_BATCH_MAX_BLOCKS + 2);
@@ -238,7 +269,8 @@ TEST_F(FreeRemote, ManyShortBatchesAreNoticed) {
     }
     uint64_t sent = Sent() - before;
     EXPECT_GT(sent, 1000u) << "slabs are in each other's way";
-    EXPECT_NEAR(noticed, (double)sent / 64, 2);
+    /* a place may keep its batch for long by chance */
+    EXPECT_NEAR(noticed, (double)sent / 64, 2 + (double)sent / 64 / 50);
     EXPECT_FALSE(hak_free_remote_was_crowded(mine_)) << "once";
 }
 

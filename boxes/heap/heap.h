@@ -38,14 +38,16 @@ typedef enum {
     HAK_HEAP_BACKENDS
 } hak_heap_backend_t;
 
-enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 << 16 };
+/* Open batches of a thread, and how many of their places one slab can have. */
+enum { HAK_BATCH_SLOTS = 16, HAK_BATCH_WAYS = 4 };
+enum { HAK_BATCH_MAX_BLOCKS = 64, HAK_BATCH_MAX_BYTES = 1 << 16 };
 
 /* Of a slab on the list of its class. */
 typedef enum { HAK_HEAP_FIRST, HAK_HEAP_SECOND, HAK_HEAP_LAST } hak_heap_place_t;
 
-/* Blocks of one slab that this thread freed and has not sent yet; free_remote. */
+/* Blocks of one slab that this thread freed and has not sent yet; free_remote. A line each. */
 typedef struct {
-    hak_slab_t *slab;
+    hak_align_as(64) hak_slab_t *slab;
     hak_block_t *head, *tail;
     uintptr_t unit; /* address >> HAK_UNIT_SHIFT of the first block */
     /* Below it all blocks of the slab have been carved, as far as was seen; 0: the batch is not
@@ -113,6 +115,7 @@ typedef struct hak_heap {
     /* Only the thread itself, no lock. */
     hak_batch_t batch[HAK_BATCH_SLOTS];
     hak_a64_t batched_bytes;             /* in all batches; read by statistics */
+    uint32_t batch_turn;                 /* free_remote: whose place the next batch takes */
     uint32_t short_batches;              /* free_remote: sent early since it was last asked */
     hak_block_t *bin_seen[HAK_SC_COUNT]; /* flush: first block of each bin at the last look */
     uint64_t bins_seen_ms;               /* flush: when that was */
