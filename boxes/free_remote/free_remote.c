@@ -9,8 +9,15 @@
 #define HAK_QUEUED 1ull
 #define HAK_HEAD_MASK 0x0000fffffffffff0ull
 enum { HAK_COUNT_SHIFT = 48 };
-/* So many short batches do not come by chance. */
-enum { HAK_CROWDED = 64 };
+enum {
+    HAK_LACK_MOST = HAK_BATCH_SHORT - 1, /* of a batch with one block */
+    /* 2,048 such do not come by chance, nor because the owners' lists are short for a while: with
+     * 512 half of all runs of one thread that frees 64 B for seven ended in passing blocks on,
+     * which mixes all slabs and so keeps batches short. */
+    HAK_CROWDED = 2048 * HAK_LACK_MOST,
+    /* Once it is clear, each 64 more tell it of one more class. */
+    HAK_CROWDED_NEXT = 64 * HAK_LACK_MOST,
+};
 
 static hak_block_t *hak_head(uint64_t word) {
     return (hak_block_t *)(uintptr_t)(word & HAK_HEAD_MASK);
@@ -76,6 +83,13 @@ static void hak_send(hak_heap_t *mine, hak_batch_t *batch) {
     batch->limit = 0;
 }
 
+/* By how much batches are shorter than they should be, on the average of late: a slab that its
+ * owner is done with leaves a short one now and then. */
+static void hak_note_length(hak_heap_t *mine, uint32_t count) {
+    uint32_t lack = mine->batch_lack + HAK_BATCH_SHORT;
+    mine->batch_lack = lack > count ? lack - count : 0;
+}
+
 /* Starts a batch with one block. */
 static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak_block_t *block,
                      unsigned sc) {
@@ -85,7 +99,7 @@ static bool hak_open(hak_heap_t *mine, hak_batch_t *batch, hak_slab_t *slab, hak
         return false;
     }
     if (batch->slab != NULL) {
-        mine->short_batches += batch->count < HAK_BATCH_SHORT;
+        hak_note_length(mine, batch->count);
         hak_send(mine, batch);
     }
     hak_block_link(block, NULL);
@@ -132,6 +146,7 @@ bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block,
     }
     hak_count_add(&mine->batched_bytes, batch->block_bytes);
     if (hak_unlikely(batch->count == HAK_BATCH_MAX_BLOCKS)) {
+        hak_note_length(mine, batch->count);
         hak_send(mine, batch);
         /* relaxed: our own */
     } else if (hak_unlikely(hak_load_rlx(&mine->batched_bytes) >= HAK_BATCH_MAX_BYTES)) {
@@ -141,10 +156,10 @@ bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block,
 }
 
 bool hak_free_remote_was_crowded(hak_heap_t *mine) {
-    if (hak_likely(mine->short_batches < HAK_CROWDED)) {
+    if (hak_likely(mine->batch_lack < HAK_CROWDED)) {
         return false;
     }
-    mine->short_batches = 0;
+    mine->batch_lack -= HAK_CROWDED_NEXT;
     return true;
 }
 

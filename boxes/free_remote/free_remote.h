@@ -8,7 +8,7 @@
  * open batches, each in one of four places; one CAS a batch needs no intermediate state that a fork
  * could freeze.
  *
- * Owns       hak_slab.remote; hak_heap.batch, batch_turn, batched_bytes, short_batches.
+ * Owns       hak_slab.remote; hak_heap.batch, batch_turn, batched_bytes, batch_lack.
  * Threads    *_mt: any. hak_free_remote_add, extend, send_run, was_crowded, flush: the thread that
  *            has the heap, no lock. *_owner: inside the owner lock of the slab's heap.
  * Invariant  every block on the remote list belongs to the slab, counts in `used` or `left`, and is
@@ -40,9 +40,9 @@ bool hak_free_remote_add(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *block,
  * That they were carved the caller has looked (hak_slab_carved_end). */
 void hak_free_remote_send_run(hak_heap_t *mine, hak_slab_t *slab, hak_block_t *head,
                               hak_block_t *tail, uint32_t count);
-/* True once for every 64 batches that were sent with fewer than 8 blocks because another slab was
- * in the way: the thread frees blocks of more slabs than it has batches, and most of what a free
- * costs is sending. */
+/* True if batches are shorter than 8 blocks on the average because others were in the way, for as
+ * long as 2,048 batches of one block take, and then once for each 64: the thread frees blocks of
+ * more slabs than it has batches, and most of what a free costs is sending. */
 bool hak_free_remote_was_crowded(hak_heap_t *mine);
 /* Sends all open batches. */
 void hak_free_remote_flush(hak_heap_t *mine);

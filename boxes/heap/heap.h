@@ -116,7 +116,7 @@ typedef struct hak_heap {
     hak_batch_t batch[HAK_BATCH_SLOTS];
     hak_a64_t batched_bytes;             /* in all batches; read by statistics */
     uint32_t batch_turn;                 /* free_remote: whose place the next batch takes */
-    uint32_t short_batches;              /* free_remote: sent early since it was last asked */
+    uint32_t batch_lack;                 /* free_remote: blocks that short batches lacked of late */
     hak_block_t *bin_seen[HAK_SC_COUNT]; /* flush: first block of each bin at the last look */
     uint64_t bins_seen_ms;               /* flush: when that was */
     uint64_t bins_look_at;               /* flush: and at how many slabs the next one is */
