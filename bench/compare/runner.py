@@ -179,7 +179,8 @@ def record_of(options, number, row, allocator, outcome):
     result = outcome.report["rows"][0]
     notes = result.get("notes", {})
     record[figures.TIME] = result[options.figure]
-    record[figures.PEAK] = outcome.report[figures.PEAK]
+    # A row of short processes is about them, and not about the one that starts them.
+    record[figures.PEAK] = notes.get("child_" + figures.PEAK, outcome.report[figures.PEAK])
     record[figures.AFTER] = notes.get(figures.AFTER)
     record["ops"] = result["ops"]
     # The name alone: a path would tell of one machine.

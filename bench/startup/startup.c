@@ -1,6 +1,6 @@
 /* startup: many short processes, one after the other. Each process is this program again, told to
  * allocate a little and to exit at once; what is preloaded into the first one is preloaded into
- * all, and one child that is not timed says so before the others start.
+ * all, and one child that is not timed says so before the others start, and how large it became.
  *
  * posix_spawn and not fork: a fork would copy the page tables of this process, which is not what a
  * shell or a build tool makes its children pay. */
@@ -30,6 +30,18 @@ static const hak_bench_param_t params[] = {
 /* The first argument of a child; the harness knows no option of this name. */
 static const char child_word[] = "--as-child";
 
+/* The end of the child that is not timed. How much of it was resident it has to say itself: what
+ * wait4 knows of a child begins with what its parent had at the exec. */
+static int tell(char **argv) {
+    uint64_t peak_rss_bytes = hak_bench_peak_rss_bytes();
+    hak_bench_server_t server;
+
+    hak_bench_server_get(&server);
+    ssize_t told = write(atoi(argv[5]), &peak_rss_bytes, sizeof peak_rss_bytes);
+    bool served = strcmp(server.malloc_path, argv[4]) == 0;
+    return served && told == sizeof peak_rss_bytes ? 0 : EXIT_CHECK_FAILED;
+}
+
 /* The child: `blocks` blocks live at one time, then all freed, as a small tool does. */
 static int child_main(char **argv) {
     uint64_t blocks = strtoull(argv[2], NULL, 10);
@@ -37,11 +49,6 @@ static int child_main(char **argv) {
 
     if (blocks > BLOCKS_MAX) {
         return EXIT_CHECK_FAILED;
-    }
-    if (argv[4] != NULL) { /* the child that is not timed */
-        hak_bench_server_t server;
-        hak_bench_server_get(&server);
-        return strcmp(server.malloc_path, argv[4]) == 0 ? 0 : EXIT_CHECK_FAILED;
     }
     unsigned char **block = hak_bench_map((blocks + 1) * sizeof *block);
     for (uint64_t i = 0; i < blocks; i++) {
@@ -52,11 +59,10 @@ static int child_main(char **argv) {
     for (uint64_t i = 0; i < blocks; i++) {
         hak_bench_give(block[i], (unsigned char)i);
     }
-    return 0;
+    return argv[4] != NULL ? tell(argv) : 0;
 }
 
 typedef struct {
-    uint64_t peak_rss_bytes;
     uint64_t faults;
     uint64_t cpu_us;
 } cost_t;
@@ -78,11 +84,31 @@ static void run_child(char **argv, cost_t *cost) {
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         hak_bench_fail("a child ended with wait status %#x", (unsigned)status);
     }
-    uint64_t rss = (uint64_t)usage.ru_maxrss * 1024;
-    cost->peak_rss_bytes = rss > cost->peak_rss_bytes ? rss : cost->peak_rss_bytes;
     cost->faults += (uint64_t)usage.ru_minflt;
     cost->cpu_us += (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
                     (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* Runs the child that is not timed; returns the peak of its resident memory. */
+static uint64_t ask_child(char **argv) {
+    uint64_t peak_rss_bytes = 0;
+    char write_end[24];
+    cost_t cost = {0};
+    int end[2];
+
+    if (pipe(end) != 0) {
+        hak_bench_fail("pipe: %s", strerror(errno));
+    }
+    snprintf(write_end, sizeof write_end, "%d", end[1]);
+    argv[5] = write_end;
+    run_child(argv, &cost);
+    argv[5] = NULL;
+    if (read(end[0], &peak_rss_bytes, sizeof peak_rss_bytes) != sizeof peak_rss_bytes) {
+        hak_bench_fail("a child did not say how much of it was resident");
+    }
+    close(end[0]);
+    close(end[1]);
+    return peak_rss_bytes;
 }
 
 /* arg: 1 if the child allocates */
@@ -90,7 +116,7 @@ static void run_startup(const hak_bench_row_t *row, hak_bench_run_t *run) {
     uint64_t processes = run->param[P_PROCESSES];
     char name[] = "startup", word[sizeof child_word], blocks[24], seed[24];
     hak_bench_server_t server;
-    char *argv[] = {name, word, blocks, seed, server.malloc_path, NULL};
+    char *argv[] = {name, word, blocks, seed, server.malloc_path, NULL, NULL};
     cost_t cost = {0};
 
     memcpy(word, child_word, sizeof child_word);
@@ -98,16 +124,14 @@ static void run_startup(const hak_bench_row_t *row, hak_bench_run_t *run) {
              (unsigned long long)(row->arg[0] != 0 ? run->param[P_BLOCKS] : 0));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)run->param[P_SEED]);
     hak_bench_server_get(&server);
-    run_child(argv, &cost);
+    hak_bench_note(run, "child_peak_rss_bytes", ask_child(argv));
     argv[4] = NULL;
-    memset(&cost, 0, sizeof cost);
     double begin = hak_bench_now();
     for (uint64_t n = 0; n < processes; n++) {
         run_child(argv, &cost);
     }
     run->seconds = hak_bench_now() - begin;
     run->ops = processes;
-    hak_bench_note(run, "child_peak_rss_bytes", cost.peak_rss_bytes);
     hak_bench_note(run, "child_faults_count", cost.faults / processes);
     hak_bench_note(run, "child_cpu_us", cost.cpu_us / processes);
 }

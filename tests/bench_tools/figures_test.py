@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+import types
 import unittest
 import xml.etree.ElementTree
 
@@ -216,6 +217,20 @@ class Figures(unittest.TestCase):
         for run in doc["runs"]:
             run["latency"] = {"call": {"p99": 1}}
         self.assertEqual(figures.Race(doc).latency("c1", "fast"), {})
+
+
+class Records(unittest.TestCase):
+    def record(self, notes):
+        report = {"rows": [{"median": 2.5, "ops": 7, "notes": notes}], "peak_rss_bytes": 9000,
+                  "served_by_malloc": "/lib/fast.so"}
+        outcome = runner.Outcome(report, None, [], 0.5)
+        options = types.SimpleNamespace(figure="median")
+        fast = allocators.Allocator("fast", "/lib/fast.so", "peer")
+        return runner.record_of(options, 1, rows.ROWS[0], fast, outcome)
+
+    def test_the_peak_is_that_of_the_short_processes_and_not_of_their_parent(self):
+        self.assertEqual(self.record({"at_end_bytes": 5})["peak_rss_bytes"], 9000)
+        self.assertEqual(self.record({"child_peak_rss_bytes": 4000})["peak_rss_bytes"], 4000)
 
 
 class Order(unittest.TestCase):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# metadata_test.sh BIN CARELESS FAKE HALF LYING OVERLAPPING: what the programs say about a run.
+# metadata_test.sh BIN CARELESS FAKE FAT HALF LYING OVERLAPPING: what the programs say about a run.
 #   BIN          folder of the programs
 #   FAKE ...     libraries made from the .c files beside this script
 set -euo pipefail
@@ -7,9 +7,10 @@ set -euo pipefail
 bin=$1
 careless=$(realpath "$2")
 fake=$(realpath "$3")
-half=$(realpath "$4")
-lying=$(realpath "$5")
-overlapping=$(realpath "$6")
+fat=$(realpath "$4")
+half=$(realpath "$5")
+lying=$(realpath "$6")
+overlapping=$(realpath "$7")
 pair=$bin/pair/pair
 checks=0
 
@@ -129,6 +130,11 @@ status=0
 text=$(LD_PRELOAD=$careless "$bin/aligned/aligned" --smoke --rows=aligned_64 2>&1) || status=$?
 [[ $status == 1 ]] || fail "blocks out of line: status $status"
 expect "$text" 'FAILED: posix_memalign\(64, [0-9]+\) gave 0x'
+
+# What a short process had resident is its own and not that of the process that started it.
+text=$(LD_PRELOAD=$fat "$bin/startup/startup" --smoke --rows=startup_empty)
+expect "$text" '^peak_rss_bytes: [0-9]{8} '
+expect "$text" '^  child_peak_rss_bytes: [0-9]{7}$'
 
 # Too little memory: status 1 and a reason, no crash. The programs' own needs fit.
 status=0
