@@ -93,7 +93,11 @@ class Race:
         if self.failed(row, allocator) or not self.complete(row):
             return None
         values = [run[key] for run in self.runs(row, allocator) if run[key] is not None]
-        return spread(values, key == TIME and self.document["figure"] == "min")
+        return spread(values, self.least(key))
+
+    def least(self, key):
+        """True if the least of the rounds is shown: of times, if it was asked for."""
+        return key == TIME and self.document["figure"] == "min"
 
     def watched(self, key):
         """The rows in which some run has this figure."""
@@ -124,7 +128,7 @@ class Race:
         """
         mine, theirs = self.by_round(row, one, key), self.by_round(row, other, key)
         found = [mine[n] / theirs[n] for n in mine if theirs.get(n)]
-        if found and self.document["figure"] == "min":
+        if found and self.least(key):
             least = tables.ratio(min(mine.values()), min(theirs.values()))
             return Spread(least, min(found + [least]), max(found + [least]), len(found))
         return spread(found)
@@ -134,7 +138,7 @@ class Race:
         least figures in units of the geometric mean of their rounds."""
         known = {name: self.by_round(row, name, key) for name in self.peers}
         known = {name: values for name, values in known.items() if values}
-        if self.document["figure"] == "min":
+        if self.least(key):
             levels = {name: min(values.values()) for name, values in known.items()}
         else:
             rounds = set.intersection(*map(set, known.values())) if known else set()

@@ -164,6 +164,18 @@ class Figures(unittest.TestCase):
         found = least.ratio("b1", "hakmem", figures.TIME)
         self.assertEqual(found, (55 / 40, 55 / 60, 1.625, 3))
 
+    def test_memory_is_the_median_where_times_are_the_least(self):
+        doc = document("min")
+        found = {"glibc": (9, 9, 9), "fast": (2, 6, 4), "hakmem": (8, 4, 1)}
+        for run in doc["runs"]:
+            if run["row"] == "b1":
+                run["peak_rss_bytes"] = found[run["allocator"]][run["round"] - 1]
+        least = figures.Race(doc)
+        self.assertEqual(least.spread("b1", "hakmem", figures.PEAK).middle, 4)
+        self.assertEqual(least.spread("b1", "fast", figures.PEAK).middle, 4)
+        # Rounds: 8/2, 4/6, 1/4.
+        self.assertEqual(least.ratio("b1", "hakmem", figures.PEAK), (4 / 6, 0.25, 4, 3))
+
     def test_means_are_taken_per_behaviour_first(self):
         score = self.race.score("hakmem", figures.TIME)
         # A: sqrt(0.5 x 2), B: 1.2, C: 0.5. All rows alike would give 0.880.
