@@ -242,7 +242,7 @@ class Page:
     # Tables
 
     def scoreboard(self, key, title):
-        heads = [title, "mean ratio", "ahead or level", "behind", "ranges apart", "worst row"]
+        heads = [title, "mean ratio", "ahead or level", "behind", "in each round", "worst row"]
         lines = []
         for name in self.slot:
             score = self.race.score(name, key)
@@ -347,8 +347,8 @@ class Page:
         yield "score", "Score", (
             tag("p", "Ratios are to the best allocator of each row that is no hakmem; below 1 is"
                 " better. Means are geometric, per behaviour first, then over behaviours."
-                " <i>Ranges apart</i>: in so many of the rows behind, every round was slower or"
-                " larger than each of the best.", "note")
+                " <i>In each round</i>: in so many of the rows behind, every round was slower or"
+                " larger than that round of the best.", "note")
             + "".join(self.scoreboard(key, title) for key, _, title, _, _ in PARTS[:2])
             + "".join(self.pairs(subject) for subject in race.subjects))
         for subject in race.subjects:
@@ -358,7 +358,7 @@ class Page:
             words = (
                 "Every row, the worst first: the ratio to the best other allocator, which is named"
                 " at the right. Whiskers reach from the least to the greatest round; a pale bar and"
-                " ≈ mark a row in which the two ranges meet.")
+                " ≈ mark a row in which one round was ahead and another behind.")
             yield ("rows-" + subject, "%s, row by row" % subject,
                    tag("p", words, "note") + tag("div", charts, "two"))
         yield "means", "Behaviours", tag("div", "".join(

@@ -319,6 +319,15 @@ class Plots(unittest.TestCase):
         self.assertIn(">failed<", text)
         self.assertIn("Failed: c1 under fast, round 2: exit status 7", text)
 
+    def test_rows_behind_are_counted_by_rounds_and_said_to_be(self):
+        # b1 is behind in each round, though 30 and 24 lie within the other's range.
+        found = {"glibc": (99, 99, 99), "fast": (10, 20, 30), "hakmem": (12, 24, 36)}
+        score = figures.Race(document_with_b1(found)).score("hakmem", figures.TIME)
+        self.assertEqual((score.counted - score.ahead, score.unclear), (2, 0))
+        text = page.of(figures.Race(document_with_b1(found)))
+        self.assertIn(">in each round</button>", text)
+        self.assertNotRegex(text, "[Rr]anges apart|ranges meet")
+
     def test_figures_in_words(self):
         self.assertEqual([page.figure_text(v) for v in (3.579, 123.44, 1842286.9, None)],
                          ["3.58", "123.4", "1842287", "–"])
