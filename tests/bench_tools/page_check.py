@@ -156,7 +156,8 @@ def main(folder):
         good = run["failure"] or run["allocator"] not in files
         expect(good or run["served_by"] == files[run["allocator"]], "served by another: %s" % run)
     curves = check_curves(runs)
-    if any(run["seconds"] > 0.1 for run in runs):
+    # Others may be too short, and of a run that a busy machine made long the curve may be dropped.
+    if any(run["row"] == "spike" for run in runs):
         expect(curves, "no run shows its memory")
     for key in ("machine", "kernel", "commit", "compiler of the programs", "C library"):
         expect(dict(document["facts"]).get(key), "the report does not know the " + key)
