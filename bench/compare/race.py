@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import sys
 
 # The sources lie beside this file also where Bazel links them into a test's own tree.
@@ -23,6 +24,8 @@ EXIT_RUN_FAILED = 1  # a program crashed, found a fault or took too long; its ce
 EXIT_USAGE = 2
 EXIT_NOT_SERVED = 3  # another allocator than intended served a run: a table would be a lie
 EXIT_INTERRUPTED = 130
+
+DAY_S = 24 * 60 * 60  # what waits longer waits for ever, and the system's calls refuse some of it
 
 FILES = ("race.csv", "race.json", "race.md", "race.html")
 FORMAT = 1  # of the JSON file; a reader refuses another one
@@ -91,8 +94,10 @@ def parse_arguments(argv):
     options = parser.parse_args(argv)
     if options.rounds is None:
         options.rounds = 1 if options.smoke else 5
-    if options.rounds < 1 or options.timeout <= 0 or options.sample_ms < 0:
-        parser.error("--rounds and --timeout must be above 0, --sample-ms not below")
+    if options.rounds < 1:
+        parser.error("--rounds must be above 0")
+    if not 0 < options.timeout <= DAY_S or not 0 <= options.sample_ms <= DAY_S * 1000:
+        parser.error("--timeout must be above 0, --sample-ms not below, and both at most a day")
     try:
         options.rows = rows.select(options.rows, options.smoke)
         options.cpus = parse_cpus(options.cpus)
@@ -370,6 +375,14 @@ def stand_aside(cpus):
         os.sched_setaffinity(0, unused or cpus[:1])
 
 
+def end_by_interrupt():
+    """A race that is told to end, or whose terminal is gone, ends as by Control-C: with the program
+    that runs, which is in a session of its own and would stay. Under nohup it goes on."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
 def run_race(options):
     chosen, notes = find_allocators(options)
     for row in options.rows:
@@ -406,6 +419,7 @@ def run_race(options):
 
 def main(argv):
     options = parse_arguments(argv)
+    end_by_interrupt()
     try:
         if options.list:
             print("\n".join(row.name for row in rows.ROWS), flush=True)

@@ -149,6 +149,8 @@ def run_once(options, allocator, row, smoke):
         report = None
     if status != 0 or report is None:
         how = "died of signal %d" % -status if status < 0 else "exit status %d" % status
+        # Such as a library that prints a line of its own.
+        how += ", but what it printed is no report" if status == 0 else ""
         return Outcome(None, how + (": " + message if message else ""), [], seconds)
     why = allocators.why_not_served(allocator, report)
     if why:

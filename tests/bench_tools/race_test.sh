@@ -84,6 +84,10 @@ expect "$out/race.csv" '^1,pair_64,[a-z_]+,glibc,[^/]*,libc[.-]'
 run 2 --smoke --hakmem /no/such/library.so
 run 2 --smoke --rows no_such_row
 run 2 --smoke --rounds 0
+for seconds in 0 inf nan 10000000; do
+    run 2 --smoke --timeout $seconds
+done
+run 2 --smoke --sample-ms inf
 run 2 --smoke --hakmem "$fake" --peer "hakmem=$lying"
 run 2 --smoke --hakmem "$fake" --no-hakmem
 run 2 --smoke --cpus 0-x
@@ -112,6 +116,12 @@ expect "$folder/err" 'FAILED: larson under hakmem, round 1: exit status 7: boom'
 printf '#!/bin/sh\nexec sleep 20\n' >"$folder/bin/larson"
 run 1 --smoke --no-hakmem --rows larson --bin "$folder/bin" --timeout 0.5
 expect "$folder/err" 'took longer than 0\.5 s'
+
+# A program that prints something beside its report.
+printf '#!/bin/sh\necho hello\nexec %s/larson/larson "$@"\n' "$(realpath "$bin")" \
+    >"$folder/bin/larson"
+run 1 --smoke --no-hakmem --rows larson --bin "$folder/bin"
+expect "$folder/err" 'round 1: exit status 0, but what it printed is no report$'
 
 # So it is if what hangs is a child that has its output.
 printf '#!/bin/sh\nsleep 50\n' >"$folder/bin/larson"
@@ -155,6 +165,22 @@ wait "$pid" || status=$?
 expect "$folder/out" '^Interrupted: only the runs that were made are here\.$'
 expect "$out/race.html" 'The race was interrupted'
 python3 "$here/page_check.py" "$out" || fail "the report of an interrupted race does not hold"
+
+# So does a race that is told to end, and the program that runs ends with it.
+printf '#!/bin/sh\necho $$ >%s/program\nexec sleep 60\n' "$folder" >"$folder/bin/larson"
+python3 "$race" --bin "$folder/bin" --no-peers --out "$out" --smoke --rows pair_64,larson \
+    --hakmem "$fake" >"$folder/out" 2>"$folder/err" </dev/null &
+pid=$!
+until [[ -s $folder/program ]]; do
+    kill -0 "$pid" 2>/dev/null || fail "no program runs: $(cat "$folder/err")"
+    sleep 0.1
+done
+kill -TERM "$pid"
+status=0
+wait "$pid" || status=$?
+[[ $status == 130 ]] || fail "a race that was told to end exits with $status"
+expect "$out/race.html" 'The race was interrupted'
+! kill -0 "$(cat "$folder/program")" 2>/dev/null || fail "the program of a race that ended runs on"
 
 # Everything once: every program under every allocator that is here.
 peers=
