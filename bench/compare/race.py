@@ -334,15 +334,29 @@ def keep_median_curves(document):
                     run["curve"] = []
 
 
-def write_report(document, folder):
-    """race.md, race.html and standard output."""
+def write_file(folder, name, text):
+    """A file of the report. Raises OSError and leaves no half of it."""
+    path = os.path.join(folder, name)
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        if os.path.isfile(path):
+            os.unlink(path)
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+def write_report(document, folder, anew):
+    """race.json if the race is a new one, race.md, race.html and standard output."""
     text = markdown(document)
-    with open(os.path.join(folder, "race.md"), "w", encoding="utf-8") as file:
-        file.write(text)
-    with open(os.path.join(folder, "race.html"), "w", encoding="utf-8") as file:
-        file.write(page.of(figures.Race(document)))
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    try:
+        if anew:
+            write_file(folder, "race.json", json.dumps(document, ensure_ascii=False) + "\n")
+        write_file(folder, "race.md", text)
+        write_file(folder, "race.html", page.of(figures.Race(document)))
+    finally:  # a full disk must not cost hours of runs
+        sys.stdout.write(text)
+        sys.stdout.flush()
     say("the report is %s" % os.path.join(folder, "race.html"))
 
 
@@ -353,7 +367,7 @@ def report_again(options):
         raise ValueError("%s is no race.json of this version" % options.source)
     os.makedirs(options.out, exist_ok=True)
     try:
-        write_report(document, options.out)
+        write_report(document, options.out, False)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("%s is damaged: %r" % (options.source, error)) from error
     return finish(document)
@@ -410,10 +424,7 @@ def run_race(options):
             say("interrupted: reporting on the runs that were made")
     document["load_after"] = machine.load()
     keep_median_curves(document)
-    with open(os.path.join(options.out, "race.json"), "w", encoding="utf-8") as file:
-        json.dump(document, file, ensure_ascii=False)
-        file.write("\n")
-    write_report(document, options.out)
+    write_report(document, options.out, True)
     return finish(document)
 
 

@@ -149,6 +149,12 @@ expect "$folder/err" 'NOT SERVED: hakmem, row larson'
 [[ ! -e $out/race.html ]] || fail "the report of an earlier race is still there"
 ! grep -q '^1,larson,[a-z_]*,hakmem' "$out/race.csv" || fail "a run of another allocator is a row"
 
+# A file that cannot be written costs neither the tables nor the runs, and leaves no half of it.
+(ulimit -f 16 && run 2 --smoke --rows pair_64 --hakmem "$fake")
+expect "$folder/err" 'error: .*race\.html'
+expect "$folder/out" '^\| pair_64 +\| +[0-9.]+ \| +[0-9.]+ \|'
+[[ -s $out/race.json && ! -e $out/race.html ]] || fail "other files than could be written"
+
 # Control-C ends a race with a report on the runs that were made, and a status that says so. The
 # shell has a job in the background ignore it, which env undoes.
 rm -rf "$out"
