@@ -18,8 +18,9 @@ Spread = collections.namedtuple("Spread", "middle least greatest count")
 Score = collections.namedtuple("Score", "mean behaviours rows counted ahead unclear worst")
 
 # What programs say of single calls: p50_ns, malloc_p999_ns, free_switched_count ... The samples in
-# which the thread was switched out are none of the allocator's doing, so they are counted apart;
-# "stolen" are those of them in which the host of a virtual machine did it.
+# which the thread was switched out are counted apart: how long they took is none of the allocator's
+# doing. Of them, "waited" are those in which the thread waited by its own will, which is, and
+# "stolen" those in which the host of a virtual machine took the CPU.
 PERCENTILES = ("p50", "p99", "p999", "max")
 _LATENCY = {name + "_ns": name for name in PERCENTILES}
 _LATENCY.update({
@@ -28,6 +29,7 @@ _LATENCY.update({
     "over_1ms_with_mappings_count": "over_1ms_mappings",
     "over_1ms_with_purges_count": "over_1ms_purges",
     "switched_count": "switched",
+    "waited_count": "waited",
     "stolen_count": "stolen",
     "switched_max_ns": "switched_max",
 })

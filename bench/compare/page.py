@@ -221,18 +221,19 @@ class Page:
             "Circle p50, square p99, diamond p99.9, bar the slowest call; medians of the rounds. "
             "Reading the clock is part of each figure; <i>nothing</i> is an empty loop beside, so "
             "what it shows is the noise of the machine. Samples in which the thread was switched "
-            "out, or the host of a virtual machine ran something else, stand apart."
+            "out, or the host of a virtual machine ran something else, stand apart. In those "
+            "<i>waiting</i> the thread gave its CPU up itself, for a lock."
         )
         heads = ["row", "call", "allocator", "p50", "p99", "p99.9", "max", "above 1 ms",
                  "of these first touches", "mappings", "purges", "switched out",
-                 "of these by the host", "slowest"]
+                 "of these waiting", "by the host", "slowest"]
         return tag("p", words, "note") + tag("div", "".join(charts), "two") + table(heads, lines)
 
     @staticmethod
     def latency_line(row, kind, name, values):
         line = [cell(esc(text), text, "left") for text in (row, kind, name)]
         counts = ["over_1ms", "over_1ms_faults", "over_1ms_mappings", "over_1ms_purges",
-                  "switched", "stolen"]
+                  "switched", "waited", "stolen"]
         for key in [*figures.PERCENTILES, *counts, "switched_max"]:
             value = values.get(key)
             form = "%g".__mod__ if key in counts else svg.nanoseconds

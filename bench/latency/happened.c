@@ -33,7 +33,8 @@ bool hak_bench_state_read(hak_bench_state_t *state) {
     if (getrusage(RUSAGE_THREAD, &usage) != 0) {
         return false;
     }
-    state->switches = (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
+    state->waits = (uint64_t)usage.ru_nvcsw;
+    state->switches = state->waits + (uint64_t)usage.ru_nivcsw;
     state->faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
     return true;
 }
@@ -50,6 +51,7 @@ hak_bench_happened_t hak_bench_happened(const hak_bench_state_t *from, const hak
         .stolen = missing >= STOLEN_NS && 2 * missing >= ns,
         .faulted = to->faults != from->faults,
         .mapped = to->mapped_os_pages != from->mapped_os_pages,
+        .waited = to->waits != from->waits,
         .purged = to->resident_os_pages + ROUGHLY_OS_PAGES < from->resident_os_pages,
     };
 }

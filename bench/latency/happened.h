@@ -22,6 +22,7 @@ typedef struct {
     uint64_t faults;
     uint64_t mapped_os_pages; /* of the process, as `resident_os_pages` */
     uint64_t resident_os_pages;
+    uint64_t waits; /* switches by the thread's own will */
 } hak_bench_state_t;
 
 typedef struct {
@@ -30,6 +31,7 @@ typedef struct {
     bool faulted; /* OS pages were faulted in: a first touch */
     bool mapped;  /* the process has more or less memory mapped than before */
     bool purged;  /* 128 OS pages less of it are resident; the kernel counts hardly closer */
+    bool waited;  /* the thread was switched out by its own will: for a lock, also the kernel's */
 } hak_bench_happened_t;
 
 /* Without /proc nothing is ever mapped or purged. */

@@ -59,13 +59,23 @@ TEST(Happened, SleepIsASwitch) {
         nanosleep(&ms, nullptr);
     });
     EXPECT_TRUE(sleep.switched);
+    EXPECT_TRUE(sleep.waited);
     EXPECT_FALSE(sleep.mapped);
     EXPECT_FALSE(sleep.purged);
 }
 
+TEST(Happened, ASwitchByForceIsNoWait) {
+    hak_bench_state_t from = {1000, 500, 7, 8, 100, 90, 5}, to = from;
+    to.switches++;
+    EXPECT_TRUE(hak_bench_happened(&from, &to, 3000).switched);
+    EXPECT_FALSE(hak_bench_happened(&from, &to, 3000).waited);
+    to.waits++;
+    EXPECT_TRUE(hak_bench_happened(&from, &to, 3000).waited);
+}
+
 // The clocks are given: nobody can ask a host for it.
 TEST(Happened, TimeThatTheClockOfTheThreadLacksIsStolen) {
-    hak_bench_state_t from = {1000, 500, 7, 8, 100, 90};
+    hak_bench_state_t from = {1000, 500, 7, 8, 100, 90, 5};
     auto stolen = [&](uint64_t wall, uint64_t cpu, uint64_t ns) {
         hak_bench_state_t to = from;
         to.wall_ns += wall;
@@ -86,7 +96,7 @@ TEST(Happened, TimeThatTheClockOfTheThreadLacksIsStolen) {
 
 // A fault is none of the others, and few pages less are no purge.
 TEST(Happened, NothingElse) {
-    hak_bench_state_t from = {1000, 500, 7, 8, 1000, 900}, to = from;
+    hak_bench_state_t from = {1000, 500, 7, 8, 1000, 900, 5}, to = from;
     to.resident_os_pages = 800;
     EXPECT_FALSE(hak_bench_happened(&from, &to, 1).purged);
     to.resident_os_pages = 700;

@@ -2,9 +2,11 @@
  * larson. After each call the same clock is read around nothing: what that control shows is the
  * machine's, not the allocator's.
  *
- * A sample during which the kernel gave the CPU to somebody else says nothing about malloc and is
- * counted apart, and so is one during which the host of a virtual machine did. To ask after each
- * call would cost more than the call, so it is done only when an interval was too long for anything
+ * A sample during which the kernel gave the CPU to somebody else, or the host of a virtual machine
+ * did, took as long as they liked and is counted apart. Of these, those in which the thread waited
+ * by its own will, for a lock or in the kernel, have a count: how long is not malloc's doing, that
+ * is, and an allocator that waits instead of working would else look quick. To ask after each call
+ * would cost more than the call, so it is done only when an interval was too long for anything
  * else, be it inside a call or between two: then the switch belongs to that interval, for a switch
  * away and back is never shorter. */
 #include "bench/common/harness.h"
@@ -35,7 +37,8 @@ static const hak_bench_param_t params[] = {
 typedef struct {
     hak_bench_histogram_t ran;      /* the thread had its CPU all the time */
     hak_bench_histogram_t switched; /* it had not */
-    uint64_t stolen;                /* of these, those in which the host took it */
+    uint64_t waited;                /* of these, those in which the thread gave it up itself, */
+    uint64_t stolen;                /* and those in which the host took it */
     uint64_t total_ns;              /* of those that ran */
     uint64_t over_1ms;              /* of those that ran */
     uint64_t over_1ms_faults;       /* of them, those in which OS pages were faulted in, */
@@ -100,6 +103,7 @@ static inline void end_sample(const job_t *job, meter_t *meter, unsigned which, 
         hak_bench_happened_t asked = ask(meter, ns);
         if (asked.switched || asked.stolen) {
             hak_bench_histogram_add(&kind->switched, ns);
+            kind->waited += asked.waited;
             kind->stolen += !asked.switched;
             return;
         }
@@ -196,7 +200,7 @@ static void work_larson(unsigned index, void *arg) {
     }
 }
 
-enum { NOTES = 11 };
+enum { NOTES = 12 };
 
 static void note_kind(hak_bench_run_t *run, const kind_t *kind, const char *const name[NOTES]) {
     static const unsigned per_100k[] = {50000, 99000, 99900, 100000};
@@ -211,11 +215,13 @@ static void note_kind(hak_bench_run_t *run, const kind_t *kind, const char *cons
     hak_bench_note(run, name[8], kind->switched.count);
     hak_bench_note(run, name[9], kind->stolen);
     hak_bench_note(run, name[10], kind->switched.max);
+    hak_bench_note(run, name[11], kind->waited);
 }
 
 static void merge(kind_t *into, const kind_t *from) {
     hak_bench_histogram_merge(&into->ran, &from->ran);
     hak_bench_histogram_merge(&into->switched, &from->switched);
+    into->waited += from->waited;
     into->stolen += from->stolen;
     into->total_ns += from->total_ns;
     into->over_1ms += from->over_1ms;
@@ -229,7 +235,7 @@ static void merge(kind_t *into, const kind_t *from) {
         kind "_p50_ns", kind "_p99_ns", kind "_p999_ns", kind "_max_ns", kind "_over_1ms_count",   \
             kind "_over_1ms_with_faults_count", kind "_over_1ms_with_mappings_count",              \
             kind "_over_1ms_with_purges_count", kind "_switched_count", kind "_stolen_count",      \
-            kind "_switched_max_ns"                                                                \
+            kind "_switched_max_ns", kind "_waited_count"                                          \
     }
 
 /* The time of the row is that of its calls, the clock's own share in it; the control's is not. */

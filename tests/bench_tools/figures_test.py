@@ -216,9 +216,10 @@ class Figures(unittest.TestCase):
         found = {"p50_ns": 20, "max_ns": 900, "malloc_p999_ns": 7, "at_end_bytes": 5, "p77_ns": 1}
         found.update(malloc_switched_max_ns=8, malloc_over_1ms_with_faults_count=3)
         found.update(malloc_over_1ms_count=4, other_switched_count=1, malloc_stolen_count=2)
+        found.update(malloc_waited_count=9)
         found.update(malloc_over_1ms_with_mappings_count=5, malloc_over_1ms_with_purges_count=6)
         malloc = {"p999": 7, "switched_max": 8, "over_1ms_faults": 3, "over_1ms": 4, "stolen": 2,
-                  "over_1ms_mappings": 5, "over_1ms_purges": 6}
+                  "waited": 9, "over_1ms_mappings": 5, "over_1ms_purges": 6}
         wanted = {"call": {"p50": 20, "max": 900}, "malloc": malloc}
         self.assertEqual(figures.latencies(found), wanted)
         doc = document()
