@@ -20,7 +20,8 @@ enum {
     YOUNG_SLOTS = 64,
     YOUNG_PER_OLD = 8,
     MOVE_AFTER = 1024,
-    SIZE_SHIFT = 48
+    SIZE_SHIFT = 48,
+    SERIALS = 8
 };
 
 static const hak_bench_param_t params[] = {
@@ -45,8 +46,8 @@ static const window_t slides[] = {
 enum { WINDOWS = sizeof shifts / sizeof shifts[0] };
 
 /* The live blocks of a thread, older ones first, from `head` on. An entry holds an address, which
- * has 48 bits at most on our targets, and above it the size: two words would weigh on resident
- * memory. */
+ * has 48 bits at most on our targets, above it the size and in its lowest bits a serial number, by
+ * which blocks of one size differ: two words would weigh on resident memory. */
 typedef struct {
     uint64_t *entry;
     size_t head;
@@ -66,26 +67,34 @@ typedef struct {
     bool young;
 } job_t;
 
-static unsigned char mark_of(size_t size) { return (unsigned char)(size * 37 >> 2); }
+static unsigned char mark_of(size_t size, uint64_t serial) {
+    return (unsigned char)((size * 37 >> 2) + serial * 31);
+}
 
-static uint64_t take_entry(size_t size) {
-    unsigned char *block = hak_bench_take(size, mark_of(size));
+static uint64_t take_entry(size_t size, uint64_t number) {
+    uint64_t serial = number % SERIALS;
+    unsigned char mark = mark_of(size, serial);
+    unsigned char *block = hak_bench_take(size, mark);
 
-    hak_bench_touch(block, size, mark_of(size));
-    if ((uintptr_t)block >> SIZE_SHIFT != 0) {
-        hak_bench_fail("address %p has more than %d bits", (void *)block, SIZE_SHIFT);
+    hak_bench_touch(block, size, mark);
+    if ((uintptr_t)block >> SIZE_SHIFT != 0 || (uintptr_t)block % SERIALS != 0) {
+        hak_bench_fail("address %p has more than %d bits or is no multiple of %d", (void *)block,
+                       SIZE_SHIFT, SERIALS);
     }
-    return (uintptr_t)block | (uint64_t)size << SIZE_SHIFT;
+    return (uintptr_t)block | serial | (uint64_t)size << SIZE_SHIFT;
 }
 
 static size_t give_entry(uint64_t entry) {
     size_t size = entry >> SIZE_SHIFT;
-    unsigned char *block = (unsigned char *)(uintptr_t)(entry & ((UINT64_C(1) << SIZE_SHIFT) - 1));
+    uint64_t serial = entry % SERIALS;
+    uint64_t address = (entry & ((UINT64_C(1) << SIZE_SHIFT) - 1)) - serial;
+    unsigned char *block = (unsigned char *)(uintptr_t)address;
+    unsigned char mark = mark_of(size, serial);
 
-    if (block[size - 1] != mark_of(size)) {
+    if (block[size - 1] != mark) {
         hak_bench_fail("block %p of %zu bytes ends with %#x", (void *)block, size, block[size - 1]);
     }
-    hak_bench_give(block, mark_of(size));
+    hak_bench_give(block, mark);
     return size;
 }
 
@@ -106,7 +115,7 @@ static void add(set_t *set, size_t size) {
     while (set->live_bytes + size > set->limit_bytes && set->count > 0) {
         remove_old(set);
     }
-    set->entry[set->head + set->count++] = take_entry(size);
+    set->entry[set->head + set->count++] = take_entry(size, set->ops);
     set->live_bytes += size;
     set->ops++;
 }
@@ -118,7 +127,7 @@ static void pass_young(set_t *set, uint64_t *young) {
         if (*slot != 0) {
             give_entry(*slot);
         }
-        *slot = take_entry(hak_bench_log_size(&set->rng, SMALLEST, LARGEST / 4));
+        *slot = take_entry(hak_bench_log_size(&set->rng, SMALLEST, LARGEST / 4), set->ops);
         set->ops++;
     }
 }

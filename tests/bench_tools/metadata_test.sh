@@ -121,6 +121,16 @@ for row in xthread_generations xthread_churn xthread_one_owner; do
     expect "$text" 'FAILED: block 0x[0-9a-f]+ begins with'
 done
 
+# So they are where blocks of one size lie in many tables, and where threads write them at once.
+for command in 'drift --rows=phase_shift' 'drift --rows=soak' \
+    'falseshare --rows=false_active --size=64 --threads=4 --writes=1000'; do
+    status=0
+    # shellcheck disable=SC2086 # the words of the command are meant to split
+    text=$(LD_PRELOAD=$overlapping "$bin/${command%% *}"/$command --smoke 2>&1) || status=$?
+    [[ $status == 1 ]] || fail "overlapping blocks in $command: status $status"
+    expect "$text" 'FAILED: block 0x[0-9a-f]+ (of 64 bytes ends|begins) with'
+done
+
 # One byte of calloc that is not zero, and an address that is not aligned.
 status=0
 text=$(LD_PRELOAD=$careless "$bin/zeroed/zeroed" --smoke --rows=calloc_32k 2>&1) || status=$?
