@@ -86,8 +86,8 @@ void hak_bench_require(const char *function);
 void *hak_bench_map(size_t bytes);
 void hak_bench_unmap(void *memory, size_t bytes);
 
-/* Runs work(i, arg) in `count` threads that start together. Returns the seconds from the start to
- * the end of the last one; creating and joining them is not part of it. */
+/* Runs work(i, arg) in `count` threads that start together. Returns the seconds from the start of
+ * the first one to the end of the last; creating and joining them is not part of it. */
 double hak_bench_in_threads(unsigned count, void (*work)(unsigned index, void *arg), void *arg);
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# metadata_test.sh BIN CARELESS FAKE FAT HALF LYING OVERLAPPING: what the programs say about a run.
+# metadata_test.sh BIN CARELESS FAKE FAT HALF LATE LYING OVERLAPPING: what the programs say about a
+# run.
 #   BIN          folder of the programs
 #   FAKE ...     libraries made from the .c files beside this script
 set -euo pipefail
@@ -9,8 +10,9 @@ careless=$(realpath "$2")
 fake=$(realpath "$3")
 fat=$(realpath "$4")
 half=$(realpath "$5")
-lying=$(realpath "$6")
-overlapping=$(realpath "$7")
+late=$(realpath "$6")
+lying=$(realpath "$7")
+overlapping=$(realpath "$8")
 pair=$bin/pair/pair
 checks=0
 
@@ -145,6 +147,11 @@ expect "$text" 'FAILED: posix_memalign\(64, [0-9]+\) gave 0x'
 text=$(LD_PRELOAD=$fat "$bin/startup/startup" --smoke --rows=startup_empty)
 expect "$text" '^peak_rss_bytes: [0-9]{8} '
 expect "$text" '^  child_peak_rss_bytes: [0-9]{7}$'
+
+# The time of a row with threads begins when all of them are there: 4 operations, less than 0.5 s.
+text=$(LD_PRELOAD=$late "$bin/aligned/aligned" --rows=aligned_64 --threads=2 --ops=1 --slots=1 \
+    --rounds=1)
+expect "$text" '^aligned_64 +[0-9.]+ KiB +4 +[0-9]{1,8}\.'
 
 # Too little memory: status 1 and a reason, no crash. The programs' own needs fit.
 status=0
