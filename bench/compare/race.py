@@ -145,17 +145,25 @@ def find_allocators(options):
     return chosen, notes
 
 
+def tell(text):
+    """On stderr. A terminal that is gone, or a full disk, is no reason to end a race."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
 def say(text):
-    print("race: " + text, file=sys.stderr)
+    tell("race: " + text + "\n")
 
 
 def progress(text):
     """One line on stderr that the next one replaces, or a line each where nobody watches."""
     if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K" + text)
+        tell("\r\033[K" + text)
     elif text:
-        sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+        tell(text + "\n")
 
 
 def seconds_left(taken, todo):
@@ -361,8 +369,11 @@ def write_report(document, folder, anew):
 
 
 def report_again(options):
-    with open(options.source, encoding="utf-8") as file:
-        document = json.load(file)
+    try:
+        with open(options.source, encoding="utf-8") as file:
+            document = json.load(file)
+    except ValueError as error:
+        raise ValueError("%s is no race.json: %s" % (options.source, error)) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError("%s is no race.json of this version" % options.source)
     os.makedirs(options.out, exist_ok=True)

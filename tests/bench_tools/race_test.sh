@@ -155,6 +155,12 @@ expect "$folder/err" 'error: .*race\.html'
 expect "$folder/out" '^\| pair_64 +\| +[0-9.]+ \| +[0-9.]+ \|'
 [[ -s $out/race.json && ! -e $out/race.html ]] || fail "other files than could be written"
 
+# Nor does a log that cannot be written.
+rm -rf "$out"
+python3 "$race" --bin "$bin" --no-peers --no-hakmem --out "$out" --smoke --rows pair_64 --rounds 3 \
+    >/dev/null 2>/dev/full </dev/null || true
+[[ -s $out/race.html ]] || fail "a race ends because nobody can read how far it is"
+
 # Control-C ends a race with a report on the runs that were made, and a status that says so. The
 # shell has a job in the background ignore it, which env undoes.
 rm -rf "$out"
@@ -200,5 +206,7 @@ run 0 --from "$out/race.json"
 cmp -s "$out/race.html" "$folder/first.html" || fail "--from gives another report"
 echo '{"format": 0}' >"$folder/other.json"
 run 2 --from "$folder/other.json"
+run 2 --from "$out/race.html"
+expect "$folder/err" 'error: .*/race\.html is no race\.json: '
 
 echo "race_test.sh: $checks checks"
