@@ -14,6 +14,7 @@ enum {
     HAK_MOST_PAUSE_MS = 64000,
     HAK_NONE_PAUSE_MS = 10000, /* the kernel has none, or may have none now */
     HAK_WINDOWS_PER_TRY = 4,
+    HAK_TRIES_MOST = 8, /* tell enough; a quarter of a large table that stays empty is too much */
 };
 
 /* relaxed, all accesses: hints */
@@ -43,7 +44,8 @@ bool hak_huge_cost_is_fine(void) { return hak_os_now_ms() >= hak_load_rlx(&hak_c
 
 bool hak_huge_cost_try(char *window, size_t windows, size_t *touched) {
     size_t i = 0;
-    for (; i * HAK_WINDOWS_PER_TRY < windows && hak_huge_cost_is_fine(); i++) {
+    for (; i < HAK_TRIES_MOST && i * HAK_WINDOWS_PER_TRY < windows && hak_huge_cost_is_fine();
+         i++) {
         uint64_t began_us = hak_os_thread_us();
         bool came = hak_os_get_huge(window + i * HAK_WINDOW_BYTES, HAK_WINDOW_BYTES);
         hak_huge_cost_note(came, hak_os_thread_us() - began_us);

@@ -90,4 +90,15 @@ TEST_F(HugeCost, TriesAFewAndStopsAtTheFirstThatIsSlow) {
     hak_os_unmap(base, kWindows * kWindow);
 }
 
+TEST_F(HugeCost, OfALargeBlockNoMoreThanOfASmallerOne) {
+    constexpr size_t kMany = 512;
+    auto *base = static_cast<char *>(hak_os_map_aligned(kMany * kWindow, kWindow));
+    ASSERT_NE(base, nullptr);
+    (void)hak_os_want_huge(base, kMany * kWindow);
+    size_t touched = 0;
+    (void)hak_huge_cost_try(base, kMany, &touched);
+    EXPECT_LE(touched, 8u) << "a program may hardly use it, and has to live within its limits";
+    hak_os_unmap(base, kMany * kWindow);
+}
+
 } // namespace
