@@ -32,9 +32,9 @@ bool hak_huge_try_pages(void *base, size_t mapped) {
 void hak_huge_dense(const hak_huge_t *huge, hak_dense_t *out) {
     char *base = (char *)hak_region_base(&huge->region);
     size_t windows = huge->mapped_bytes / HAK_WINDOW_BYTES;
-    bool tells = huge->fresh && !huge->huge_pages && windows >= HAK_DENSE_LOOKS;
-    *out = (hak_dense_t){.block = base, .count = tells ? HAK_DENSE_LOOKS : 0};
+    unsigned looks = windows < HAK_DENSE_LOOKS ? (unsigned)windows : HAK_DENSE_LOOKS;
+    *out = (hak_dense_t){.block = base, .count = huge->fresh && !huge->huge_pages ? looks : 0};
     for (unsigned i = 0; i < out->count; i++) {
-        out->window[i] = base + (windows - 1 - windows * i / HAK_DENSE_LOOKS) * HAK_WINDOW_BYTES;
+        out->window[i] = base + (windows - 1 - windows * i / looks) * HAK_WINDOW_BYTES;
     }
 }
