@@ -41,6 +41,7 @@ class ExtentHuge : public Extent {
     /* Nobody's memory, by way of which the score is set. */
     static void Tell(bool full, unsigned times) {
         auto *base = static_cast<char *>(hak_os_map_aligned(HAK_WINDOW_BYTES, HAK_WINDOW_BYTES));
+        hak_os_no_huge(base, HAK_WINDOW_BYTES); /* the system's setting may be always */
         memset(base, 1, full ? HAK_WINDOW_BYTES : 1);
         hak_dense_t block = {.block = base, .count = 1, .window = {base}};
         for (; times != 0; times--) {
@@ -91,6 +92,17 @@ class ExtentHuge : public Extent {
         return has;
     }
     std::vector<char *> blocks_;
+};
+
+/* Those that need a kernel with huge pages. */
+class ExtentHugeThere : public ExtentHuge {
+  protected:
+    void SetUp() override {
+        ExtentHuge::SetUp();
+        if (!KernelHasHugePages()) {
+            GTEST_SKIP() << "no huge pages";
+        }
+    }
 };
 
 } // namespace hak_testing

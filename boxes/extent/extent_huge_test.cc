@@ -4,7 +4,7 @@
 
 namespace hak_testing {
 
-TEST_F(ExtentHuge, AskedForOnceABlockWasFull) {
+TEST_F(ExtentHugeThere, AskedForOnceABlockWasFull) {
     char *first = Take(20 * kMiB);
     memset(first, 1, 20 * kMiB);
     EXPECT_EQ(HugeIn(first, 20 * kMiB), 0u);
@@ -34,7 +34,7 @@ TEST_F(ExtentHuge, NotForBuffersThatNobodyFills) {
     }
 }
 
-TEST_F(ExtentHuge, SomeWindowsGoOnTelling) {
+TEST_F(ExtentHugeThere, SomeWindowsGoOnTelling) {
     Dense();
     for (int i = 0; i < 4; i++) {
         memset(Take(32 * kMiB), 1, 32 * kMiB);
@@ -54,10 +54,7 @@ TEST_F(ExtentHuge, SomeWindowsGoOnTelling) {
     EXPECT_FALSE(hak_dense_pays());
 }
 
-TEST_F(ExtentHuge, OneByteCostsOneWindow) {
-    if (!KernelHasHugePages()) {
-        GTEST_SKIP() << "no huge pages";
-    }
+TEST_F(ExtentHugeThere, OneByteCostsOneWindow) {
     Dense();
     char *block = Take(16 * kMiB);
     Take(2 * kMiB); /* so that the last window of the block is not the last one of all */
@@ -93,7 +90,7 @@ TEST_F(ExtentHuge, WhoTakesAPartOfACleanWindowGetsSmallPages) {
     EXPECT_NE(behind, nullptr);
 }
 
-TEST_F(ExtentHuge, PurgeOfAPartKeepsTheRest) {
+TEST_F(ExtentHugeThere, PurgeOfAPartKeepsTheRest) {
     Dense();
     char *block = Take(16 * kMiB);
     Take(64 * kKiB);
@@ -119,7 +116,7 @@ TEST_F(ExtentHuge, PurgeOfAPartKeepsTheRest) {
 }
 
 /* A split takes 0.4 ms, and one malloc waits for all of a pass. */
-TEST_F(ExtentHuge, SplitsAreCountedAgainstWhatAPassMayDo) {
+TEST_F(ExtentHugeThere, SplitsAreCountedAgainstWhatAPassMayDo) {
     Dense();
     std::vector<char *> blocks;
     for (int i = 0; i < 3; i++) {
@@ -142,10 +139,7 @@ TEST_F(ExtentHuge, SplitsAreCountedAgainstWhatAPassMayDo) {
     EXPECT_EQ(Stats().purges, before + 3);
 }
 
-TEST_F(ExtentHuge, AskedForAgainAfterAPartWasPurged) {
-    if (!KernelHasHugePages()) {
-        GTEST_SKIP() << "no huge pages";
-    }
+TEST_F(ExtentHugeThere, AskedForAgainAfterAPartWasPurged) {
     Dense();
     char *block = Take(16 * kMiB);
     Take(64 * kKiB);
@@ -176,7 +170,7 @@ TEST_F(ExtentHuge, NoLongerAskedForWhereItDoesNotPay) {
     EXPECT_EQ(Resident(block, 16 * kMiB), hak_os_page_bytes());
 }
 
-TEST_F(ExtentHuge, ABlockLeavesAsOneMapping) {
+TEST_F(ExtentHugeThere, ABlockLeavesAsOneMapping) {
     char *plain = Take(20 * kMiB);
     size_t bytes;
     void *pages = hak_extent_leave_mt(plain, &bytes);
@@ -214,7 +208,7 @@ TEST_F(ExtentHuge, WhatWasTriedIsKnownToBeHuge) {
 }
 
 /* Where a block cannot leave, its huge pages are still known. */
-TEST_F(ExtentHuge, ABlockThatCannotLeaveKeepsThem) {
+TEST_F(ExtentHugeThere, ABlockThatCannotLeaveKeepsThem) {
     Dense();
     char *block = Take(20 * kMiB);
     unsigned huge = HugeIn(block, 20 * kMiB);
@@ -231,7 +225,7 @@ TEST_F(ExtentHuge, ABlockThatCannotLeaveKeepsThem) {
 }
 
 /* The neighbour at its end keeps its content, and the page is not huge any more. */
-TEST_F(ExtentHuge, ABlockThatLeavesPartsWhatItShares) {
+TEST_F(ExtentHugeThere, ABlockThatLeavesPartsWhatItShares) {
     Dense();
     char *block = Take(16 * kMiB);
     Take(64 * kKiB);
@@ -270,10 +264,7 @@ TEST_F(ExtentHuge, RefusedByTheKernel) {
     }
 }
 
-TEST_F(ExtentHuge, NoneForAWhileWhereTheyTakeLong) {
-    if (!KernelHasHugePages()) {
-        GTEST_SKIP() << "no huge pages";
-    }
+TEST_F(ExtentHugeThere, NoneForAWhileWhereTheyTakeLong) {
     Dense();
     hak_os_fake_slow_down_us(4000);
     char *block = Take(16 * kMiB);
@@ -307,7 +298,7 @@ TEST_F(ExtentHuge, NoneForLongWhereThereAreNone) {
 }
 
 /* The kernel allows a process 65,530 mappings, and others need some. */
-TEST_F(ExtentHuge, MappingsAreBounded) {
+TEST_F(ExtentHugeThere, MappingsAreBounded) {
     Dense();
     memset(Take(16 * kMiB), 1, 16 * kMiB);
     uint64_t edges = hak_extents.huge_edges;
