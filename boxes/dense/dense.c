@@ -14,6 +14,8 @@ enum {
     HAK_SCORE_AT_START = 8,
     HAK_SCORE_PAYS = 12,
     HAK_SCORE_MOST = 16,
+    HAK_LONG_BYTES = 256 << 20,
+    HAK_TIMES_LONGER = 8,
 };
 
 /* relaxed, all accesses: hints */
@@ -22,6 +24,8 @@ static struct {
     hak_a32_t looks; /* chooses the OS page of a window */
     hak_aptr_t last; /* block that is still to be looked at */
     hak_aptr_t last_window[HAK_DENSE_LOOKS];
+    hak_a64_t last_bytes;
+    hak_a64_t longest_bytes; /* of the blocks that were full */
 } hak_dense = {.score = {HAK_SCORE_AT_START}};
 
 /* The last OS page of the last window: buffers that are too large are empty at their end. Of the
@@ -45,6 +49,9 @@ static void hak_look(const hak_dense_t *block) {
             score = 0;
         }
     }
+    if (score != 0 && block->bytes > hak_load_rlx(&hak_dense.longest_bytes)) {
+        hak_store_rlx(&hak_dense.longest_bytes, block->bytes);
+    }
     hak_store_rlx(&hak_dense.score, score);
     hak_store_rlx(&hak_dense.looks, look);
 }
@@ -59,6 +66,7 @@ void hak_dense_made(const hak_dense_t *block) {
         uintptr_t window = i < block->count ? (uintptr_t)block->window[i] : 0;
         hak_store_rlx(&hak_dense.last_window[i], window);
     }
+    hak_store_rlx(&hak_dense.last_bytes, block->bytes);
     hak_store_rlx(&hak_dense.last, (uintptr_t)block->block);
 }
 
@@ -67,7 +75,7 @@ void hak_dense_asked(void) {
         return;
     }
     hak_store_rlx(&hak_dense.last, 0);
-    hak_dense_t last = {0};
+    hak_dense_t last = {.bytes = hak_load_rlx(&hak_dense.last_bytes)};
     for (unsigned i = 0; i < HAK_DENSE_LOOKS; i++) {
         uintptr_t window = hak_load_rlx(&hak_dense.last_window[i]);
         if (window != 0) {
@@ -92,4 +100,9 @@ void hak_dense_forget(const void *block) {
 
 bool hak_dense_pays(void) {
     return hak_is_on() && hak_load_rlx(&hak_dense.score) >= HAK_SCORE_PAYS;
+}
+
+bool hak_dense_pays_for(size_t bytes) {
+    return hak_dense_pays() && (bytes <= HAK_LONG_BYTES ||
+                                bytes / HAK_TIMES_LONGER <= hak_load_rlx(&hak_dense.longest_bytes));
 }

@@ -27,6 +27,7 @@ typedef struct {
     const void *block;
     unsigned count; /* 0: the block tells nothing */
     char *window[HAK_DENSE_LOOKS];
+    size_t bytes; /* length of the block, where one may be of more than 256 MiB */
 } hak_dense_t;
 
 /* A block was made; it is looked at when the next one is asked for. */
@@ -39,6 +40,9 @@ void hak_dense_freed(const hak_dense_t *block);
 void hak_dense_forget(const void *block);
 /* True if huge pages pay for the next large blocks. Never, but with HAKMEM_THP=dense. */
 bool hak_dense_pays(void);
+/* The same for a block of `bytes`. One of more than 256 MiB must not be longer than 8 times the
+ * longest that was full: it may be a table of which little is used, and last for good. */
+bool hak_dense_pays_for(size_t bytes);
 
 #ifdef __cplusplus
 }

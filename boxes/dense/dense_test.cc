@@ -163,6 +163,34 @@ TEST_F(Dense, BlocksWithoutWindowsTellNothing) {
     EXPECT_TRUE(hak_dense_pays());
 }
 
+/* A table of many GiB of which a page here and there is used would become resident as a whole. */
+TEST_F(Dense, ALongBlockOnlyAfterAFullOneOfAnEighth) {
+    constexpr size_t kMiB = 1 << 20;
+    AlmostPays();
+    hak_dense_t block = Block(4);
+    hak_dense_freed(&block);
+    ASSERT_TRUE(hak_dense_pays());
+    EXPECT_TRUE(hak_dense_pays_for(256 * kMiB));
+    EXPECT_FALSE(hak_dense_pays_for(257 * kMiB));
+    block.bytes = 100 * kMiB;
+    hak_dense_freed(&block);
+    EXPECT_TRUE(hak_dense_pays_for(800 * kMiB));
+    EXPECT_FALSE(hak_dense_pays_for(801 * kMiB));
+    block.bytes = 200 * kMiB;
+    hak_dense_made(&block);
+    hak_dense_asked();
+    EXPECT_TRUE(hak_dense_pays_for(1600 * kMiB));
+    Clear();
+    block.bytes = 300 * kMiB;
+    hak_dense_freed(&block);
+    EXPECT_FALSE(hak_dense_pays_for(1)) << "it was not full";
+    AlmostPays();
+    block.bytes = 0;
+    hak_dense_freed(&block);
+    EXPECT_TRUE(hak_dense_pays_for(1600 * kMiB));
+    EXPECT_FALSE(hak_dense_pays_for(1601 * kMiB));
+}
+
 TEST_F(Dense, WhereTheKernelDoesNotTellNothingPays) {
     hak_os_fake_fail(HAK_OS_CALL_RESIDENT, 0, UINT64_MAX);
     Fill(kWindows);

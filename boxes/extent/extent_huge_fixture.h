@@ -43,7 +43,7 @@ class ExtentHuge : public Extent {
         auto *base = static_cast<char *>(hak_os_map_aligned(HAK_WINDOW_BYTES, HAK_WINDOW_BYTES));
         hak_os_no_huge(base, HAK_WINDOW_BYTES); /* the system's setting may be always */
         memset(base, 1, full ? HAK_WINDOW_BYTES : 1);
-        hak_dense_t block = {.block = base, .count = 1, .window = {base}};
+        hak_dense_t block = {.block = base, .count = 1, .window = {base}, .bytes = 0};
         for (; times != 0; times--) {
             hak_dense_freed(&block);
         }

@@ -17,7 +17,7 @@ static bool hak_is_probe(void) {
 }
 
 bool hak_huge_try_pages(void *base, size_t mapped) {
-    if (!hak_dense_pays() || hak_is_probe() || !hak_huge_cost_is_fine()) {
+    if (!hak_dense_pays_for(mapped) || hak_is_probe() || !hak_huge_cost_is_fine()) {
         return false;
     }
     size_t touched;
@@ -33,7 +33,9 @@ void hak_huge_dense(const hak_huge_t *huge, hak_dense_t *out) {
     char *base = (char *)hak_region_base(&huge->region);
     size_t windows = huge->mapped_bytes / HAK_WINDOW_BYTES;
     unsigned looks = windows < HAK_DENSE_LOOKS ? (unsigned)windows : HAK_DENSE_LOOKS;
-    *out = (hak_dense_t){.block = base, .count = huge->fresh && !huge->huge_pages ? looks : 0};
+    bool tells = huge->fresh && !huge->huge_pages;
+    *out = (hak_dense_t){
+        .block = base, .count = tells ? looks : 0, .bytes = tells ? huge->mapped_bytes : 0};
     for (unsigned i = 0; i < out->count; i++) {
         out->window[i] = base + (windows - 1 - windows * i / looks) * HAK_WINDOW_BYTES;
     }

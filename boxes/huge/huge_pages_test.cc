@@ -33,7 +33,7 @@ class HugePages : public hak_testing::HugeResize {
     static void Dense() {
         auto *base = static_cast<char *>(hak_os_map_aligned(kWindow, kWindow));
         memset(base, 1, kWindow);
-        hak_dense_t block = {.block = base, .count = 1, .window = {base}};
+        hak_dense_t block = {.block = base, .count = 1, .window = {base}, .bytes = 0};
         for (int i = 0; i < 16; i++) {
             hak_dense_freed(&block);
         }
@@ -56,7 +56,7 @@ TEST_F(HugePages, MappingsThatNobodyFillsGetNoneSoonWhateverTheirLength) {
 
 TEST_F(HugePages, FullMappingsMakeThemPayWhateverTheirLength) {
     for (size_t windows : {1, 2, 3, 4, 5}) {
-        hak_dense_t empty = {.block = nullptr, .count = 1, .window = {}};
+        hak_dense_t empty = {.block = nullptr, .count = 1, .window = {}, .bytes = 0};
         hak_dense_freed(&empty); /* not resident */
         for (int i = 0; i < 13; i++) {
             memset(Take(windows * kWindow), 1, windows * kWindow);

@@ -137,6 +137,6 @@ void *hak_huge_adopt_mt(void *pages, size_t page_bytes, size_t bytes) {
     (void)hak_huge_register(huge, base, mapped); /* is ready */
     huge->fresh = false;
     huge->huge_pages =
-        hak_dense_pays() && hak_huge_cost_is_fine() && hak_os_want_huge(base, mapped);
+        hak_dense_pays_for(mapped) && hak_huge_cost_is_fine() && hak_os_want_huge(base, mapped);
     return hak_huge_bring_to_life(huge, false);
 }
