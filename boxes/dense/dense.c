@@ -29,7 +29,8 @@ static struct {
 } hak_dense = {.score = {HAK_SCORE_AT_START}};
 
 /* The last OS page of the last window: buffers that are too large are empty at their end. Of the
- * others one anywhere, as tables that are too large are empty anywhere. */
+ * others one anywhere, as tables that are too large are empty anywhere. Of a single one both, as
+ * there may be a footer. */
 static size_t hak_offset(bool is_last, uint32_t look) {
     size_t pages = HAK_WINDOW_BYTES / hak_os_page_bytes();
     /* Multiplicative hashing, Knuth, The Art of Computer Programming 3, 6.4: 2^32 by the golden
@@ -42,9 +43,10 @@ static void hak_look(const hak_dense_t *block) {
     uint32_t score = hak_load_rlx(&hak_dense.score) + block->count;
     uint32_t look = hak_load_rlx(&hak_dense.looks);
     score = score < HAK_SCORE_MOST ? score : HAK_SCORE_MOST;
-    for (unsigned i = 0; i < block->count && score != 0; i++) {
+    unsigned looks = block->count == 1 ? 2 : block->count;
+    for (unsigned i = 0; i < looks && score != 0; i++) {
         unsigned char resident = 0;
-        char *page = block->window[i] + hak_offset(i == 0, look++);
+        char *page = block->window[i < block->count ? i : 0] + hak_offset(i == 0, look++);
         if (!hak_os_resident(page, hak_os_page_bytes(), &resident) || (resident & 1u) == 0) {
             score = 0;
         }

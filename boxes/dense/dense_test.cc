@@ -98,6 +98,19 @@ TEST_F(Dense, LooksAtTheLastPage) {
     AlmostPays();
 }
 
+TEST_F(Dense, ABlockOfOneWindowNeedsMoreThanAFooter) {
+    AlmostPays();
+    Clear();
+    base_[0] = 1;
+    base_[kWindow - 1] = 1;
+    hak_dense_t block = Block(1);
+    for (int i = 0; i < 3; i++) { /* a look may meet the first page or the last */
+        hak_dense_freed(&block);
+    }
+    EXPECT_FALSE(hak_dense_pays());
+    AlmostPays();
+}
+
 /* With one fixed page for all looks, a table of which only those are used would pass. */
 TEST_F(Dense, LooksElsewhereEachTime) {
     for (unsigned window = 0; window < 4; window++) { /* an eighth of each is missing */
