@@ -207,12 +207,17 @@ bool hak_os_commit_held(void *base, size_t bytes) {
     return true;
 }
 
-/* Not a new mapping: it might stay apart from its neighbours, and blocks move as one mapping. */
+/* Not a new mapping: it might stay apart from its neighbours, and blocks move as one mapping. Where
+ * there are several, the kernel may refuse a later one, as splitting it would pass
+ * vm.max_map_count, when the first have lost their access already. What then cannot be undone is
+ * held. */
 bool hak_os_hold_again(void *base, size_t bytes) {
     int saved = errno;
     struct rlimit data;
     bool done = getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY &&
-                HAK_ALLOWED(HAK_OS_CALL_COMMIT) && mprotect(base, bytes, PROT_NONE) == 0;
+                HAK_ALLOWED(HAK_OS_CALL_COMMIT) &&
+                (mprotect(base, bytes, PROT_NONE) == 0 ||
+                 mprotect(base, bytes, PROT_READ | PROT_WRITE) != 0);
     hak_add_rlx(&hak_calls.mprotect, done); /* relaxed: a statistic */
     errno = saved;
     return done;
