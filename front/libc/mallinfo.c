@@ -65,11 +65,13 @@ hak_export struct mallinfo mallinfo(void) {
 /* 1: done or without a meaning here, 0: an error. The parameters steer arenas, bins and thresholds
  * that hakmem does not have, so a program that tunes them asks for speed or space and loses
  * nothing. M_PERTURB asks for content that a program can see, and hakmem does not give it: 0, as
- * for an unknown parameter. */
+ * for an unknown parameter. But with a value of 0 it asks for none. */
 hak_export int mallopt(int parameter, int value) {
     switch (parameter) {
     case M_MXFAST:
         return value >= 0 && value <= HAK_MXFAST_MAX;
+    case M_PERTURB:
+        return value == 0;
     case M_TRIM_THRESHOLD:
     case M_TOP_PAD:
     case M_MMAP_THRESHOLD:

@@ -118,6 +118,7 @@ TEST(Mallopt, KnownParametersAreAccepted) {
     EXPECT_EQ(mallopt(M_MXFAST, 161), 0);
     EXPECT_EQ(mallopt(M_MXFAST, -1), 0);
     EXPECT_EQ(mallopt(M_PERTURB, 1), 0);
+    EXPECT_EQ(mallopt(M_PERTURB, 0), 1);
     EXPECT_EQ(mallopt(12345, 1), 0);
     EXPECT_EQ(mallopt(0, 1), 0);
 }
