@@ -14,17 +14,32 @@ static void hak_set_invalid(hak_classified_t *c, hak_error_t error) {
     c->error = error;
 }
 
+static void hak_set_gone(hak_classified_t *c, hak_error_t error) {
+    c->info = (hak_block_info_t){0, 0, false};
+    hak_set_invalid(c, error);
+}
+
+/* `address` is in a slab. True if a block was freed there and its mark is not overwritten. */
+static bool hak_is_marked(uintptr_t address) {
+    return hak_cfg_check_double_free &&
+           hak_block_has_mark((const hak_block_t *)address, hak_registry_mark(address));
+}
+
 static void hak_classify_block(hak_classified_t *c, uintptr_t address) {
     c->sc = (c->tag & (HAK_TAG_CLASSES - 1)) >> HAK_BIN_SHIFT;
     if (!hak_route[c->sc]->describe(address, &c->info)) {
         /* the tail of a slab, too short for a block */
         hak_set_invalid(c, HAK_ERROR_UNALLOCATED);
     } else if (!c->info.handed_out) {
-        hak_set_invalid(c, HAK_ERROR_UNALLOCATED);
+        bool was_block = address % sizeof(hak_block_t) == 0 && hak_is_marked(address);
+        if (was_block) { /* of a slab that was here before */
+            hak_set_gone(c, HAK_ERROR_FREED);
+        } else {
+            hak_set_invalid(c, HAK_ERROR_UNALLOCATED);
+        }
     } else if (c->info.block != address) {
         hak_set_invalid(c, HAK_ERROR_INTERIOR);
-    } else if (hak_cfg_check_double_free &&
-               hak_block_has_mark((const hak_block_t *)address, hak_registry_mark(address))) {
+    } else if (hak_is_marked(address)) {
         hak_set_invalid(c, HAK_ERROR_DOUBLE_FREE);
     } else {
         c->kind = HAK_KIND_BLOCK;
@@ -42,8 +57,7 @@ void hak_gate_classify(const void *pointer, hak_classified_t *c) {
             hak_set_invalid(c, HAK_ERROR_INTERIOR);
         }
     } else {
-        c->info = (hak_block_info_t){0, 0, false};
-        hak_set_invalid(c, hak_registry_region(address) != NULL ? HAK_ERROR_FREED : HAK_ERROR_WILD);
+        hak_set_gone(c, hak_registry_region(address) != NULL ? HAK_ERROR_FREED : HAK_ERROR_WILD);
     }
 }
 

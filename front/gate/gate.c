@@ -279,8 +279,7 @@ static bool hak_is_kept(uint32_t tag, unsigned sc) {
 
 hak_a64_t hak_gate_lone_blocks;
 
-/* A live block of a size class, in any thread's slab. False if it turns out that it was never
- * handed out. */
+/* A live block of a size class, in any thread's slab. False: no, it was never handed out. */
 static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
     if (hak_cfg_check_double_free) {
         hak_block_set_mark(block, hak_registry_mark((uintptr_t)block));
@@ -294,6 +293,9 @@ static bool hak_free_block(hak_block_t *block, uint32_t tag, unsigned sc) {
         return true;
     }
     bool taken = hak_route[sc]->take_back_remote(mine, block, sc);
+    if (hak_cfg_check_double_free && !taken) {
+        hak_block_set_mark(block, 0); /* else it would pass for one that was freed before */
+    }
     if (mine != NULL) {
         hak_decay_step(mine, HAK_DECAY_SELDOM);
     } else {
@@ -330,9 +332,8 @@ hak_inline bool hak_starts(uintptr_t address, unsigned sc) {
     return divisor == 0 && backend->starts != NULL && backend->starts(address, sc);
 }
 
-/* The common cases of the slow side, without the full classification: a large block, which its own
- * backend checks; a block of another thread, or where there is no flat map any block in a slab of
- * one unit. */
+/* The common cases of the slow side, not fully classified: a large block, which its own backend
+ * checks; a block of another thread; where there is no flat map any block in a slab of one unit. */
 static bool hak_free_fast(hak_block_t *block) {
     uint32_t tag = hak_tag((uintptr_t)block);
     if (tag == HAK_TAG_EXTENT) {
@@ -353,8 +354,7 @@ static bool hak_free_fast(hak_block_t *block) {
     return hak_free_block(block, tag, sc);
 }
 
-/* Everything that a hit is not, but for the commonest: a block of another thread that joins others
- * of its slab. */
+/* Everything that a hit is not, but for the commonest: a block that joins an open batch. */
 static hak_noinline void hak_free_other(void *address, const char *call) {
     int saved = errno;
     if (hak_free_fast(address)) {

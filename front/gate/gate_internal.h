@@ -25,9 +25,10 @@ typedef struct {
     hak_block_info_t info; /* the block that holds the address; bytes 0 if unknown */
 } hak_classified_t;
 
-/* Classifies any address without dereferencing it, unless it is the start of a block of ours. Fills
- * `c` in place: a copy of it would have to wait until all writes before it have reached the cache,
- * because it reads what smaller writes have just put there. */
+/* Classifies any address without dereferencing it, unless it is the start of a block of ours or in
+ * the part of a slab where no block was made yet. Fills `c` in place: a copy of it would have to
+ * wait until all writes before it have reached the cache, because it reads what smaller writes have
+ * just put there. */
 void hak_gate_classify(const void *address, hak_classified_t *c);
 
 /* For a request that failed: what bins of this thread and other threads hold free may be enough,

@@ -5,7 +5,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
+#include <random>
 #include <vector>
 
 #include "backends/os/os.h"
@@ -100,6 +102,42 @@ TEST_F(Gate, PlacesThatHoldNoBlock) {
     Free(freed);
     ExpectInvalid(freed + 70000, HAK_ERROR_FREED, "in a run that is gone");
     Free(run);
+}
+
+/* A slab that comes free is carved anew if its blocks were freed in disorder. What was freed there
+ * before was handed out all the same. */
+TEST_F(Gate, BlocksFreedInASlabsFormerLife) {
+    constexpr size_t kBytes = 1024, kBlocks = 640, kAgain = 100;
+    std::vector<char *> blocks;
+    for (size_t i = 0; i < kBlocks; i++) {
+        blocks.push_back(Alloc(kBytes));
+    }
+    std::set<char *> freed(blocks.begin(), blocks.end());
+    std::shuffle(blocks.begin(), blocks.end(), std::mt19937(1));
+    for (char *block : blocks) {
+        Free(block);
+    }
+    hak_gate_thread_flush();
+    std::vector<char *> again;
+    for (size_t i = 0; i < kAgain; i++) {
+        again.push_back(Alloc(kBytes));
+        freed.erase(again.back());
+    }
+    size_t found = 0;
+    for (char *block : freed) {
+        hak_classified_t c;
+        hak_gate_classify(block, &c);
+        EXPECT_EQ(c.kind, HAK_KIND_INVALID);
+        EXPECT_NE(c.error, HAK_ERROR_UNALLOCATED);
+        if (c.tag != HAK_TAG_NONE && c.error == HAK_ERROR_FREED) {
+            ExpectInvalid(block, HAK_ERROR_FREED, "where a slab was carved anew");
+            found++;
+        }
+    }
+    EXPECT_GT(found, 0u);
+    for (char *block : again) {
+        Free(block);
+    }
 }
 
 TEST_F(Gate, FreedBlocksAreFoundOnce) {
