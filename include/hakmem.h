@@ -6,8 +6,8 @@
  *
  * Threads    every function may be called from any thread, also before main and from atexit
  *            handlers. None is async-signal-safe.
- * Errors     misuse (a wild, foreign, interior or double free) is reported as one line on stderr
- *            and aborts, see HAKMEM_ON_ERROR in docs/ENV_VARS.md.
+ * Errors     misuse (a wild, foreign or double free) is reported as one line on stderr and aborts,
+ *            see HAKMEM_ON_ERROR in docs/ENV_VARS.md, and docs/ERRORS.md for what is not seen.
  * Structs    that callers pass in begin with `struct_bytes`; set it to sizeof the struct. A library
  *            that knows fewer fields leaves the rest untouched, one that knows more writes only
  *            struct_bytes bytes.
