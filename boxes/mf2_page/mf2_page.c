@@ -134,12 +134,13 @@ void hak_mf2_page_put_owner(hak_mf2_page_t *page, hak_block_t *list, uint32_t co
 }
 
 uint32_t hak_mf2_page_block_index(const hak_mf2_page_t *page, uintptr_t address) {
-    /* relaxed: the caller holds a block, or only reports */
-    if (hak_load_rlx(&page->sc) == 0) {
+    uintptr_t from_base = address - hak_mf2_page_base(page);
+    /* relaxed: the caller holds a block, or only reports. Outside: a link that hak_check follows */
+    if (hak_load_rlx(&page->sc) == 0 || from_base >= HAK_MF2_PAGE_BYTES) {
         return UINT32_MAX;
     }
     uint32_t stride = hak_mf2_page_stride(page);
-    uint32_t offset = (uint32_t)(address - hak_mf2_page_base(page));
+    uint32_t offset = (uint32_t)from_base;
     uint32_t index = offset / stride;
     return offset % stride == (uint32_t)hak_cfg_mf2_header && index < HAK_MF2_PAGE_BYTES / stride
                ? index

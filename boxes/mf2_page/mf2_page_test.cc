@@ -65,6 +65,7 @@ TEST_F(Mf2Page, BlocksTileThePage) {
             end = address + hak_mf2_page_bytes(page);
             EXPECT_EQ(hak_mf2_page_block_index(page, address), i);
             EXPECT_EQ(hak_mf2_page_block_index(page, address + 16), UINT32_MAX);
+            EXPECT_EQ(hak_mf2_page_block_index(page, (uint32_t)address), UINT32_MAX);
             EXPECT_EQ(hak_mf2_page_of(address), page);
             EXPECT_EQ(hak_mf2_page_of(end - 1), page);
         }

@@ -67,11 +67,11 @@ hak_block_t *hak_slab_carve_owner(hak_slab_t *slab, uint32_t count, hak_block_t 
 
 uint32_t hak_slab_block_index(const hak_slab_t *slab, uintptr_t address) {
     uint32_t bytes = hak_slab_block_bytes(slab);
-    uint32_t offset = (uint32_t)(address - hak_slab_base(slab));
+    uintptr_t offset = address - hak_slab_base(slab); /* hak_check asks for whatever a link holds */
     /* relaxed: the caller holds a block, or only reports */
     if (hak_load_rlx(&slab->sc) == 0 || bytes == 0 || offset % bytes != 0 ||
         offset / bytes >= slab->cap) {
         return UINT32_MAX;
     }
-    return offset / bytes;
+    return (uint32_t)(offset / bytes);
 }

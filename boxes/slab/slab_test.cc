@@ -129,6 +129,8 @@ TEST_F(Slab, BlockIndexAgreesWithDivision) {
             ASSERT_EQ(hak_slab_block_index(slab, base + offset), expected) << sc << " " << offset;
         }
         ASSERT_EQ(hak_slab_block_index(slab, base + 1), UINT32_MAX);
+        ASSERT_EQ(hak_slab_block_index(slab, (uint32_t)base), UINT32_MAX) << "half an address";
+        ASSERT_EQ(hak_slab_block_index(slab, base + ((uintptr_t)bytes << 32)), UINT32_MAX);
         Close(slab);
     }
 }
