@@ -70,6 +70,8 @@ bool hak_large_describe(uintptr_t address, hak_block_info_t *info) {
     return info->bytes != 0;
 }
 
+bool hak_large_ends_before(uintptr_t address) { return hak_huge_ends_before_mt(address); }
+
 static size_t hak_purge_huge(const hak_purge_order_t *order, unsigned max_calls) {
     return hak_huge_purge_mt(order->now_ms, order->delay_ms, max_calls, order->keep_bytes);
 }

@@ -31,6 +31,8 @@ void *hak_large_resize_mt(void *block, size_t bytes);
 /* Usable bytes that a request of `bytes` gets. */
 size_t hak_large_good_bytes(size_t bytes);
 bool hak_large_describe(uintptr_t address, hak_block_info_t *info);
+/* True if the registry knows `address` only because a huge block ends in its window of 2 MiB. */
+bool hak_large_ends_before(uintptr_t address);
 /* As a backend's purge; a system call takes 2 MiB at most, or counts as several. */
 size_t hak_large_purge_mt(const hak_purge_order_t *order);
 bool hak_large_has_garbage(void);

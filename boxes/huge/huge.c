@@ -343,6 +343,16 @@ size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block) {
     return address - *block < bytes ? bytes : 0;
 }
 
+bool hak_huge_ends_before_mt(uintptr_t address) {
+    hak_region_t *region = hak_registry_region(address);
+    if (region == NULL || region->kind != HAK_REGION_HUGE) {
+        return false;
+    }
+    /* pairs with hak_huge_bring_to_life */
+    size_t bytes = hak_load_acq(&((hak_huge_t *)region)->bytes);
+    return bytes != 0 && address - hak_region_base(region) >= bytes;
+}
+
 size_t hak_huge_purge_mt(uint64_t now_ms, uint64_t delay_ms, unsigned max_calls,
                          size_t keep_bytes) {
     size_t left = delay_ms == 0 ? SIZE_MAX : (size_t)max_calls * HAK_WINDOW_BYTES;

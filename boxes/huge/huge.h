@@ -36,6 +36,9 @@ void *hak_huge_resize_mt(void *block, size_t bytes);
 /* Usable bytes of the huge block that holds `address`, and its start in `*block`; 0 if none does.
  */
 size_t hak_huge_describe_mt(uintptr_t address, uintptr_t *block);
+/* True if `address` lies behind a live huge block in its last window of 2 MiB: the registry leads
+ * to the block from there, but what is mapped there is not ours. */
+bool hak_huge_ends_before_mt(uintptr_t address);
 
 /* Unmaps cached mappings freed before now_ms - delay_ms, oldest first, while the cache holds more
  * than `keep_bytes`. With a delay, `max_calls` of them at most and as many times 2 MiB: the last

@@ -57,7 +57,8 @@ void hak_gate_classify(const void *pointer, hak_classified_t *c) {
             hak_set_invalid(c, HAK_ERROR_INTERIOR);
         }
     } else {
-        hak_set_gone(c, hak_registry_region(address) != NULL ? HAK_ERROR_FREED : HAK_ERROR_WILD);
+        bool ours = hak_registry_region(address) != NULL && !hak_large_ends_before(address);
+        hak_set_gone(c, ours ? HAK_ERROR_FREED : HAK_ERROR_WILD);
     }
 }
 

@@ -101,6 +101,11 @@ TEST_F(Gate, PlacesThatHoldNoBlock) {
     char *freed = Alloc(300000);
     Free(freed);
     ExpectInvalid(freed + 70000, HAK_ERROR_FREED, "in a run that is gone");
+    char *huge = Alloc(kHuge);
+    ASSERT_NE(kHuge % HAK_WINDOW_BYTES, 0u);
+    ExpectInvalid(huge + kHuge, HAK_ERROR_WILD, "in a window that a huge block shares");
+    Free(huge);
+    ExpectInvalid(huge + kHuge - 1, HAK_ERROR_FREED, "in a huge block that is gone");
     Free(run);
 }
 
