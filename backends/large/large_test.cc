@@ -349,9 +349,16 @@ TEST_F(Large, ClearingIsRightWhateverIsThereAndWhateverTheKernelSays) {
         if (i % 3 == 0) {
             hak_os_fake_fail(HAK_OS_CALL_PURGE, random.Below(3), random.Below(4));
         }
+        size_t end = bytes + hak_os_page_bytes(); /* beyond the page that the block ends in */
+        if (end < 8 * kMiB) {
+            memset(block + end, 2, 8 * kMiB - end);
+        }
         hak_large_zero(block, bytes);
         hak_os_fake_reset();
         ASSERT_TRUE(IsZero(block, bytes)) << i;
+        for (; end < 8 * kMiB; end += 512) {
+            ASSERT_EQ(block[end], 2) << i;
+        }
     }
     EXPECT_TRUE(hak_large_free_mt(NULL, block));
 }

@@ -164,6 +164,22 @@ TEST_F(Extent, WhatIsUsableServesWhereTheKernelGivesNoMore) {
     EXPECT_TRUE(Free(between));
 }
 
+/* Of the free end of a tract the part that is usable serves. */
+TEST_F(Extent, TheUsableStartOfAFreeExtentServesWhereTheKernelGivesNoMore) {
+    hak_os_fake_fail(HAK_OS_CALL_MAP, 0, 1); /* a tract of 4 MiB, half of it usable */
+    char *first = Alloc(2 * kMiB);
+    hak_os_fake_reset();
+    char *second = Alloc(3 * kMiB); /* in one of 256 MiB, of which 4 are */
+    EXPECT_EQ(Stats().tracts, 2u);
+    EXPECT_EQ(Stats().mapped_bytes, 6 * kMiB);
+    hak_os_fake_fail(HAK_OS_CALL_COMMIT, 0, UINT64_MAX);
+    char *third = Alloc(kMiB);
+    EXPECT_EQ(third, second + 3 * kMiB);
+    for (char *block : {first, second, third}) {
+        EXPECT_TRUE(block == nullptr || Free(block));
+    }
+}
+
 /* A search looks at 16 extents of about the length; where there is no tract it looks at all. */
 TEST_F(Extent, WhatIsUsableServesWhereTheKernelGivesNoTract) {
     std::vector<char *> holes, walls;

@@ -1,9 +1,11 @@
 #include "boxes/free_remote/free_remote.h"
 
 #include <gtest/gtest.h>
+#include <string.h>
 
 #include <map>
 
+#include "base/poison.h"
 #include "base/testing/testing.h"
 #include "boxes/drain/drain.h"
 #include "boxes/free_local/free_local.h"
@@ -228,6 +230,8 @@ TEST_F(FreeRemote, OpenBatchTakesMoreBlocksOfItsSlab) {
 
 TEST_F(FreeRemote, OpenBatchTakesNothingBeyondItsBounds) {
     std::vector<hak_block_t *> blocks = Carve(owner_, slab_, 3);
+    hak_unpoison(blocks[0], 4 * kBytes);
+    memset(static_cast<void *>(blocks[0]), 0, 4 * kBytes); /* no mark of a life before */
     ASSERT_TRUE(Add(blocks[0]));
     hak_block_t *uncarved = reinterpret_cast<hak_block_t *>((uintptr_t)blocks[2] + kBytes);
     EXPECT_FALSE(hak_free_remote_extend(mine_, uncarved));

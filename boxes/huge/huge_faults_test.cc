@@ -75,6 +75,23 @@ TEST_F(HugeResize, FailedAllocationKeepsNothing) {
     EXPECT_TRUE(hak_huge_free_mt(block));
 }
 
+TEST_F(HugeResize, FailuresUseUpNoDescriptor) {
+    char *pages = static_cast<char *>(hak_os_map_aligned(2 * kMiB, kWindow));
+    EXPECT_TRUE(hak_huge_free_mt(Alloc(3 * kMiB)));
+    PurgeAll(); /* a descriptor without memory is there from here on */
+    uint64_t meta = hak_meta_bytes();
+    for (int i = 0; i < 1000; i++) {
+        hak_os_fake_fail(HAK_OS_CALL_MAP, 0, UINT64_MAX);
+        EXPECT_EQ(Alloc(3 * kMiB), nullptr);
+        EXPECT_EQ(hak_huge_adopt_mt(pages, 2 * kMiB, 40 * kMiB), nullptr);
+        hak_os_fake_reset();
+        EXPECT_TRUE(hak_huge_free_mt(Alloc(3 * kMiB)));
+        PurgeAll();
+    }
+    EXPECT_EQ(hak_meta_bytes(), meta);
+    hak_os_unmap(pages, 2 * kMiB);
+}
+
 /* The registry's memory for 8 GiB would be kept for good. */
 TEST_F(HugeResize, RegistryGetsReadyForMuchOnlyIfTheKernelHasIt) {
     size_t bytes = 8192 * kMiB, page_bytes = 12 * kMiB;

@@ -65,4 +65,37 @@ TEST_F(HugePages, FullMappingsMakeThemPayWhateverTheirLength) {
     }
 }
 
+/* Where huge pages take long a table that stays nearly empty would still get one for each byte. */
+TEST_F(HugePages, NoneWhereTheyTakeLongButWhatWasTried) {
+    if (hak_testing::Stats().made % 8 == 7) { /* that one is left to the system's setting */
+        Take(kWindow);
+    }
+    hak_os_fake_advance_ms(64000);
+    hak_dense_t none = {};
+    hak_dense_made(&none);
+    Dense();
+    hak_os_fake_slow_down_us(4000);
+    blocks_.push_back(Alloc(40 * kWindow, kWindow));
+    char *page = blocks_.back() + 20 * kWindow;
+    unsigned char resident = 1;
+    page[0] = 1;
+    page += 7 * hak_os_page_bytes();
+    EXPECT_TRUE(hak_os_resident(page, hak_os_page_bytes(), &resident));
+    EXPECT_EQ(resident & 1u, 0u);
+    hak_os_fake_slow_down_us(0);
+}
+
+TEST_F(HugePages, WindowsThatWereAskedForAreCounted) {
+    Dense();
+    uint64_t windows = hak_testing::Stats().huge_windows, most = 0;
+    for (int i = 0; i < 2; i++) { /* one in eight gets none */
+        hak_os_fake_advance_ms(64000);
+        Dense();
+        blocks_.push_back(Alloc(20 * kWindow, kWindow));
+        most = hak_testing::Stats().huge_windows - windows;
+        memset(blocks_.back(), 1, 20 * kWindow);
+    }
+    EXPECT_TRUE(most == 20 || most == 40 || most == 0) << most;
+}
+
 } // namespace

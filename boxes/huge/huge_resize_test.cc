@@ -171,6 +171,43 @@ TEST_F(HugeBound, FreedMappingIsCutOrLengthenedWhereAnotherWouldBeTooMuch) {
     EXPECT_EQ(Stats().reused, before_.reused + 3);
 }
 
+/* It is where it is, and the block wants to be elsewhere. */
+TEST_F(HugeBound, FreedMappingIsNotMadeToFitAnotherAlignment) {
+    (void)Cache(30 * kMiB);
+    constexpr size_t kAlign = (size_t)1 << 34;
+    char *block = Alloc(38 * kMiB, kAlign);
+    ASSERT_NE(block, nullptr);
+    EXPECT_EQ((uintptr_t)block % kAlign, 0u);
+    EXPECT_TRUE(hak_huge_free_mt(block));
+}
+
+/* Pages that leave an extent are a new mapping, too. */
+TEST_F(HugeBound, AdoptionMakesRoom) {
+    (void)Cache(30 * kMiB);
+    void *pages = hak_os_hold_aligned(12 * kMiB, kWindow);
+    ASSERT_TRUE(hak_os_commit_held(pages, 12 * kMiB));
+    uint64_t cached = Stats().cached_bytes;
+    void *block = hak_huge_adopt_mt(pages, 12 * kMiB, 200 * kMiB);
+    ASSERT_NE(block, nullptr);
+    EXPECT_LT(Stats().cached_bytes, cached);
+    EXPECT_TRUE(hak_huge_free_mt(block));
+}
+
+TEST_F(HugeBound, WhatGoesBackIsCounted) {
+    hak_huge_stats_t before = Stats();
+    EXPECT_EQ(hak_huge_purge_mt(Now() + 1001, 1000, 5, 0), 10 * kMiB); /* of one, which is cut */
+    EXPECT_EQ(Stats().purges, before.purges + 1);
+    EXPECT_EQ(Stats().purged_bytes, before.purged_bytes + 10 * kMiB);
+    PurgeAll(); /* both */
+    EXPECT_EQ(Stats().purges, before.purges + 3);
+    EXPECT_EQ(Stats().purged_bytes, before.purged_bytes + before.cached_bytes);
+}
+
+/* As with a delay that is longer than the machine has been up. */
+TEST_F(HugeBound, NothingIsDueBeforeADelayHasPassedSinceTheStart) {
+    EXPECT_EQ(hak_huge_purge_mt(Now(), Now() + 1, kCalls, 0), 0u);
+}
+
 TEST_F(HugeBound, MappingThatCannotBeMadeToFitLeaves) {
     char *small = Cache(30 * kMiB);
     hak_os_fake_fail(HAK_OS_CALL_RESIZE, 0, UINT64_MAX);

@@ -16,6 +16,7 @@
 #include "boxes/pending/pending.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
+#include "boxes/transfer/transfer.h"
 extern "C" {
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
@@ -231,6 +232,28 @@ TEST_F(Refill, TakesRemoteFreesInFirst) {
     EXPECT_FALSE(hak_pending_has_any(heap_));
     Free(std::vector<hak_block_t *>(all.begin() + 10, all.end()));
     Free(again);
+}
+
+/* A thread that always finds lists of others would never see what came home. */
+TEST_F(Refill, TakesRemoteFreesInWhereAListWasPassedOn) {
+    std::vector<hak_block_t *> all;
+    while (all.size() < 40) {
+        std::vector<hak_block_t *> some = Take();
+        all.insert(all.end(), some.begin(), some.end());
+    }
+    hak_block_link(all[0], all[1]);
+    hak_block_link(all[1], nullptr);
+    ASSERT_TRUE(hak_transfer_put_mt(kClass, all[0], 2));
+    FreeRemotely(all[2]);
+    ASSERT_TRUE(hak_pending_has_any(heap_));
+    uint64_t refills = hak_load_rlx(&heap_->counters.refills);
+    uint64_t blocks = hak_load_rlx(&heap_->counters.refill_blocks);
+    EXPECT_EQ(Take(), (std::vector<hak_block_t *>{all[0], all[1]}));
+    EXPECT_FALSE(hak_pending_has_any(heap_));
+    EXPECT_EQ(hak_load_rlx(&heap_->counters.refills), refills + 1);
+    EXPECT_EQ(hak_load_rlx(&heap_->counters.refill_blocks), blocks + 2);
+    all.erase(all.begin() + 2);
+    Free(all);
 }
 
 /* Blocks of a remote list count as used already; the fault check sees if they are counted twice. */

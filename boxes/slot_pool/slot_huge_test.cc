@@ -226,6 +226,23 @@ TEST_F(SlotHuge, NoneWhereMuchIsEmpty) {
 }
 
 /* A purge that the kernel refuses leaves it whole. */
+/* What is EMPTY is resident: a touch would count it once more. */
+TEST_F(SlotHuge, OneThatHasEmptySlotsIsNotTouched) {
+    Fill(2 * kEnough);
+    std::vector<hak_slab_t *> others;
+    for (unsigned i = 0; i < HAK_SUPERSLAB_SLOTS; i++) {
+        others.push_back(hak_testing::TakeUnits(1));
+    }
+    for (hak_slab_t *slab : others) {
+        hak_slot_pool_give_mt(slab);
+    }
+    ASSERT_EQ(Stats().dirty_slots, (uint64_t)HAK_SUPERSLAB_SLOTS);
+    asked.clear();
+    TakeTiny();
+    EXPECT_EQ(asked.find('H'), std::string::npos);
+    EXPECT_EQ(hak_testing::Faults(), 0u);
+}
+
 TEST_F(SlotHuge, RefusedPurgeMeansAnotherSplitLater) {
     Fill(kEnough);
     hak_superslab_t *ss = hak_slab_superslab(TakeTiny());

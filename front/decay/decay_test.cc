@@ -102,6 +102,35 @@ TEST_F(Decay, TickPurgesAfterTheDelayAndNotBefore) {
     EXPECT_LE(waited, kDelayMs + 2 * 1100);
 }
 
+hak_large_stats_t Large() {
+    hak_large_stats_t stats;
+    hak_large_stats_mt(&stats);
+    return stats;
+}
+
+TEST_F(Decay, TicksGiveAddressSpaceBackInWhichThereIsNoBlock) {
+    MakeGarbage();
+    for (uint64_t waited = 0; waited < 4 * kDelayMs; waited += 1100) {
+        Advance(1100);
+        (void)hak_decay_tick(nullptr);
+    }
+    EXPECT_EQ(Large().backend.mapped_bytes, 0u);
+}
+
+/* One pass gives 96 MiB back. */
+TEST_F(Decay, APassThatFoundSomethingIsFollowedByAnotherSoon) {
+    bool zeroed;
+    void *block = hak_large_alloc_mt(NULL, (size_t)240 << 20, 1, &zeroed);
+    ASSERT_NE(block, nullptr);
+    ASSERT_TRUE(hak_large_free_mt(NULL, block));
+    Advance(kDelayMs + 1100);
+    (void)hak_decay_tick(nullptr);
+    EXPECT_EQ(Large().cached_bytes, (uint64_t)144 << 20);
+    Advance(20);
+    (void)hak_decay_tick(nullptr);
+    EXPECT_EQ(Large().cached_bytes, (uint64_t)48 << 20);
+}
+
 TEST_F(Decay, DelayOfZeroPurgesAtTheNextPass) {
     SetOption(HAK_OPTION_PURGE_DELAY_MS, 0);
     MakeGarbage();

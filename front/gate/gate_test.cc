@@ -315,4 +315,25 @@ TEST_F(Gate, StatisticsFollowTheBlocks) {
     EXPECT_GE(Stats().purges, stats.purges + 2);
 }
 
+/* Each part of the sum comes from another box. */
+TEST_F(Gate, StatisticsCountWhatIsFreeAndWhatGoesBack) {
+    constexpr size_t kBytes = 200000, kUnits = 4;
+    char *large = Alloc(kBytes);
+    uint64_t tail = kUnits * HAK_UNIT_BYTES - hak_gate_usable(large, "usable");
+    EXPECT_EQ(Stats().slab_free_bytes, before_.slab_free_bytes + tail);
+    Free(large);
+    (void)hak_gate_trim(0);
+    EXPECT_EQ(Stats().purges, before_.purges + 1);
+    EXPECT_GE(Stats().purged_bytes, before_.purged_bytes + kUnits * HAK_UNIT_BYTES);
+    std::vector<char *> blocks;
+    for (int i = 0; i < 200; i++) {
+        blocks.push_back(Alloc(60000));
+    }
+    for (char *block : blocks) {
+        Free(block);
+    }
+    hak_gate_thread_flush();
+    EXPECT_GE(Stats().empty_dirty_bytes, before_.empty_dirty_bytes + 100 * HAK_UNIT_BYTES);
+}
+
 } // namespace
