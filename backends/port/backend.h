@@ -110,7 +110,7 @@ typedef struct hak_backend {
     bool (*describe)(uintptr_t address, hak_block_info_t *info);
     void (*stats)(hak_backend_stats_t *out);
     /* Fills the fields of hakmem.h that are this backend's alone; those that it leaves out stay
-     * HAK_STAT_DISABLED. NULL: it has none. */
+     * HAK_STAT_DISABLED, and adds to those that heaps count. NULL: it has none. */
     void (*counters)(struct hak_stats *out);
     /* Keeps threads of the backend's own from work until go_on, in the child of a fork as well;
      * waits for what they have in hand. Before any lock is taken for a fork or a check. NULL: it

@@ -130,8 +130,9 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
 
 static void hak_stats(hak_backend_stats_t *out) { hak_slot_pool_each(hak_add_superslab, out); }
 
-/* Elsewhere the spare classes are another backend's. */
+/* Remote frees that no heap counts; elsewhere the spare classes are another backend's. */
 static void hak_counters(struct hak_stats *stats) {
+    hak_flush_stats_mt(stats);
     if (!hak_cfg_mid_ids) {
         hak_exact_sizes_stats_mt(stats);
     }

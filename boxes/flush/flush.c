@@ -6,6 +6,7 @@
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/tls_sll/tls_sll.h"
 #include "core/owner_lock/owner_lock_inl.h"
+#include "include/hakmem.h"
 
 enum {
     /* A heap looks at its bins when it has opened so many slabs since the last look, */
@@ -116,6 +117,21 @@ uint32_t hak_flush_own_locked(hak_heap_t *mine, hak_block_t **list, uint32_t mos
     return count;
 }
 
+static hak_a64_t hak_sent_blocks, hak_sent_runs;
+
+static void hak_send_home_mt(hak_slab_t *slab, hak_run_t run) {
+    hak_free_remote_push_mt(slab, run.head, run.tail, run.count);
+    /* relaxed, both: statistics */
+    (void)hak_add_rlx(&hak_sent_blocks, run.count);
+    (void)hak_add_rlx(&hak_sent_runs, 1);
+}
+
+void hak_flush_stats_mt(hak_stats_t *stats) {
+    /* relaxed, both: statistics */
+    stats->remote_blocks += hak_load_rlx(&hak_sent_blocks);
+    stats->remote_batches += hak_load_rlx(&hak_sent_runs);
+}
+
 void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list) {
     while (list != NULL) {
         hak_run_t run = hak_front_run(list, UINT32_MAX);
@@ -124,7 +140,7 @@ void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list) {
         if (hak_slab_heap(slab) == heap) {
             hak_free_local_push_run_owner(heap, slab, run.head, run.tail, run.count);
         } else {
-            hak_free_remote_push_mt(slab, run.head, run.tail, run.count);
+            hak_send_home_mt(slab, run);
         }
         hak_count_add(&heap->counters.flushed_blocks, run.count);
     }
@@ -134,7 +150,7 @@ void hak_flush_list_mt(hak_block_t *list) {
     while (list != NULL) {
         hak_run_t run = hak_front_run(list, UINT32_MAX);
         list = hak_block_next(run.tail);
-        hak_free_remote_push_mt(hak_slab_of_block(run.head), run.head, run.tail, run.count);
+        hak_send_home_mt(hak_slab_of_block(run.head), run);
     }
 }
 

@@ -30,6 +30,9 @@ uint32_t hak_flush_own_locked(hak_heap_t *mine, hak_block_t **list, uint32_t mos
 void hak_flush_list_guest_locked(hak_heap_t *heap, hak_block_t *list);
 /* Sends all of a list that is no one's to the slabs, as remote frees. No lock. */
 void hak_flush_list_mt(hak_block_t *list);
+struct hak_stats; /* include/hakmem.h */
+/* Adds what these two have sent as remote frees: no heap counts it. */
+void hak_flush_stats_mt(struct hak_stats *stats);
 /* Empties every bin that holds blocks of slabs and sends every open batch. An emptied bin has room
  * for bin_cap blocks. */
 void hak_flush_all_owner(hak_heap_t *mine);

@@ -7,6 +7,7 @@
 #include "boxes/free_remote/free_remote.h"
 #include "boxes/slot_pool/slot_pool.h"
 #include "boxes/testing/engine.h"
+#include "include/hakmem.h"
 extern "C" {
 #include "boxes/tls_sll/tls_sll_inl.h"
 }
@@ -296,6 +297,36 @@ TEST_F(Flush, BeforeMemoryGrowsBinsThatKeepManySlabsAreEmptied) {
         hak_free_local_push_list_owner(mine.get(), hak_slab_of((uintptr_t)block), block, 1);
         hak_owner_lock_drop_guest(&mine.get()->lock);
     }
+}
+
+/* What a list that is no one's sends counts as much as what a thread sends. */
+TEST_F(Flush, BlocksThatNoHeapSendsAreCounted) {
+    constexpr uint32_t kCount = 10;
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    hak_heap_t *gone = hak_heap_acquire_mt();
+    hak_stats_t before = {}, after = {};
+    hak_flush_stats_mt(&before);
+    uint64_t drained = hak_load_rlx(&other_->counters.drained_blocks);
+    for (bool is_guest : {false, true}) {
+        hak_block_t *list = nullptr;
+        for (hak_block_t *block : hak_testing::Carve(other_, slab, kCount)) {
+            hak_block_link(block, list);
+            list = block;
+        }
+        if (is_guest) {
+            hak_owner_lock_take_guest(&gone->lock);
+            hak_flush_list_guest_locked(gone, list);
+            hak_owner_lock_drop_guest(&gone->lock);
+        } else {
+            hak_flush_list_mt(list);
+        }
+    }
+    hak_flush_stats_mt(&after);
+    EXPECT_EQ(after.remote_blocks, before.remote_blocks + 2 * kCount);
+    EXPECT_EQ(after.remote_batches, before.remote_batches + 2);
+    hak_testing::Settle(other_);
+    EXPECT_EQ(hak_load_rlx(&other_->counters.drained_blocks), drained + 2 * kCount);
+    hak_heap_release_mt(gone);
 }
 
 TEST_F(Flush, FlushAllEmptiesEveryBin) {
