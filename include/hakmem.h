@@ -127,7 +127,8 @@ typedef struct hak_stats {
     /* upper bound of what of live_bytes sits in thread caches, between two of them, and in open
      * remote batches */
     uint64_t cached_max_bytes;
-    /* free inside ACTIVE slabs: blocks that were in use, and what is resident from a former life */
+    /* free inside ACTIVE slabs: blocks that were in use, and what is resident from a former life or
+     * as the rest of an OS page */
     uint64_t slab_free_bytes;
     /* address space of ACTIVE slabs that nothing has touched; not resident */
     uint64_t slab_uncarved_bytes;

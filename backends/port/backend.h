@@ -9,7 +9,7 @@
  * Threads    refill, refill_one, take_back, thread_flush: the calling thread, which has a heap
  *            (`hak_tls.heap`), but for what refill_one and take_back_remote say. The others: any
  *            thread. No lock is held by the caller.
- * Layer      5 (backends). Uses boxes/heap, boxes/block.
+ * Layer      5 (backends). Uses boxes/heap, boxes/block, backends/os.
  */
 #ifndef HAK_BACKENDS_PORT_BACKEND_H_
 #define HAK_BACKENDS_PORT_BACKEND_H_
@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backends/os/os.h"
+#include "base/bits.h"
 #include "base/size_class.h"
 #include "boxes/block/block.h"
 #include "boxes/heap/heap.h"
@@ -36,7 +38,7 @@ typedef struct {
 typedef struct {
     uint64_t blocks, bytes;  /* at users and in thread caches */
     uint64_t slabs;          /* runs of blocks in use */
-    uint64_t free_bytes;     /* in them, free and touched */
+    uint64_t free_bytes;     /* in them, free and touched, to the end of the OS page */
     uint64_t uncarved_bytes; /* in them, never touched */
     /* A backend with memory of its own, apart from superslabs and huge mappings; else 0. */
     uint64_t mapped_bytes, mapped_peak_bytes;
@@ -47,7 +49,7 @@ typedef struct {
 /* Adds a run of `whole` bytes, of which blocks were taken from the first `touched`, with `used`
  * blocks of `bytes` in use; bytes 0: it was closed meanwhile. While threads work, the numbers may
  * be of different moments, the run one of another size in between: what is added is never more than
- * the run. */
+ * the run. What is touched is resident to the end of its OS page. */
 static inline void hak_stats_add_run(hak_backend_stats_t *stats, uint64_t whole, uint64_t touched,
                                      uint64_t used, uint64_t bytes) {
     if (bytes == 0) {
@@ -55,6 +57,8 @@ static inline void hak_stats_add_run(hak_backend_stats_t *stats, uint64_t whole,
     }
     touched = touched < whole ? touched : whole;
     used = used < touched / bytes ? used : touched / bytes;
+    touched = hak_align_up(touched, hak_os_page_bytes());
+    touched = touched < whole ? touched : whole;
     stats->slabs++;
     stats->blocks += used;
     stats->bytes += used * bytes;
