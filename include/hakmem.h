@@ -121,7 +121,8 @@ typedef struct hak_stats {
     uint32_t struct_bytes; /* in: sizeof(hak_stats_t) */
     uint32_t pid;
     /* The memory equation: what hakmem holds from the kernel. */
-    /* blocks at users and in thread caches, rounded to their size class */
+    /* blocks at users and in thread caches, rounded to their size class; with thread pools also
+     * those that wait for the heap they came from */
     uint64_t live_bytes;
     uint64_t live_blocks; /* number of those */
     /* upper bound of what of live_bytes sits in thread caches, between two of them, and in open

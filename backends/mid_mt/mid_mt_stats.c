@@ -31,7 +31,10 @@ static void hak_add_chunk(hak_mid_chunk_t *chunk, void *context) {
     if (bytes == 0) {
         return;
     }
+    /* what waits on the remote stack has been freed */
     uint64_t used = hak_load_rlx(&chunk->segment.used_count);
+    uint64_t waiting = hak_mid_remote_count(chunk);
+    used -= waiting < used ? waiting : used;
     uint64_t size = hak_load_rlx(&chunk->segment.chunk_size);
     uint64_t touched = (uint64_t)hak_bit_count64(hak_load_rlx(&chunk->dirty)) << HAK_UNIT_SHIFT;
     out->slabs++;

@@ -78,9 +78,11 @@ TEST_F(MidMt, RemoteFreesComeBack) {
         block = Take(own.get(), k32);
     }
     hak_stats_t full = Counters();
+    EXPECT_EQ(hak_testing::Stats().blocks, full.mid_mt_32k_used);
     for (hak_block_t *block : blocks) {
         EXPECT_TRUE(mid.take_back_remote(other, block, k32));
     }
+    EXPECT_EQ(hak_testing::Stats().blocks, 0u) << "before the owner takes them in";
     EXPECT_EQ(Counters().mid_mt_remote_frees, full.mid_mt_remote_frees + 128);
     EXPECT_EQ(Counters().mid_mt_32k_used, 0u);
     std::set<hak_block_t *> again;

@@ -124,6 +124,10 @@ static void hak_add_superslab(hak_superslab_t *ss, void *context) {
         uint64_t carved = hak_load_rlx(&slab->carved);
         unsigned units = hak_load_rlx(&slab->last_units);
         uint64_t touched = hak_slab_touched_bytes(slab, units, carved * bytes);
+        /* freed by other threads and not taken in yet */
+        uint64_t remote = hak_load_rlx(&slab->remote) >> 48, left = hak_load_rlx(&slab->left);
+        uint64_t waiting = remote > left ? remote - left : 0;
+        used -= waiting < used ? waiting : used;
         hak_stats_add_run(out, (uint64_t)units << HAK_UNIT_SHIFT, touched, used, bytes);
     }
 }
@@ -152,6 +156,7 @@ static void hak_check_superslab(hak_superslab_t *ss, void *context) {
         }
         uint32_t used = hak_load_rlx(&slab->used);
         uint32_t carved = hak_load_rlx(&slab->carved);
+        uint32_t left = hak_load_rlx(&slab->left);
         uint32_t on_list = 0;
         for (hak_block_t *b = slab->free; b != NULL && on_list <= carved; b = hak_block_next(b)) {
             uint32_t index = hak_slab_block_index(slab, (uintptr_t)b);
@@ -163,8 +168,8 @@ static void hak_check_superslab(hak_superslab_t *ss, void *context) {
         }
         uint64_t remote = hak_load_rlx(&slab->remote) >> 48;
         const hak_heap_t *heap = hak_slab_heap(slab);
-        *faults += used + slab->left + on_list != carved;
-        *faults += carved > slab->cap || slab->left > remote || remote - slab->left > used;
+        *faults += used + left + on_list != carved;
+        *faults += carved > slab->cap || left > remote || remote - left > used;
         *faults += (used != carved || carved < slab->cap) && !slab->listed;
         *faults += hak_registry_tag(hak_slab_base(slab)) != hak_heap_slab_tag(heap, sc);
     }

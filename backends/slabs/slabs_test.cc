@@ -228,6 +228,27 @@ TEST_F(Slabs, FiguresAddUp) {
     }
 }
 
+/* Also before the owner takes it in, and after it has counted it and left it where it is. */
+TEST_F(Slabs, WhatAnotherThreadFreedIsNotLive) {
+    (void)Purge(nullptr);
+    hak_backend_stats_t before = Stats();
+    hak_slab_t *slab = NewSlab(other_, kClass);
+    std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, 4);
+    hak_backend_stats_t full = Stats();
+    EXPECT_EQ(full.blocks, before.blocks + 4);
+    for (uint64_t i = 1; i <= 4; i++) {
+        EXPECT_TRUE(slabs.take_back_remote(nullptr, blocks[i - 1], kClass));
+        hak_backend_stats_t after = Stats();
+        EXPECT_EQ(after.blocks, full.blocks - i);
+        EXPECT_EQ(after.bytes + after.free_bytes, full.bytes + full.free_bytes);
+        if (i < 4) {
+            hak_testing::Settle(other_);
+            EXPECT_EQ(hak_load_rlx(&slab->left), i - 1) << "the first one made a list";
+            EXPECT_EQ(Stats().blocks, full.blocks - i);
+        }
+    }
+}
+
 TEST_F(Slabs, RemoteBlockIsSentWithAndWithoutAHeap) {
     hak_slab_t *slab = NewSlab(other_, kClass);
     std::vector<hak_block_t *> blocks = hak_testing::Carve(other_, slab, 2);

@@ -39,7 +39,8 @@ static hak_slab_t *hak_pick(hak_heap_t *heap, unsigned sc) {
     hak_slab_t *slab = heap->partial[sc];
     for (unsigned i = 0; slab != NULL && i < 4; i++, slab = slab->next) {
         /* relaxed: inside the lock */
-        if (slab->free != NULL || slab->left != 0 || hak_load_rlx(&slab->carved) < slab->cap) {
+        if (slab->free != NULL || hak_load_rlx(&slab->left) != 0 ||
+            hak_load_rlx(&slab->carved) < slab->cap) {
             return slab;
         }
     }

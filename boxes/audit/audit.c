@@ -55,7 +55,7 @@ static void hak_count_slab(hak_slab_t *slab, hak_audit_result_t *out) {
     const hak_block_t *list = (const hak_block_t *)(uintptr_t)(remote & 0x0000fffffffffff0ull);
     uint64_t on_list = hak_walk(list, sc, slab, carved, &out->misplaced);
     out->misplaced += on_list != remote >> 48;
-    out->remote += on_list - slab->left; /* the others are not used any more */
+    out->remote += on_list - hak_load_rlx(&slab->left); /* the others are not used any more */
     out->used += hak_load_rlx(&slab->used);
     const char *block = (const char *)hak_slab_base(slab);
     for (uint32_t i = 0; i < carved && hak_cfg_check_double_free; i++) {

@@ -20,14 +20,14 @@ static unsigned hak_drain_slab(hak_heap_t *heap, hak_slab_t *slab) {
         return 1;
     }
     unsigned units = slab->units;
-    uint32_t count, before = slab->left;
+    uint32_t count, before = hak_load_rlx(&slab->left); /* relaxed, all: inside the lock */
     hak_block_t *list = NULL;
     if (slab->free == NULL) {
         list = hak_free_remote_take_unqueue_owner(slab, &count);
-        slab->left = 0;
+        hak_store_rlx(&slab->left, 0);
     } else {
         count = hak_free_remote_unqueue_owner(slab);
-        slab->left = (uint16_t)count;
+        hak_store_rlx(&slab->left, count);
     }
     hak_count_add(&heap->counters.drained_blocks, count - before);
     if (!slab->listed && count != before) {

@@ -81,7 +81,7 @@ TEST_F(Drain, SlabWithFreeBlocksKeepsItsRemoteList) {
     for (size_t i = 0; i < 3; i++) {
         Push(slab, blocks[i]);
         EXPECT_EQ(hak_drain_pending_owner(a_, 10), 1u);
-        EXPECT_EQ(slab->left, i);
+        EXPECT_EQ(hak_load_rlx(&slab->left), i);
         EXPECT_EQ(hak_load_rlx(&slab->used), slab->cap - 1 - i);
         EXPECT_EQ(slab->free, blocks[0]);
     }
@@ -255,7 +255,7 @@ TEST_F(Drain, SlabsMoveWhileOthersFree) {
     }
     for (hak_slab_t *slab : slabs) {
         EXPECT_EQ(hak_load_rlx(&slab->used), 1u);
-        EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, slab->left);
+        EXPECT_EQ(hak_load_rlx(&slab->remote) >> 48, hak_load_rlx(&slab->left));
         hak_block_t *last = reinterpret_cast<hak_block_t *>(hak_slab_base(slab) +
                                                             (slab->cap - 1) * hak_sc_bytes[kClass]);
         Push(slab, last);

@@ -8,7 +8,7 @@
 
 static void hak_retire(hak_heap_t *heap, hak_slab_t *slab) {
     hak_heap_unlist_owner(heap, slab);
-    bool whole = slab->left == 0;
+    bool whole = hak_load_rlx(&slab->left) == 0; /* relaxed: inside the lock */
     if (!whole) {
         uint32_t count; /* the same, because no block is in use */
         (void)hak_free_remote_take_owner(slab, &count);

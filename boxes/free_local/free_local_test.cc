@@ -104,7 +104,7 @@ TEST_F(FreeLocal, SlabRetiredWithBlocksOnItsRemoteListKeepsNone) {
     Push(first, one[1]);
     hak_free_remote_push_mt(first, one[0], one[0], 1);
     hak_testing::Settle(heap_); /* counts the block as free and leaves it there */
-    EXPECT_EQ(first->left, 1u);
+    EXPECT_EQ(hak_load_rlx(&first->left), 1u);
     Push(first, one[2]);
     EXPECT_EQ(SlabsOf(heap_, kClass), 1u) << "the first is retired";
     EXPECT_EQ(first->free, nullptr);

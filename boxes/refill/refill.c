@@ -107,16 +107,16 @@ static hak_slab_t *hak_open_slab(hak_heap_t *mine, unsigned sc) {
 /* The slab's free list as a whole; its length is known without a walk. */
 static hak_list_t hak_take_free(hak_slab_t *slab) {
     /* relaxed, here and below: written inside the lock */
-    uint32_t used = hak_load_rlx(&slab->used);
-    hak_list_t list = {slab->free, hak_load_rlx(&slab->carved) - used - slab->left};
+    uint32_t used = hak_load_rlx(&slab->used), left = hak_load_rlx(&slab->left);
+    hak_list_t list = {slab->free, hak_load_rlx(&slab->carved) - used - left};
     if (list.head != NULL) {
         slab->free = NULL;
         hak_store_rlx(&slab->used, used + list.count);
     } else if (!hak_free_remote_is_empty(slab)) {
         /* What came to the remote list since the last drain counts as used already. */
         list.head = hak_free_remote_take_owner(slab, &list.count);
-        hak_store_rlx(&slab->used, used + slab->left);
-        slab->left = 0;
+        hak_store_rlx(&slab->used, used + left);
+        hak_store_rlx(&slab->left, 0);
     }
     return list;
 }
@@ -149,7 +149,7 @@ static hak_list_t hak_take(hak_heap_t *mine, unsigned sc, bool may_open) {
         if (list.head == NULL && hak_load_rlx(&slab->carved) < slab->cap) {
             list = hak_carve(mine, slab, sc);
         }
-        if (hak_load_rlx(&slab->carved) == slab->cap && slab->left == 0) {
+        if (hak_load_rlx(&slab->carved) == slab->cap && hak_load_rlx(&slab->left) == 0) {
             hak_heap_unlist_owner(mine, slab);
         }
         if (list.head != NULL) {
@@ -164,7 +164,7 @@ static hak_list_t hak_take_several(hak_heap_t *mine, unsigned sc) {
     hak_prefetch(list);
     for (int i = 1; i < HAK_JOIN_SLABS && list.count != 0 && list.count < HAK_FEW; i++) {
         hak_slab_t *slab = mine->partial[sc];
-        if (slab == NULL || (slab->free == NULL && slab->left == 0)) {
+        if (slab == NULL || (slab->free == NULL && hak_load_rlx(&slab->left) == 0)) {
             break;
         }
         hak_list_t more = hak_take(mine, sc, false);

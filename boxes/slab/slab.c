@@ -23,7 +23,7 @@ void hak_slab_open(hak_slab_t *slab, unsigned sc) {
         hak_slab_forget(slab);
     }
     slab->cap = (uint16_t)(((uint32_t)slab->units << HAK_UNIT_SHIFT) / bytes);
-    slab->left = 0;
+    hak_store_rlx(&slab->left, 0); /* relaxed: as above */
     slab->listed = 0;
     slab->next = slab->prev = NULL;
     hak_store_rlx(&slab->used, 0);

@@ -43,8 +43,8 @@ typedef struct hak_slab {
     hak_a32_t used;        /* free_local, refill, pending */
     hak_a32_t carved;      /* refill; slab while it is closed */
     hak_a32_t sc;          /* slab: the class while it is open, else 0 */
+    hak_a32_t left;        /* drain, refill: blocks on the remote list that `used` leaves out */
     uint16_t cap;          /* slab: blocks that fit */
-    uint16_t left;         /* drain, refill: blocks on the remote list that `used` leaves out */
     uint8_t units;         /* slot_pool: slots of the slab; 0: not the first slot of one */
     uint8_t listed;        /* heap: on its heap's list of partial slabs */
     uint8_t slot;          /* index in the superslab, fixed */

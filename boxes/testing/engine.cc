@@ -137,14 +137,14 @@ void CheckSlab(const hak_slab_t *slab, size_t *faults) {
         uint32_t index = hak_slab_block_index(slab, (uintptr_t)block);
         sane = index < carved && free.insert(index).second;
     }
-    bool has_something = !free.empty() || slab->left != 0 || carved < slab->cap;
+    uint32_t left = hak_load_rlx(&slab->left);
+    bool has_something = !free.empty() || left != 0 || carved < slab->cap;
     uint64_t remote = hak_load_rlx(&slab->remote) >> 48;
     Fault(faults, !sane, slab, "a strange block or one twice on the free list");
-    Fault(faults, used + slab->left + free.size() != carved, slab,
+    Fault(faults, used + left + free.size() != carved, slab,
           "used and free do not add up to carved");
     Fault(faults, carved > slab->cap, slab, "more blocks carved than fit");
-    Fault(faults, slab->left > remote || remote - slab->left > used, slab,
-          "remote blocks are not in use");
+    Fault(faults, left > remote || remote - left > used, slab, "remote blocks are not in use");
     Fault(faults, has_something && !slab->listed, slab, "has free blocks and is not listed");
     Fault(faults, (slab->listed != 0) != IsOnItsList(slab), slab, "`listed` lies");
     Fault(faults, IsLastOfItsList(slab) != (slab->listed && slab->next == nullptr), slab,

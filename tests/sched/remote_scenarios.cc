@@ -94,7 +94,8 @@ void DrainAndFollow(int self) {
              block = hak_block_next(block)) {
             length++;
         }
-        HAK_SCHED_CHECK(length + world.slab[0]->left + hak_load_rlx(&world.slab[0]->used) ==
+        HAK_SCHED_CHECK(length + hak_load_rlx(&world.slab[0]->left) +
+                            hak_load_rlx(&world.slab[0]->used) ==
                         hak_load_rlx(&world.slab[0]->carved));
         hak_owner_lock_drop_owner(&world.heap[0]->lock);
         DrainAsOwner(world.heap[0], 4);

@@ -43,7 +43,7 @@ void CountUsed(hak_superslab_t *ss, void *used) {
         if (hak_load_rlx(&slab.sc) == kClass) {
             *static_cast<uint64_t *>(used) += hak_load_rlx(&slab.used);
             uint64_t remote = hak_load_rlx(&slab.remote);
-            HAK_SCHED_CHECK((remote & 1) == 0 && remote >> 48 == slab.left);
+            HAK_SCHED_CHECK((remote & 1) == 0 && remote >> 48 == hak_load_rlx(&slab.left));
         }
     }
 }
