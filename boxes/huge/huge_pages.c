@@ -20,10 +20,13 @@ bool hak_huge_try_pages(void *base, size_t mapped) {
     if (!hak_dense_pays_for(mapped) || hak_is_probe() || !hak_huge_cost_is_fine()) {
         return false;
     }
-    size_t touched;
+    size_t touched = 0;
     if (!hak_os_want_huge(base, mapped) ||
         !hak_huge_cost_try(base, mapped / HAK_WINDOW_BYTES, &touched)) {
         hak_os_no_huge(base, mapped);
+        hak_lock_take(&hak_huge.lock);
+        hak_huge.stats.huge_windows += touched; /* they may have come all the same */
+        hak_lock_drop(&hak_huge.lock);
         return false;
     }
     return true;
