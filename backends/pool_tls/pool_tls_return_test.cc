@@ -109,6 +109,52 @@ TEST_F(PoolTlsReturn, APurgeDrainsTheQueueOfADeadOwner) {
     EXPECT_EQ(Chunks().mapped_bytes, 0u);
 }
 
+/* In passing it takes in a part and asks for another pass soon, though it gave nothing back. */
+TEST_F(PoolTlsReturn, APurgeThatLeavesSomeInAQueueComesAgain) {
+    std::vector<hak_block_t *> blocks = Orphans(40, 5000);
+    for (hak_block_t *block : blocks) {
+        EXPECT_TRUE(FreeRemote(nullptr, block, 40));
+    }
+    EXPECT_NE(Purge(nullptr, 500, 0, 48), 0u);
+    EXPECT_EQ(Stats().blocks, 904u);
+    EXPECT_EQ(Purge(nullptr, 500, 0, 48), 0u);
+    EXPECT_EQ(Stats().blocks, 0u);
+}
+
+/* No malloc waits for the background thread: it takes in more. */
+TEST_F(PoolTlsReturn, APurgeWithTimeTakesInMore) {
+    std::vector<hak_block_t *> blocks = Orphans(40, 12000);
+    for (hak_block_t *block : blocks) {
+        EXPECT_TRUE(FreeRemote(nullptr, block, 40));
+    }
+    (void)Purge(nullptr, 500, 0, 512);
+    EXPECT_EQ(Stats().blocks, 0u);
+}
+
+/* A thread at work with other sizes does not look into its queue; one that does is left alone. */
+TEST_F(PoolTlsReturn, APurgeDrainsTheQueueOfAnOwnerAtWorkElsewhere) {
+    Own own;
+    std::vector<hak_block_t *> blocks;
+    for (int i = 0; i < 10; i++) {
+        blocks.push_back(backend.refill_one(own.get(), 56));
+    }
+    EXPECT_TRUE(FreeRemote(nullptr, blocks[0], 56));
+    hak_store_rlx(&own.get()->active_ms, hak_os_now_ms() + 1000);
+    (void)Purge(nullptr, 500, 0, 48);
+    EXPECT_EQ(Stats().blocks, 9u);
+    EXPECT_TRUE(FreeRemote(nullptr, blocks[1], 56));
+    blocks[0] = backend.refill_one(own.get(), 56);
+    EXPECT_TRUE(FreeRemote(nullptr, blocks[2], 56));
+    (void)Purge(nullptr, 500, 0, 48);
+    EXPECT_EQ(Stats().blocks, 9u) << "it takes in itself";
+    (void)Purge(nullptr, 500, 0, 48);
+    EXPECT_EQ(Stats().blocks, 8u) << "it did, but does no more";
+    EXPECT_TRUE(FreeRemote(nullptr, blocks[0], 56));
+    for (size_t i = 3; i < blocks.size(); i++) {
+        EXPECT_TRUE(FreeRemote(nullptr, blocks[i], 56));
+    }
+}
+
 TEST_F(PoolTlsReturn, TheNextThreadOfAHeapDrainsItsQueue) {
     std::vector<hak_block_t *> blocks = Orphans(56, 100);
     for (hak_block_t *block : blocks) {

@@ -1,6 +1,7 @@
 /* What looks at all heaps: purge, and the functions that only read. */
 #include <stddef.h>
 
+#include "backends/os/os.h"
 #include "backends/pool_tls/pool_tls_internal.h"
 #include "boxes/adoption/adoption.h"
 #include "boxes/page_arena/page_arena.h"
@@ -9,8 +10,10 @@
 #include "include/hakmem.h"
 
 enum {
-    HAK_PURGE_HEAPS = 64, /* heaps to look at in one pass */
-    HAK_GUEST_CALLS = 16, /* system calls for which a thread at work may have to wait */
+    HAK_PURGE_HEAPS = 64,   /* heaps to look at in one pass */
+    HAK_GUEST_CALLS = 16,   /* system calls for which a thread at work may have to wait */
+    HAK_CALLS_AT_ONCE = 48, /* a pass that may make so many system calls takes in once */
+    HAK_BREATH_MS = 1,      /* between two times: an owner that waits can go in */
 };
 
 static hak_aptr_t hak_purge_cursor; /* hak_heap_t; any value is right */
@@ -24,14 +27,18 @@ static uint64_t hak_dirty_bytes(void) {
     return units << HAK_UNIT_SHIFT;
 }
 
-/* As a guest. A thread that is at work takes its own blocks in; it is disturbed only if something
- * is to be given back. */
+/* As a guest. A thread that is at work with blocks of these classes takes its own in; it is
+ * disturbed only if something is to be given back. */
 static size_t hak_visit_other(hak_heap_t *heap, hak_pool_heap_t *pool, hak_pool_visit_t *visit) {
     /* relaxed: hints, the lock decides */
     bool sleeps = hak_load_rlx(&heap->idle) != 0 ||
                   hak_load_rlx(&heap->active_ms) + HAK_ADOPTION_LEASE_MS <= visit->now_ms ||
                   visit->delay_ms == 0;
-    if (!(sleeps && hak_pool_heap_has_remote(pool)) &&
+    bool leaves = sleeps || hak_load_rlx(&pool->takes_in) == 0;
+    if (!leaves) {
+        hak_store_rlx(&pool->takes_in, 0); /* and until the next look? relaxed: a hint */
+    }
+    if (!(leaves && hak_pool_heap_has_remote(pool)) &&
         !hak_pool_heap_is_due(pool, visit->now_ms, visit->delay_ms)) {
         return 0;
     }
@@ -48,29 +55,53 @@ static size_t hak_visit_other(hak_heap_t *heap, hak_pool_heap_t *pool, hak_pool_
     return bytes;
 }
 
+static size_t hak_visit_others(const hak_heap_t *mine, hak_pool_visit_t *visit) {
+    size_t bytes = 0;
+    uint64_t made, idle;
+    hak_heap_counts(&made, &idle);
+    uint64_t most = visit->delay_ms == 0 || made < HAK_PURGE_HEAPS ? made : HAK_PURGE_HEAPS;
+    for (uint64_t i = 0; i < most && visit->calls < visit->max_calls; i++) {
+        hak_heap_t *heap = hak_heap_step_mt(&hak_purge_cursor);
+        hak_pool_heap_t *pool = heap == NULL ? NULL : hak_pool_heap_of(heap);
+        if (pool != NULL && heap != mine) {
+            bytes += hak_visit_other(heap, pool, visit);
+        }
+    }
+    return bytes;
+}
+
+/* Lets the owners in whose queues were taken in: the thread is hakmem's own. */
+static void hak_breathe(void) {
+    uint32_t word = 0;
+    hak_os_wait(&word, 0, HAK_BREATH_MS); /* nobody wakes it: it sleeps */
+}
+
 size_t hak_pool_tls_purge(hak_heap_t *mine, const hak_purge_order_t *order) {
     size_t bytes = 0;
     uint64_t dirty = hak_dirty_bytes();
-    hak_pool_visit_t visit = {order->now_ms, order->delay_ms, 0, order->max_calls,
+    hak_pool_visit_t visit = {order->now_ms,
+                              order->delay_ms,
+                              0,
+                              order->max_calls,
                               order->keep_bytes == 0      ? UINT64_MAX
                               : dirty > order->keep_bytes ? dirty - order->keep_bytes
-                                                          : 0};
+                                                          : 0,
+                              false};
     hak_pool_heap_t *own = mine == NULL ? NULL : hak_pool_heap_of(mine);
     if (own != NULL) {
         hak_owner_lock_take_owner(&mine->lock);
         bytes += hak_pool_heap_visit_owner(own, &visit);
         hak_owner_lock_drop_owner(&mine->lock);
     }
-    uint64_t made, idle;
-    hak_heap_counts(&made, &idle);
-    uint64_t most = order->delay_ms == 0 || made < HAK_PURGE_HEAPS ? made : HAK_PURGE_HEAPS;
-    for (uint64_t i = 0; i < most && visit.calls < visit.max_calls; i++) {
-        hak_heap_t *heap = hak_heap_step_mt(&hak_purge_cursor);
-        hak_pool_heap_t *pool = heap == NULL ? NULL : hak_pool_heap_of(heap);
-        if (pool != NULL && heap != mine) {
-            bytes += hak_visit_other(heap, pool, &visit);
-        }
+    bytes += hak_visit_others(mine, &visit);
+    /* No malloc waits for a pass that may make many calls: it takes in as much as its share. */
+    for (unsigned n = order->max_calls / HAK_CALLS_AT_ONCE; visit.is_cut && n > 1; n--) {
+        hak_breathe();
+        visit.is_cut = false;
+        bytes += hak_visit_others(mine, &visit);
     }
+    /* not 0 if more waits */
+    bytes += visit.is_cut;
     return bytes + hak_page_arena_purge_mt(order->now_ms, order->delay_ms, order->keep_bytes);
 }
 

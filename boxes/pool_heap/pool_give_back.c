@@ -170,10 +170,16 @@ bool hak_pool_heap_is_due(const hak_pool_heap_t *pool, uint64_t now_ms, uint64_t
            (delay_ms == 0 || at_ms <= now_ms || at_ms - now_ms > delay_ms + HAK_REFUSED_PAUSE_MS);
 }
 
+static void hak_take_in(hak_pool_heap_t *pool, hak_pool_visit_t *visit) {
+    unsigned most = visit->delay_ms == 0 ? UINT32_MAX : HAK_DRAIN_BLOCKS;
+    visit->is_cut |= hak_pool_heap_drain_owner(pool, most) == most;
+    hak_store_rlx(&pool->takes_in, 0); /* relaxed: a hint */
+}
+
 size_t hak_pool_heap_visit_owner(hak_pool_heap_t *pool, hak_pool_visit_t *visit) {
     size_t bytes = 0;
     bool refused = false;
-    (void)hak_pool_heap_drain_owner(pool, visit->delay_ms == 0 ? UINT32_MAX : HAK_DRAIN_BLOCKS);
+    hak_take_in(pool, visit);
     if (!hak_pool_heap_is_due(pool, visit->now_ms, visit->delay_ms)) {
         return 0;
     }

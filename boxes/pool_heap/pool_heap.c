@@ -239,6 +239,9 @@ unsigned hak_pool_heap_drain_owner(hak_pool_heap_t *pool, unsigned max_blocks) {
         done++;
     }
     hak_store_rlx(&pool->drain_next, (uintptr_t)block);
+    if (done != 0) {
+        hak_store_rlx(&pool->takes_in, 1); /* relaxed: a hint */
+    }
     hak_count_add(&pool->heap->counters.drained_blocks, done - sent_on);
     return done;
 }

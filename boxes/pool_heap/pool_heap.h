@@ -39,6 +39,7 @@ typedef struct hak_pool_heap {
     hak_a32_t offers;      /* bit per class: partial[] is not empty; HAK_POOL_OFFERS_UNITS: open */
     hak_a32_t dirty_units; /* free ones that the kernel has not got back */
     hak_a32_t has_work;    /* a visit may find something to give back */
+    hak_a32_t takes_in;    /* blocks were taken from the queue since a purge looked */
     hak_a64_t visit_at_ms;
     hak_aptr_t drain_next; /* hak_block_t: taken from the queue and not looked at yet */
     hak_a64_t adopted_chunks, refill_failures;
@@ -87,6 +88,7 @@ typedef struct {
     uint64_t now_ms, delay_ms; /* delay 0: everything that is free */
     unsigned calls, max_calls; /* system calls so far, and when to stop */
     uint64_t excess_bytes;     /* how much may go; counts down */
+    bool is_cut;               /* set if more waits in a queue than a visit takes in */
 } hak_pool_visit_t;
 /* Takes in what others freed, and gives back what two visits, half a delay apart, found free.
  * Returns the bytes. */

@@ -172,7 +172,7 @@ void AdoptVisitSend(int self) {
         AdoptInto(0);
     } else if (self == 1) {
         if (hak_owner_lock_try_guest(&world.heap[1]->lock)) {
-            hak_pool_visit_t visit = {hak_os_now_ms(), 500, 0, 4, UINT64_MAX};
+            hak_pool_visit_t visit = {hak_os_now_ms(), 500, 0, 4, UINT64_MAX, false};
             (void)hak_pool_heap_visit_owner(world.pool[1], &visit);
             hak_owner_lock_drop_guest(&world.heap[1]->lock);
         }
