@@ -30,16 +30,33 @@ TEST_F(MidMt, AnIdleOwnerStrandsNothing) {
         block = Take(own.get(), k32);
     }
     mid.thread_flush(own.get());
+    EXPECT_TRUE(mid.take_back_remote(nullptr, blocks[0], k32));
+    blocks[0] = mid.refill_one(own.get(), k32);
     for (size_t i = 0; i + 1 < blocks.size(); i++) {
         EXPECT_TRUE(mid.take_back_remote(nullptr, blocks[i], k32));
     }
     hak_store_rlx(&own.get()->active_ms, hak_os_now_ms());
-    EXPECT_EQ(Purge(nullptr, 1000, 100000), 0u) << "too early, its owner was seen just now";
+    EXPECT_EQ(Purge(nullptr, 1000, 100000), 0u) << "too early, its owner took one in just now";
     EXPECT_EQ(Purge(nullptr, 109000, 100000), 0u) << "taken in; the first visit only looks";
     EXPECT_EQ(Purge(nullptr, 60000, 100000), 63u << HAK_UNIT_SHIFT);
     EXPECT_EQ(Stats().free_bytes, 32768u) << "the other half of the unit that is in use";
     EXPECT_EQ(Check(), 0u);
     EXPECT_TRUE(mid.take_back_remote(nullptr, blocks.back(), k32));
+}
+
+/* One that works with other sizes alone does not take them in. */
+TEST_F(MidMt, AnOwnerAtWorkElsewhereStrandsNothing) {
+    Own own;
+    hak_block_t *one = mid.refill_one(own.get(), k32);
+    hak_block_t *other = mid.refill_one(own.get(), k32);
+    EXPECT_TRUE(mid.take_back_remote(nullptr, one, k32));
+    for (unsigned i = 0; i < 3; i++) {
+        hak_os_fake_advance_ms(100);
+        hak_store_rlx(&own.get()->active_ms, hak_os_now_ms());
+        (void)Purge(nullptr, 0, 1000);
+    }
+    EXPECT_EQ(Stats().blocks, 1u) << "taken in";
+    EXPECT_TRUE(mid.take_back_remote(nullptr, other, k32));
 }
 
 /* Memory comes back while the chunk lives, and double frees of what was given back are seen. */

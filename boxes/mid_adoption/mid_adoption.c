@@ -58,14 +58,16 @@ void hak_mid_adoption_purge_mt(const hak_heap_t *mine, hak_mid_visit_t *visit, u
         if (from == NULL) {
             continue;
         }
+        bool takes_in = hak_mid_return_takes_in_mt(from);
         bool drains = hak_mid_remote_has_pending(from) &&
-                      (all || hak_is_idle(heap, visit->now_ms, visit->delay_ms));
+                      (all || !takes_in || hak_is_idle(heap, visit->now_ms, visit->delay_ms));
         if ((!drains && !hak_mid_return_is_due(from, visit)) ||
             !hak_owner_lock_try_guest(&heap->lock)) {
             continue;
         }
         if (drains) {
             hak_mid_return_drain_owner(from, all ? UINT32_MAX : HAK_DRAIN_CHUNKS);
+            (void)hak_mid_return_takes_in_mt(from); /* that was not its thread */
         }
         hak_mid_return_purge_owner(from, visit);
         hak_owner_lock_drop_guest(&heap->lock);

@@ -37,6 +37,7 @@ typedef struct hak_mid_heap {
     hak_a32_t partial_mask; /* bit per class: the list above is not empty */
     /* mid_return: something came back since purge was last done with the heap */
     hak_a32_t has_idle;
+    hak_a32_t takes_in;    /* mid_return: chunks were drained since purge looked; a hint */
     hak_a64_t visit_at_ms; /* mid_return: when purge looks next */
     hak_mid_counters_t counters[HAK_MID_CLASSES];
     hak_a64_t purges, purged_bytes; /* mid_return: calls that gave units back */

@@ -61,9 +61,18 @@ static void hak_drain_chunk(hak_mid_heap_t *heap, hak_mid_chunk_t *chunk) {
 
 void hak_mid_return_drain_owner(hak_mid_heap_t *heap, unsigned max_chunks) {
     hak_mid_chunk_t *chunk;
+    if (hak_mid_remote_has_pending(heap)) {
+        hak_store_rlx(&heap->takes_in, 1); /* relaxed: a hint */
+    }
     while (max_chunks-- != 0 && (chunk = hak_mid_remote_next_owner(heap)) != NULL) {
         hak_drain_chunk(heap, chunk);
     }
+}
+
+bool hak_mid_return_takes_in_mt(hak_mid_heap_t *heap) {
+    bool takes_in = hak_load_rlx(&heap->takes_in) != 0; /* relaxed, both: a hint */
+    hak_store_rlx(&heap->takes_in, 0);
+    return takes_in;
 }
 
 unsigned hak_mid_return_retire_owner(hak_mid_heap_t *heap) {

@@ -1,7 +1,7 @@
 /* mid_return: blocks go back to the chunks of their heap, and chunks that are wholly free go back
  * to mid_supply.
  *
- * Owns       the decision when a chunk is closed; hak_mid_heap.has_idle, visit_at_ms.
+ * Owns       the decision when a chunk is closed; hak_mid_heap.has_idle, visit_at_ms, takes_in.
  * Threads    *_owner: inside the owner lock of the heap, the owner or a guest.
  * Invariant  a chunk that has something to give is listed. A wholly free chunk stays open only if
  *            it is the last of its class on the list, so that a single block going back and forth
@@ -22,6 +22,9 @@ void hak_mid_return_put_owner(hak_mid_heap_t *heap, hak_mid_chunk_t *chunk, hak_
 /* Takes the remote stacks of up to `max_chunks` pending chunks in. One that moved to another heap
  * while it was pending is forwarded there. */
 void hak_mid_return_drain_owner(hak_mid_heap_t *heap, unsigned max_chunks);
+/* True if that was done since this was asked last, as by a thread that allocates blocks of these
+ * classes: it is then not to be disturbed. A hint. */
+bool hak_mid_return_takes_in_mt(hak_mid_heap_t *heap);
 /* Closes all chunks that are wholly free. Returns the number. */
 unsigned hak_mid_return_retire_owner(hak_mid_heap_t *heap);
 
